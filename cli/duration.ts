@@ -1,0 +1,45 @@
+import { GuardianError } from '../lib/guardian-error.ts';
+
+const UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Milliseconds of a duration as Go and Kubernetes write it, days allowed: `90s`, `1h30m`, `30d`. */
+export function parseDuration(text: string, option: string): number {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/gy)];
+  const matched = parts.reduce((length, part) => length + part[0].length, 0);
+  if (parts.length === 0 || matched !== text.length) {
+    throw new GuardianError('usage.duration', `${option}: "${text}" is not a duration`, {
+      hint: 'write it like 90s, 15m, 1h30m or 30d',
+    });
+  }
+  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNITS[unit ?? ''] ?? Number.NaN), 0);
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 1000,
+  M: 1000 ** 2,
+  G: 1000 ** 3,
+  T: 1000 ** 4,
+  Ki: 1024,
+  Mi: 1024 ** 2,
+  Gi: 1024 ** 3,
+  Ti: 1024 ** 4,
+};
+
+/** Bytes of a quantity as Kubernetes writes it: `512Mi`, `10G`, `1048576`. A trailing `B` is allowed. */
+export function parseByteCount(text: string, option: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?$/.exec(text);
+  const unit = BYTE_UNITS[match?.[2] ?? ''];
+  if (match === null || unit === undefined) {
+    throw new GuardianError('usage.bytes', `${option}: "${text}" is not a number of bytes`, {
+      hint: 'write it like 512Mi, 4Gi or 1048576',
+    });
+  }
+  return Math.floor(Number(match[1]) * unit);
+}
