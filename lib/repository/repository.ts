@@ -1,0 +1,269 @@
+import { type Clock } from '../clock.ts';
+import {
+  type ObjectEncryption,
+  type SignatureVerifier,
+  type Signer,
+} from '../encryption/object-encryption.ts';
+import { type GuardianError } from '../guardian-error.ts';
+import { type ObjectStore } from '../storage/object-store.ts';
+import { type RandomBytes } from './backup-id.ts';
+import { type BackupFacts, type Manifest, type StoredContent } from './manifest.ts';
+import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
+
+/**
+ * The backups in one store, of any number of clusters.
+ *
+ * What the store holds is not trusted: every document is checked against its signature (where a verifier is given),
+ * its place and its schema. Rejects with a `GuardianError`: `repository.format` (written by a newer program),
+ * `repository.damaged`, `repository.misplaced` (a document moved or copied from elsewhere), `repository.not-found`,
+ * `repository.ambiguous`, `repository.removed`, `repository.cluster-name`, those of `ObjectStore`, `ObjectEncryption`
+ * and `openDocument`, and with the signal's reason when it aborts.
+ */
+export interface Repository {
+  /** For people; the store's. */
+  readonly location: string;
+
+  /** Picks the timeline, beginning a new one where history doesn't continue, and reserves an id. */
+  beginBackup(request: BackupRequest, options?: CallOptions): Promise<BackupWriter>;
+
+  /** Begins a timeline for a cluster whose history was changed on purpose, e.g. by a restore. Resolves to its id. */
+  beginTimeline(request: TimelineRequest, options?: CallOptions): Promise<Timeline>;
+
+  /** Names of the clusters that have a timeline here, in order of names. */
+  listClusters(options?: CallOptions): Promise<string[]>;
+
+  /** Newest first. */
+  listTimelines(cluster: string, options?: CallOptions): Promise<TimelineEntry[]>;
+
+  /**
+   * Newest first: by timeline, then by id. What can't be trusted or read is listed too, as `damaged`, with the reason.
+   * Removed backups are left out unless asked for.
+   */
+  listBackups(cluster: string, options?: ListOptions): Promise<BackupEntry[]>;
+
+  /** One backup by its id, an unambiguous beginning of it, or `latest`. Rejects with the reason if it is damaged. */
+  find(cluster: string, which: string, options?: ListOptions): Promise<FoundBackup>;
+
+  /**
+   * The snapshot file as it was backed up, trailer included. Rejects part-way as soon as the bytes can't be the right
+   * ones; what was read counts only once the iteration has ended without error.
+   */
+  readBase(backup: SoundBackup, options?: CallOptions): AsyncIterable<Uint8Array>;
+
+  readAttachment(backup: SoundBackup, name: string, options?: CallOptions): AsyncIterable<Uint8Array>;
+
+  /** Checks one backup; what is wrong with it is in the report, not thrown. Rejects when the store can't be read. */
+  verifyBackup(backup: BackupPlace, options: VerifyOptions): Promise<VerifyReport>;
+
+  /** Hides a backup at once; its data goes with the first sweep after the grace (24 h), and `undelete` works until then. */
+  removeBackup(backup: BackupPlace, request: RemovalRequest, options?: CallOptions): Promise<Removal>;
+
+  undeleteBackup(backup: BackupPlace, request: RemovalRequest, options?: CallOptions): Promise<void>;
+
+  /** Removes what `planRetention` says, as `removeBackup` does. Resolves to the plan. */
+  applyRetention(
+    cluster: string,
+    policy: RetentionPolicy,
+    request: RemovalRequest,
+    options?: CallOptions,
+  ): Promise<RetentionPlan>;
+
+  /**
+   * Deletes what nobody can need: remains of uncommitted backups and unfinished uploads older than a day, and removed
+   * backups past their grace. What can't be deleted or isn't ours is in the report.
+   */
+  sweep(options?: SweepOptions): Promise<SweepReport>;
+}
+
+export interface RepositorySettings {
+  readonly store: ObjectStore;
+  /** With it everything is sealed, and unsealed data is refused. */
+  readonly encryption?: ObjectEncryption | undefined;
+  readonly signer?: Signer | undefined;
+  /** With it unsigned documents are refused. */
+  readonly verifier?: SignatureVerifier | undefined;
+  readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
+  /** Program and version, for manifests, e.g. `etcdguardian 0.1.0`. */
+  readonly tool: string;
+}
+
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where a backup stands; names it. */
+export interface BackupPlace {
+  readonly cluster: string;
+  readonly timeline: string;
+  readonly id: string;
+}
+
+export type BackupEntry = SoundBackup | DamagedBackup;
+
+export interface SoundBackup extends BackupPlace {
+  readonly state: 'sound';
+  readonly manifest: Manifest;
+  /** Of the manifest's bytes as stored. */
+  readonly manifestSha256: string;
+  /** Set when it is removed, or was until its data went. */
+  readonly removal: Removal | undefined;
+  /** What is suspicious without making the backup useless, e.g. a removal that nobody trusted signed. */
+  readonly warnings: readonly GuardianError[];
+}
+
+export interface DamagedBackup extends BackupPlace {
+  readonly state: 'damaged';
+  readonly problem: GuardianError;
+  readonly removal: Removal | undefined;
+  readonly warnings: readonly GuardianError[];
+}
+
+export interface FoundBackup {
+  readonly backup: SoundBackup;
+  /** With `latest`: newer ones that can't be used; say so. */
+  readonly passedOver: readonly DamagedBackup[];
+}
+
+export interface ListOptions extends CallOptions {
+  readonly includeRemoved?: boolean | undefined;
+}
+
+export interface BackupRequest {
+  /** uid of namespace kube-system, or a name. */
+  readonly cluster: string;
+  readonly etcdClusterId: bigint;
+  /** The highest revision that any member of the cluster shows now: behind what was backed up means that history went back. */
+  readonly clusterRevision: bigint;
+  readonly retainUntil?: Date | undefined;
+}
+
+/** Writes one backup. Nothing of it can be seen before `commit`; what is left without it is swept after a day. */
+export interface BackupWriter extends BackupPlace {
+  /** Why a new timeline was begun for this backup; undefined when an older one goes on. */
+  readonly timelineReason: TimelineReason | undefined;
+
+  /** Compresses, seals and stores the snapshot file, trailer included. Rethrows what `plain` throws; then nothing is stored. */
+  putBase(plain: AsyncIterable<Uint8Array>, options?: CallOptions): Promise<StoredContent>;
+
+  /** Secrets of nodes and the like: rejects with `repository.attachment-plaintext` where no encryption is configured. */
+  putAttachment(
+    name: string,
+    plain: AsyncIterable<Uint8Array>,
+    options?: CallOptions,
+  ): Promise<StoredContent>;
+
+  /**
+   * The commit point. Compares the snapshot's history with what the timeline holds first, and rejects with
+   * `repository.history-differs` (retryable) when it is another history: begin again, which takes a new timeline.
+   */
+  commit(facts: BackupFacts, history: SnapshotHistory, options?: CallOptions): Promise<SoundBackup>;
+
+  /** Deletes what was stored, as far as the credentials allow; the sweep gets the rest. */
+  discard(options?: CallOptions): Promise<void>;
+}
+
+/** What a snapshot's verdict knows of single entries of bucket `key`. */
+export interface SnapshotHistory {
+  entryAt(revision: {
+    readonly main: bigint;
+    readonly sub: bigint;
+  }): HistoryEntry | undefined | Promise<HistoryEntry | undefined>;
+}
+
+export interface TimelineRequest {
+  readonly cluster: string;
+  readonly etcdClusterId: bigint;
+  readonly reason: TimelineReason;
+}
+
+export interface Timeline {
+  readonly cluster: string;
+  readonly timeline: string;
+  readonly etcdClusterId: bigint;
+  readonly begunAt: Date;
+  readonly reason: TimelineReason;
+  readonly predecessor: string | undefined;
+}
+
+export type TimelineEntry =
+  | ({ readonly state: 'sound' } & Timeline)
+  | {
+      readonly state: 'damaged';
+      readonly cluster: string;
+      readonly timeline: string;
+      readonly problem: GuardianError;
+    };
+
+export interface RemovalRequest {
+  /** Who removes, for the record. */
+  readonly by: string;
+  readonly reason?: string | undefined;
+}
+
+export interface Removal {
+  readonly removedAt: Date;
+  readonly by: string;
+  readonly reason: string | undefined;
+  /** From then on a sweep deletes the data. */
+  readonly deleteAfter: Date;
+  /** True once a sweep has begun to delete: no way back. */
+  readonly swept: boolean;
+}
+
+export interface VerifyOptions extends CallOptions {
+  /** `stored`: documents, sizes and sha256 of the objects as stored; no key needed. `deep`: also opens and checks them. */
+  readonly depth: 'stored' | 'deep';
+  /** Stored bytes read so far, and in all. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface VerifyProblem {
+  /** A `GuardianError`'s or a verifier's, e.g. `repository.damaged`, `bolt.page-order`. */
+  readonly code: string;
+  readonly message: string;
+  /** Name of the object. */
+  readonly object: string;
+  readonly hint?: string | undefined;
+}
+
+export interface VerifyReport extends BackupPlace {
+  readonly depth: 'stored' | 'deep';
+  readonly sound: boolean;
+  readonly problems: readonly VerifyProblem[];
+  readonly warnings: readonly VerifyProblem[];
+  readonly objects: number;
+  readonly storedBytes: number;
+  /** Bytes of the snapshot file that were checked; 0 with depth `stored`. */
+  readonly plainBytes: number;
+}
+
+export interface RetentionPolicy {
+  readonly maxBackups?: number | undefined;
+  readonly maxAgeMs?: number | undefined;
+}
+
+export interface RetentionDecision {
+  readonly backup: BackupEntry;
+  /** For people. */
+  readonly reason: string;
+}
+
+export interface RetentionPlan {
+  readonly keep: readonly RetentionDecision[];
+  readonly remove: readonly RetentionDecision[];
+}
+
+export interface SweepOptions extends CallOptions {
+  /** Only say what would be done. */
+  readonly dryRun?: boolean | undefined;
+}
+
+export interface SweepReport {
+  readonly deleted: readonly { readonly name: string; readonly size: number; readonly reason: string }[];
+  /** Ours to delete, but the store refused. */
+  readonly refused: readonly { readonly name: string; readonly problem: GuardianError }[];
+  /** Names that this format doesn't know; never touched. */
+  readonly unknown: readonly string[];
+  readonly abortedUploads: number;
+}
