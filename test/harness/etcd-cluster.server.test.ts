@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startEtcdCluster } from './etcd-cluster.ts';
+import { ETCD_VERSIONS, needs } from './tools.ts';
+
+for (const version of ETCD_VERSIONS) {
+  test(
+    `a cluster of etcd ${version} outlives its leader, takes it back and takes in a learner`,
+    needs(`etcd ${version}`, `etcdctl ${version}`),
+    async () => {
+      await using cluster = await startEtcdCluster({ version });
+      assert.equal(cluster.endpoints.length, 3);
+      const first = await cluster.leader();
+      await first.etcdctl('put', 'a', 'b');
+      await first.kill();
+      const second = await cluster.leader();
+      assert.notEqual(second.name, first.name);
+      assert.notEqual((await cluster.follower()).name, second.name);
+      await second.etcdctl('put', 'a', 'c');
+      await first.restart();
+      assert.equal(await first.etcdctl('get', 'a', '--print-value-only'), 'c\n');
+
+      const learner = await cluster.addLearner();
+      assert.equal(cluster.members.at(-1), learner);
+      assert.match(await second.etcdctl('member', 'list', '--write-out=fields'), /"IsLearner" : true/);
+      const status = await learner.status();
+      assert.notEqual(status.leader, status.memberId);
+    },
+  );
+}
