@@ -54,12 +54,13 @@ export interface Etcd extends AsyncDisposable {
   /** The same with its scheme, as etcdctl's `--endpoints` takes it. */
   readonly endpoint: string;
   readonly peerUrl: string;
-  /** Of the process that runs now. */
+  /** Of the process that runs now; throws when none does. */
   readonly pid: number;
   /** Its last log lines. */
   output(): string;
   /** Runs this version's etcdctl against it, with its TLS and root user; resolves to stdout. */
   etcdctl(...args: readonly string[]): Promise<string>;
+  /** Rejects, after a second at most, when it doesn't answer. */
   status(): Promise<EtcdStatus>;
   /** SIGKILL unless told otherwise; SIGKILL and SIGTERM wait for the end, SIGSTOP and SIGCONT pause and resume it. */
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -92,7 +93,7 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
   let server: ServerProcess | undefined;
   let ctlArgs: string[] = [`--endpoints=${endpoint}`];
   const running = (): ServerProcess => {
-    if (server === undefined) throw new Error(`etcd ${name} was never started`);
+    if (server?.isRunning() !== true) throw new Error(`etcd ${name} isn't running`);
     return server;
   };
 
@@ -149,12 +150,15 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
     get pid() {
       return running().pid;
     },
-    output: () => running().output(),
+    output: () => server?.output() ?? '',
     etcdctl: ctl,
-    status: async () => parseStatus(await ctl('endpoint', 'status', '--write-out=json')),
+    async status() {
+      running();
+      return parseStatus(await ctl(...HASTY, 'endpoint', 'status', '--write-out=json'));
+    },
     async kill(signal = 'SIGKILL') {
-      running().signal(signal);
-      if (signal === 'SIGKILL' || signal === 'SIGTERM') await running().exited;
+      server?.signal(signal);
+      if (signal === 'SIGKILL' || signal === 'SIGTERM') await server?.exited;
     },
     stop,
     async restart(changes = {}) {
@@ -166,6 +170,9 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
     [Symbol.asyncDispose]: dispose,
   };
 }
+
+/** A paused member doesn't answer; etcdctl would wait for 5 s. */
+const HASTY = ['--dial-timeout=1s', '--command-timeout=1s'];
 
 function versionArgs(version: EtcdVersion): string[] {
   // 3.4 knows no --unsafe-no-fsync, and without zap its log reads differently.

@@ -11,6 +11,7 @@ export interface ServerProcess extends AsyncDisposable {
   readonly pid: number;
   /** Resolves when it ends, to how: its exit code, or the signal's name. */
   readonly exited: Promise<number | NodeJS.Signals>;
+  isRunning(): boolean;
   /** The last lines it wrote, stdout and stderr as they came. */
   output(): string;
   /** Resolves to the first line that matches, past ones included; rejects when it ends first or the deadline passes. */
@@ -94,7 +95,17 @@ export async function startProcess(
     }
   };
 
-  return { pid, exited, output, line, signal, stop, kill, [Symbol.asyncDispose]: stop };
+  return {
+    pid,
+    exited,
+    isRunning: () => !ended,
+    output,
+    line,
+    signal,
+    stop,
+    kill,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 function readLines(stream: Readable, listener: (line: string) => void): void {
