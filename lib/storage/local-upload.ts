@@ -22,7 +22,7 @@ export class LocalUpload {
   readonly #root: string;
   readonly #path: string;
   readonly #file: FileHandle;
-  readonly #gathered = Buffer.allocUnsafeSlow(GATHER_BYTES);
+  #gathered: Buffer | undefined;
   #gatheredBytes = 0;
   #size = 0;
   #unflushed = 0;
@@ -46,6 +46,7 @@ export class LocalUpload {
     if (chunk.length >= LARGE_CHUNK_BYTES && this.#gatheredBytes === 0) {
       await this.#writeOut(chunk);
     } else {
+      this.#gathered ??= Buffer.allocUnsafeSlow(GATHER_BYTES);
       this.#gathered.set(chunk, this.#gatheredBytes);
       this.#gatheredBytes += chunk.length;
     }
@@ -80,7 +81,7 @@ export class LocalUpload {
   }
 
   async #writeGathered(): Promise<void> {
-    if (this.#gatheredBytes === 0) return;
+    if (this.#gathered === undefined || this.#gatheredBytes === 0) return;
     const bytes = this.#gathered.subarray(0, this.#gatheredBytes);
     this.#gatheredBytes = 0;
     await this.#writeOut(bytes);

@@ -14,7 +14,10 @@ export interface StoreCallOptions {
 }
 
 export interface PutOptions extends StoreCallOptions {
-  /** The store keeps the object undeletable until then, where it has Object Lock; ignored by stores without it. */
+  /**
+   * The store keeps the object undeletable until then. A kind of store that has no such thing (local) ignores it; a
+   * bucket that could have Object Lock but lacks it rejects with `store.unsupported`.
+   */
   readonly retainUntil?: Date | undefined;
 }
 
@@ -48,9 +51,9 @@ export interface ListOptions extends StoreCallOptions {
  * All methods reject with a `GuardianError`: `store.not-found`, `store.exists`, `store.denied` (credentials,
  * permissions), `store.missing` (the bucket itself), `store.full`, `store.busy` (retryable: throttling, 5xx),
  * `store.unreachable` (retryable but for a certificate that isn't trusted: network, reset, DNS, TLS),
- * `store.corrupt` (bytes differ from their checksum or announced length), `store.unsupported` (the store lacks
- * something that we need), and stop soon after `signal` aborts, with the signal's reason, leaving no partial object
- * visible.
+ * `store.corrupt` (bytes differ from their checksum or announced length), `store.upload-lost` (retryable: a sweep or
+ * the store removed the unfinished upload), `store.unsupported` (the store lacks something that we need), and stop
+ * soon after `signal` aborts, with the signal's reason, leaving no partial object visible.
  */
 export interface ObjectStore {
   /** For people and logs, e.g. `s3://bucket/prefix` or `file:///dir`; never holds credentials. */
