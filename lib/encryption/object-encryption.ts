@@ -13,8 +13,17 @@ export interface Recipient {
   readonly kind: 'aes-256' | 'recovery-rsa' | 'kms' | 'vault';
 }
 
+export interface EncryptionCallOptions {
+  /** Looked at between chunks; a wait inside the source is the source's to end. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Envelope encryption of objects: a fresh data key each, wrapped to every recipient.
+ * Envelope encryption of objects: a fresh data key each, wrapped to every recipient. Memory stays at a few frames
+ * whatever the length; nothing is read ahead of the consumer. Errors of the source come through as they are.
+ *
+ * `seal` rejects with `encryption.read-only` when no key of ours may write. Chunks of `plaintext` must not be changed
+ * once they were given.
  *
  * `open` rejects with a `GuardianError`: `encryption.key-missing` (no key of ours is a recipient; names who is),
  * `encryption.plaintext` (not a sealed object although a key is configured), `encryption.context` (sealed for another
@@ -23,9 +32,18 @@ export interface Recipient {
  * the iteration ended without error.
  */
 export interface ObjectEncryption {
+  /** Whom new objects are sealed for; empty when these keys only open. */
   readonly recipients: readonly Recipient[];
-  seal(plaintext: AsyncIterable<Uint8Array>, context: ObjectContext): AsyncIterable<Uint8Array>;
-  open(sealed: AsyncIterable<Uint8Array>, context: ObjectContext): AsyncIterable<Uint8Array>;
+  seal(
+    plaintext: AsyncIterable<Uint8Array>,
+    context: ObjectContext,
+    options?: EncryptionCallOptions,
+  ): AsyncIterable<Uint8Array>;
+  open(
+    sealed: AsyncIterable<Uint8Array>,
+    context: ObjectContext,
+    options?: EncryptionCallOptions,
+  ): AsyncIterable<Uint8Array>;
 }
 
 /** Signs what commits a backup. Ed25519 (RFC 8032) over exactly the bytes given. */
