@@ -18,10 +18,16 @@ export class RowTable {
   /** Adds a row and returns its number. What is in it is unspecified until written, zeros at first. */
   add(): number {
     const row = this.length++;
-    if (row >>> CHUNK_BITS >= this.chunks.length) {
-      this.chunks.push(new DataView(new ArrayBuffer(ROWS_PER_CHUNK * this.rowSize)));
-    }
+    if (row >>> CHUNK_BITS >= this.chunks.length) this.addChunk();
     return row;
+  }
+
+  /** Adds rows until there are `length`, unspecified as those of `add`. */
+  grow(length: number): void {
+    if (length > this.length) {
+      while (this.chunks.length * ROWS_PER_CHUNK < length) this.addChunk();
+      this.length = length;
+    }
   }
 
   /** Forgets the rows from number `length` on. */
@@ -61,5 +67,9 @@ export class RowTable {
       else high = middle;
     }
     return low;
+  }
+
+  private addChunk(): void {
+    this.chunks.push(new DataView(new ArrayBuffer(ROWS_PER_CHUNK * this.rowSize)));
   }
 }

@@ -1,16 +1,7 @@
+import { type Problem } from '../problem-list.ts';
 import { type Revision } from './revision.ts';
 
-/** One thing that is wrong with a snapshot, or odd about it. */
-export interface Problem {
-  /** Stable and machine-readable: `<room>.<what>`, rooms `file`, `bolt`, `mvcc`, `lease`, `meta`, `verify`. */
-  readonly code: string;
-  readonly message: string;
-  /** Byte offset in the file of the page or entry that is meant. */
-  readonly offset?: number;
-  readonly page?: number;
-  /** A bucket, a revision such as `17_0`, or an entry's name: whatever finds the culprit. */
-  readonly key?: string;
-}
+export type { Problem };
 
 /**
  * Sorts user keys into groups for statistics. Called once per record, stale ones included, while bytes stream past:

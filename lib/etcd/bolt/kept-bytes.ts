@@ -1,0 +1,51 @@
+import { Buffer } from 'node:buffer';
+import { ByteWindow } from '../byte-window.ts';
+
+const CHUNK_BITS = 18;
+const CHUNK_SIZE = 1 << CHUNK_BITS;
+const LENGTH_SIZE = 4;
+
+/**
+ * Pieces of bytes kept until the end of a pass, packed into large chunks and found by a number below 2^32. What is
+ * kept in all never exceeds `budget`, which is at most 2 GiB.
+ */
+export class KeptBytes {
+  private readonly chunks: Buffer[] = [];
+  /** Where the next piece goes in the last chunk. */
+  private at = CHUNK_SIZE;
+  private room: number;
+
+  constructor(budget: number) {
+    this.room = budget;
+  }
+
+  /** Copies bytes[start, end); undefined when the budget doesn't allow it. */
+  keep(bytes: Buffer, start: number, end: number): number | undefined {
+    const size = LENGTH_SIZE + end - start;
+    if (size > this.room) return undefined;
+    this.room -= size;
+    if (this.at + size > CHUNK_SIZE) {
+      this.chunks.push(Buffer.allocUnsafeSlow(Math.max(size, CHUNK_SIZE)));
+      this.at = 0;
+    }
+    const index = this.chunks.length - 1;
+    const ref = index * CHUNK_SIZE + this.at;
+    const chunk = this.chunkAt(index);
+    chunk.writeUInt32LE(end - start, this.at);
+    bytes.copy(chunk, this.at + LENGTH_SIZE, start, end);
+    this.at += size;
+    return ref;
+  }
+
+  read(ref: number): ByteWindow {
+    const chunk = this.chunkAt(Math.floor(ref / CHUNK_SIZE));
+    const start = (ref % CHUNK_SIZE) + LENGTH_SIZE;
+    return new ByteWindow(chunk.subarray(start, start + chunk.readUInt32LE(start - LENGTH_SIZE)));
+  }
+
+  private chunkAt(index: number): Buffer {
+    const chunk = this.chunks[index];
+    if (chunk === undefined) throw new RangeError(`chunk ${index} of ${this.chunks.length}`);
+    return chunk;
+  }
+}
