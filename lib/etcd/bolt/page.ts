@@ -112,7 +112,7 @@ export function leafFault(bytes: Buffer, page: number, end: number): string | un
     if (keyEnd === keyStart || keyEnd - keyStart > MAX_KEY_SIZE) {
       return `element ${index} has a key of ${keyEnd - keyStart} bytes`;
     }
-    if (index > 0 && bytes.compare(bytes, previousStart, previousEnd, keyStart, keyEnd) <= 0) {
+    if (index > 0 && compareBytes(bytes, keyStart, keyEnd, bytes, previousStart, previousEnd) <= 0) {
       return `element ${index} is not above its predecessor`;
     }
     previousStart = keyStart;
@@ -137,13 +137,33 @@ export function branchFault(bytes: Buffer, page: number, end: number): string | 
     if (keyEnd === keyStart || keyEnd - keyStart > MAX_KEY_SIZE) {
       return `element ${index} has a key of ${keyEnd - keyStart} bytes`;
     }
-    if (index > 0 && bytes.compare(bytes, previousStart, previousEnd, keyStart, keyEnd) <= 0) {
+    if (index > 0 && compareBytes(bytes, keyStart, keyEnd, bytes, previousStart, previousEnd) <= 0) {
       return `element ${index} is not above its predecessor`;
     }
     previousStart = keyStart;
     previousEnd = keyEnd;
   }
   return undefined;
+}
+
+/**
+ * Compares a[aStart, aEnd) with b[bStart, bEnd) bytewise, as bbolt orders keys: negative, zero or positive. For short
+ * keys this is several times as fast as a native call.
+ */
+export function compareBytes(
+  a: Buffer,
+  aStart: number,
+  aEnd: number,
+  b: Buffer,
+  bStart: number,
+  bEnd: number,
+): number {
+  const size = Math.min(aEnd - aStart, bEnd - bStart);
+  for (let at = 0; at < size; at++) {
+    const difference = (a[aStart + at] ?? 0) - (b[bStart + at] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return aEnd - aStart - (bEnd - bStart);
 }
 
 /** Exact below 2^53; beyond that close enough to fail any comparison with a page count. */
