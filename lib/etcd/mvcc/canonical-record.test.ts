@@ -66,7 +66,7 @@ test('any other way to write a record is refused', () => {
     'a revision of ten bytes': '0a016b10ffffffffffffffffff01',
     'a revision of 2^53': '0a016b108080808080808010',
     'a lease of 65 bits': '0a016b30ffffffffffffffffff02',
-    'a lease of eleven bytes': '0a016b3080808080808080808001',
+    'a lease of eleven bytes': '0a016b308080808080808080808001',
     'a lease of zero': '0a016b3000',
   })) {
     assert.equal(read(Buffer.from(hex, 'hex')), undefined, why);

@@ -32,7 +32,10 @@ export class CanonicalRecord {
     if (this.takes(view, 0x10)) this.createRevision = this.number(view);
     if (this.takes(view, 0x18)) this.modRevision = this.number(view);
     if (this.takes(view, 0x20)) this.version = this.number(view);
-    if (this.takes(view, 0x2a)) this.at += this.number(view);
+    if (this.takes(view, 0x2a)) {
+      const size = this.number(view);
+      this.at += size;
+    }
     if (this.takes(view, 0x30)) this.lease(view);
     return this.at === end;
   }
