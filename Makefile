@@ -1,0 +1,59 @@
+# The front door. Each target makes what it needs: Node (from npm when the system's is too old), the npm
+# packages, the real servers in .tools/.
+
+TEST_FOLDERS := {agent,bench,cli,controlplane,lib,test,tools,webhook}
+# Which samples of the big matrices a run tries: `make test TEST_SEED=…` repeats a run's choice.
+TEST_SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+# Real servers mostly wait, so that more test files than cores run at once.
+TEST_CONCURRENCY ?= 3
+
+WITH_NODE := node_bin=$$(tools/node.sh) && PATH="$$node_bin:$$PATH"
+NODE_TEST := node --test --test-timeout=900000 --test-concurrency=$(TEST_CONCURRENCY)
+COVERAGE := --experimental-test-coverage --test-coverage-include='lib/**' \
+	--test-coverage-exclude='**/*.test.ts' --test-coverage-exclude='**/*conformance*.ts' --test-coverage-lines=80
+# npm writes this file last whenever it installs.
+PACKAGES := node_modules/.package-lock.json
+
+export TEST_SEED
+.PHONY: help demo test test-quick test-matrix lint types imports format bench tools packages
+
+help: ## this list (default)
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+demo: packages tools ## back up a real etcd, lose it, get it back: in about a minute
+	@$(WITH_NODE) node test/demo/demo.ts
+
+test: packages tools ## all tests, with real servers, and the coverage of lib/ (at least 80 % of lines)
+	@echo "TEST_SEED=$(TEST_SEED) repeats this run's samples"
+	@$(WITH_NODE) $(NODE_TEST) $(COVERAGE) '$(TEST_FOLDERS)/**/*.test.ts'
+
+test-quick: packages ## the tests that start no servers: under a minute
+	@$(WITH_NODE) $(NODE_TEST) '$(TEST_FOLDERS)/**/!(*.server).test.ts'
+
+test-matrix: packages tools ## all tests with no sampling: every version, every offset
+	@$(WITH_NODE) TEST_MATRIX=1 $(NODE_TEST) '$(TEST_FOLDERS)/**/*.test.ts'
+
+lint: packages ## eslint and prettier, no warnings
+	@$(WITH_NODE) npx eslint --max-warnings 0 .
+	@$(WITH_NODE) npx prettier --check --log-level warn .
+
+types: packages ## the TypeScript compiler's judgement
+	@$(WITH_NODE) npx tsc --noEmit
+
+imports: packages ## who imports whom: the rules are imports.cjs
+	@$(WITH_NODE) npx depcruise --config imports.cjs .
+
+format: packages ## let prettier write
+	@$(WITH_NODE) npx prettier --write --log-level warn .
+
+bench: packages tools ## benchmarks, each with its ratio to a peer in the same run
+	@$(WITH_NODE) node bench/main.ts
+
+tools: ## etcd 3.4 to 3.7, an S3 server, toxiproxy into .tools/ (a few minutes, once)
+	@$(WITH_NODE) node tools/install.ts
+
+packages: $(PACKAGES)
+
+$(PACKAGES): package-lock.json
+	@$(WITH_NODE) npm ci
+	@touch $@
