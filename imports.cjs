@@ -51,8 +51,11 @@ const packages = {
   commander: ['cli'],
 };
 
-const start = (paths) => `^(${paths.map((path) => path.replaceAll('.', '[.]')).join('|')})`;
-const within = (paths) => start(paths.map((path) => (path.endsWith('.ts') ? path : `${path}/`)));
+/** A pattern for everything in these folders, and for these files. */
+function within(paths) {
+  const starts = paths.map((path) => (path.endsWith('.ts') ? path.replaceAll('.', '[.]') : `${path}/`));
+  return `^(${starts.join('|')})`;
+}
 
 module.exports = {
   forbidden: [
@@ -66,7 +69,7 @@ module.exports = {
       name: `${name} is for ${users.join(', ')}`,
       severity: 'error',
       from: { path: within(Object.keys(rooms)), pathNot: [within([...users, 'test', 'bench']), tests] },
-      to: { path: start([`node_modules/${name}`]) },
+      to: { path: `(^|/)node_modules/${name}` },
     })),
     {
       name: 'foundations import nothing',

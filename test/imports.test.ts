@@ -57,6 +57,24 @@ const refused: { what: string; files: Record<string, string>; rule: RegExp }[] =
     rule: /foundations import nothing: lib\/clock\.ts → lib\/etcd\/a\.ts/,
   },
   {
+    what: 'a package outside the rooms that it is for',
+    files: {
+      'lib/etcd/a.ts': importing('commander'),
+      'node_modules/commander/package.json': '{"name":"commander","main":"index.js"}',
+      'node_modules/commander/index.js': 'exports.it = 1;',
+    },
+    rule: /commander is for cli: lib\/etcd\/a\.ts → node_modules\/commander/,
+  },
+  {
+    what: 'product code that uses a development package',
+    files: {
+      'lib/etcd/a.ts': importing('prettier'),
+      'node_modules/prettier/package.json': '{"name":"prettier","main":"index.js"}',
+      'node_modules/prettier/index.js': 'exports.it = 1;',
+    },
+    rule: /the product runs without development packages: lib\/etcd\/a\.ts → node_modules\/prettier/,
+  },
+  {
     what: 'a cycle',
     files: { 'lib/etcd/a.ts': importing('./b.ts'), 'lib/etcd/b.ts': importing('./a.ts') },
     rule: /no cycles: lib\/etcd\/a\.ts/,
