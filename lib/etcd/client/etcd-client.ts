@@ -1,4 +1,5 @@
 import { type GuardianError } from '../../guardian-error.ts';
+import { type KeyValue } from '../mvcc/key-value.ts';
 
 /**
  * One etcd cluster, by its endpoints. Made by `connectEtcd`; nothing is dialled before the first call.
@@ -145,6 +146,11 @@ export interface SnapshotOptions {
  */
 export interface SnapshotStream extends AsyncIterable<Uint8Array> {
   readonly endpoint: string;
+  /**
+   * Who is sending: asked over the stream's own connection just before it, so right also where a load balancer stands
+   * between. Known from the first piece on.
+   */
+  readonly member: MemberStatus | undefined;
   /** Bytes of the database, without the digest; known from the first piece on. */
   readonly totalBytes: number | undefined;
   /** Bytes of the database that were handed out. */
@@ -176,18 +182,6 @@ export interface RangeResult {
   readonly more: boolean;
   /** Keys in the range, whatever the limit. */
   readonly count: bigint;
-}
-
-export interface KeyValue {
-  readonly key: Buffer;
-  readonly value: Buffer;
-  readonly createRevision: bigint;
-  readonly modRevision: bigint;
-  readonly version: bigint;
-  /** 0n: none. */
-  readonly lease: bigint;
-  /** The mvccpb.KeyValue message as it arrived; that of a put is the very value etcd stores in its bucket `key`. */
-  readonly encoded: Buffer;
 }
 
 export interface WatchRequest {
@@ -236,6 +230,8 @@ export interface WatchEvent {
   readonly type: 'put' | 'delete';
   /** Of a delete only `key` and `modRevision` are set. */
   readonly kv: KeyValue;
+  /** `kv` as it arrived, an mvccpb.KeyValue; that of a put is the very value that etcd stores in its bucket `key`. */
+  readonly encoded: Buffer;
   /** Only when asked for by `prevKv`, and not yet compacted. */
   readonly prevKv: KeyValue | undefined;
 }

@@ -152,7 +152,7 @@ function parseIdentity(cert: string, key: string, source: string): Identity {
 
 function parsePrivateKey(pem: string): ReturnType<typeof createPrivateKey> {
   // PKCS #8 says it in its first line, the older forms in a header.
-  if (/ENCRYPTED/.test(pem))
+  if (pem.includes('ENCRYPTED'))
     throw new Error('the private key is encrypted, and there is no passphrase for it');
   try {
     return createPrivateKey(pem);

@@ -1,0 +1,219 @@
+import { type Client, connectivityState, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
+import { type Endpoint } from './endpoint.ts';
+import { type CallOptions } from './etcd-client.ts';
+import { type EtcdCredentials } from './etcd-settings.ts';
+import { MessageReader } from './message-reader.ts';
+import { type ChannelSettings, openChannel } from './open-channel.ts';
+import { type Rpc } from './rpc.ts';
+import { rpcError } from './rpc-error.ts';
+import { AUTHENTICATE } from './rpcs.ts';
+import { type TlsMaterial, type TlsMaterialSource } from './tls-material.ts';
+
+export interface ConnectionSettings {
+  readonly channel: ChannelSettings;
+  readonly tls: TlsMaterialSource;
+  readonly serverName: string | undefined;
+  readonly insecureSkipVerify: boolean;
+  readonly credentials: EtcdCredentials | undefined;
+  readonly requestTimeoutMs: number;
+  /** Ends everything when the client closes. */
+  readonly closing: AbortSignal;
+}
+
+/**
+ * The calls of one endpoint. The connection is made when needed, and anew after it broke or when the certificates'
+ * files changed; calls that run on the old one end there. With credentials each call carries a token, and one that etcd
+ * doesn't take any more is renewed once.
+ */
+export class EndpointConnection {
+  readonly endpoint: Endpoint;
+  private readonly settings: ConnectionSettings;
+  private open: { readonly client: Client; readonly material: TlsMaterial } | undefined;
+  private opening: Promise<Client> | undefined;
+  private token: string | undefined;
+
+  constructor(endpoint: Endpoint, settings: ConnectionSettings) {
+    this.endpoint = endpoint;
+    this.settings = settings;
+  }
+
+  /** One request, one reply. Rejects with the errors of `EtcdClient`. */
+  async call<Request, Reply>(
+    rpc: Rpc<Request, Reply>,
+    request: Request,
+    options: CallOptions = {},
+  ): Promise<Reply> {
+    const token = await this.currentToken(options);
+    try {
+      return await this.unary(rpc, request, token, options);
+    } catch (error) {
+      // Also when etcd had authentication off as we asked for a token, and has it on now.
+      const stale = hasCode(error, 'etcd.unauthenticated') && (error.retryable || token === undefined);
+      if (!stale || this.settings.credentials === undefined) throw error;
+      return await this.unary(rpc, request, await this.freshToken(options), options);
+    }
+  }
+
+  /** Starts a call that is answered by a stream; on a connection that is just made, where the token is new. */
+  async serverStream<Request, Reply>(
+    rpc: Rpc<Request, Reply>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<MessageReader> {
+    const metadata = metadataWith(await this.currentToken(options));
+    const client = await this.ready(options.signal);
+    return new MessageReader(
+      client.makeServerStreamRequest(rpc.path, asIs, asIs, rpc.encode(request), metadata),
+    );
+  }
+
+  /**
+   * Starts a call with streams both ways. Its token is made anew, since a stream can't be tried twice. The call ends when
+   * the member loses its leader.
+   */
+  async duplexStream<Request, Reply>(
+    rpc: Rpc<Request, Reply>,
+    options: CallOptions,
+  ): Promise<{ readonly reader: MessageReader; write(request: Request): void }> {
+    const metadata = metadataWith(await this.freshToken(options));
+    metadata.set('hasleader', 'true');
+    const client = await this.ready(options.signal);
+    const stream = client.makeBidiStreamRequest(rpc.path, asIs, asIs, metadata);
+    return {
+      reader: new MessageReader(stream),
+      write: (request) => {
+        stream.write(rpc.encode(request));
+      },
+    };
+  }
+
+  /** Streams that still run end by themselves. */
+  close(): void {
+    this.open?.client.close();
+    this.open = undefined;
+  }
+
+  private async unary<Request, Reply>(
+    rpc: Rpc<Request, Reply>,
+    request: Request,
+    token: string | undefined,
+    options: CallOptions,
+  ): Promise<Reply> {
+    const signal = this.signalOf(options);
+    const client = await this.ready(options.signal);
+    const deadline = Date.now() + (options.timeoutMs ?? this.settings.requestTimeoutMs);
+    const { error, reply } = await new Promise<{ error: ServiceError | null; reply: Buffer | undefined }>(
+      (resolve) => {
+        const call = client.makeUnaryRequest<Buffer, Buffer>(
+          rpc.path,
+          asIs,
+          asIs,
+          rpc.encode(request),
+          metadataWith(token),
+          { deadline },
+          (error, reply) => {
+            signal.removeEventListener('abort', cancel);
+            resolve({ error, reply });
+          },
+        );
+        const cancel = (): void => {
+          call.cancel();
+        };
+        signal.addEventListener('abort', cancel);
+        if (signal.aborted) cancel();
+      },
+    );
+    signal.throwIfAborted();
+    const { url } = this.endpoint;
+    if (error !== null) throw rpcError(url, rpc.name, error, error);
+    return decodeReply(url, rpc, reply ?? Buffer.alloc(0));
+  }
+
+  private async currentToken(options: CallOptions): Promise<string | undefined> {
+    return this.token ?? (await this.freshToken(options));
+  }
+
+  private async freshToken(options: CallOptions): Promise<string | undefined> {
+    const { credentials } = this.settings;
+    if (credentials === undefined) return undefined;
+    const { username: name, password } = credentials;
+    try {
+      this.token = (await this.unary(AUTHENTICATE, { name, password }, undefined, options)).token;
+    } catch (error) {
+      if (!hasCode(error, 'etcd.auth-off')) throw error;
+      this.token = undefined;
+    }
+    return this.token;
+  }
+
+  /** The signal of this one call and of the whole client. */
+  private signalOf({ signal }: CallOptions): AbortSignal {
+    const { closing } = this.settings;
+    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
+  }
+
+  private async ready(signal: AbortSignal | undefined): Promise<Client> {
+    const { tls, closing, channel, serverName, insecureSkipVerify } = this.settings;
+    (signal ?? closing).throwIfAborted();
+    closing.throwIfAborted();
+    const material = await tls.current();
+    const isReady = this.open?.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    if (this.open !== undefined && isReady && this.open.material === material) return this.open.client;
+
+    // Calls that come at once share one connection, and one reason why there is none.
+    this.opening ??= openChannel(
+      { endpoint: this.endpoint, material, serverName, insecureSkipVerify, complaint: tls.complaint },
+      channel,
+      closing,
+    )
+      .then((client) => {
+        this.close();
+        this.open = { client, material };
+        return client;
+      })
+      .finally(() => {
+        this.opening = undefined;
+      });
+    return signal === undefined ? this.opening : withSignal(this.opening, signal);
+  }
+}
+
+/** Reads a reply, or rejects with `etcd.protocol`. */
+export function decodeReply<Request, Reply>(url: string, rpc: Rpc<Request, Reply>, bytes: Buffer): Reply {
+  try {
+    return rpc.decode(bytes);
+  } catch (error) {
+    const message = `${url} answered ${rpc.name} with ${bytes.length} bytes that no etcd sends: ${reasonOf(error)}`;
+    throw new GuardianError('etcd.protocol', message, {
+      hint: 'check that the endpoint is etcd 3.4 or newer, and that no proxy rewrites what it says',
+      cause: error,
+    });
+  }
+}
+
+function metadataWith(token: string | undefined): Metadata {
+  const metadata = new Metadata();
+  if (token !== undefined) metadata.set('token', token);
+  return metadata;
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+/** Like `promise`, but rejects when `signal` aborts; the promise itself goes on for others who wait for it. */
+async function withSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = (): void => undefined;
+  const aborted = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener('abort', stop);
+  try {
+    await Promise.race([promise, aborted]);
+    signal.throwIfAborted();
+    return await promise;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

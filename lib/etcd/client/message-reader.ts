@@ -1,0 +1,82 @@
+import { type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
+
+/** Why there is no further message: the call ended well, it failed, or nothing came for as long as one would wait. */
+export type NoMessage =
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'failed'; readonly error: ServiceError }
+  | { readonly kind: 'idle' };
+
+/**
+ * Takes the messages of a streaming call one by one. The stream's own iterator costs a third more CPU for each 32 KiB;
+ * back-pressure works the same: with `AHEAD` messages waiting it stops reading, and HTTP/2 stops the sender.
+ */
+export class MessageReader {
+  private readonly stream: ClientReadableStream<Buffer>;
+  private readonly waiting: Buffer[] = [];
+  private paused = false;
+  private end: NoMessage | undefined;
+  private wake: (() => void) | undefined;
+
+  constructor(stream: ClientReadableStream<Buffer>) {
+    this.stream = stream;
+    stream.on('data', (message: Buffer) => {
+      this.waiting.push(message);
+      if (this.waiting.length >= AHEAD) {
+        this.paused = true;
+        stream.pause();
+      }
+      this.wake?.();
+    });
+    // A failed call emits both, the error first.
+    stream.on('error', (error: ServiceError) => {
+      this.end ??= { kind: 'failed', error };
+      this.wake?.();
+    });
+    stream.on('end', () => {
+      this.end ??= { kind: 'ended' };
+      this.wake?.();
+    });
+  }
+
+  /** A message that is here already. */
+  take(): Buffer | undefined {
+    const message = this.waiting.shift();
+    if (this.paused && this.waiting.length < AHEAD / 2) {
+      this.paused = false;
+      this.stream.resume();
+    }
+    return message;
+  }
+
+  /** The next message, or why there is none; what came before an end is handed out before it. */
+  async next(idleMs?: number): Promise<Buffer | NoMessage> {
+    for (;;) {
+      const next = this.take() ?? this.end;
+      if (next !== undefined) return next;
+      if (!(await this.woken(idleMs))) return { kind: 'idle' };
+    }
+  }
+
+  /** Ends the call at the server too; harmless when it has ended. */
+  cancel(): void {
+    this.stream.cancel();
+  }
+
+  /** False when `idleMs` passed first. */
+  private woken(idleMs: number | undefined): Promise<boolean> {
+    return new Promise((resolve) => {
+      const settle = (woken: boolean): void => {
+        clearTimeout(timer);
+        this.wake = undefined;
+        resolve(woken);
+      };
+      const timer = idleMs === undefined ? undefined : setTimeout(settle, idleMs, false);
+      this.wake = () => {
+        settle(true);
+      };
+    });
+  }
+}
+
+/** 1 MiB of a snapshot: enough to keep reading while the consumer works on a piece. */
+const AHEAD = 32;
