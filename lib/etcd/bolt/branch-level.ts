@@ -24,10 +24,12 @@ export class BranchLevel {
 
   private readonly pageSize: number;
   private held: BranchNode | undefined;
-  private node = new BranchNode();
+  private node: BranchNode;
 
-  constructor(pageSize: number) {
+  /** `node`: a page to go on with. */
+  constructor(pageSize: number, node = new BranchNode()) {
     this.pageSize = pageSize;
+    this.node = node;
   }
 
   /** Adds a child. Gives back a page that is complete with that, to be written and added to the level above. */

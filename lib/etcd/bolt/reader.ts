@@ -42,8 +42,13 @@ export interface BoltFile extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Where a bucket's entries are. */
-export type BucketRoot = { readonly page: number } | { readonly inline: EntryBatch };
+/** A bucket as the tree of buckets has it. */
+export interface BucketRoot {
+  /** The element's whole value. */
+  readonly value: Buffer;
+  /** Where its entries are: under a page, or, few as they are, in the value itself. */
+  readonly entries: { readonly page: number } | { readonly inline: EntryBatch };
+}
 
 /**
  * Opens a file to read it. Rejects with `bolt.not-a-database`, `bolt.big-endian`, `bolt.truncated`, `bolt.corrupt` or
@@ -60,15 +65,15 @@ export async function openBoltFile(path: string): Promise<BoltFile> {
   }
 }
 
-/** Opens a file and finds its meta. Rejects as `openBoltFile` does; the caller closes the file. */
+/** Opens a file and finds its meta, and on which page. Rejects as `openBoltFile` does; the caller closes the file. */
 export async function openChecked(
   path: string,
   flags: 'r' | 'r+',
-): Promise<{ file: FileHandle; meta: Meta }> {
+): Promise<{ file: FileHandle; meta: Meta; metaPage: 0 | 1 }> {
   try {
     const file = await open(path, flags);
     try {
-      return { file, meta: await checkedMeta(path, file) };
+      return { file, ...(await checkedMeta(path, file)) };
     } catch (error) {
       await file.close();
       throw error;
@@ -92,7 +97,7 @@ export async function readBuckets(reader: PageReader, meta: Meta): Promise<Map<s
   return buckets;
 }
 
-async function checkedMeta(path: string, file: FileHandle): Promise<Meta> {
+async function checkedMeta(path: string, file: FileHandle): Promise<{ meta: Meta; metaPage: 0 | 1 }> {
   const head = Buffer.alloc(META_SEARCH_SIZE);
   const { bytesRead } = await file.read(head, 0, head.length, 0);
   const found = findMetas(head.subarray(0, bytesRead));
@@ -102,7 +107,7 @@ async function checkedMeta(path: string, file: FileHandle): Promise<Meta> {
     });
   }
   const meta = found === undefined ? undefined : chooseMeta(found.metas);
-  if (meta === undefined) {
+  if (found === undefined || meta === undefined) {
     throw new GuardianError(
       'bolt.not-a-database',
       `${path} is not a bolt database: neither meta page is valid`,
@@ -121,19 +126,19 @@ async function checkedMeta(path: string, file: FileHandle): Promise<Meta> {
       { hint: 'The file was cut off: fetch it again, or use another snapshot.' },
     );
   }
-  return meta;
+  return { meta, metaPage: found.metas[0] === meta ? 0 : 1 };
 }
 
 /** Undefined when the value of a bucket element isn't a bucket. */
 function parseBucket(value: Buffer): BucketRoot | undefined {
   if (value.length < BUCKET_HEADER_SIZE) return undefined;
   const page = readU64(value, 0);
-  if (page !== 0) return { page };
+  if (page !== 0) return { value, entries: { page } };
   const image = value.subarray(BUCKET_HEADER_SIZE);
   if (image.length < 16 || readPageHeader(image, 0).flags !== 2) return undefined;
   if (leafFault(image, 0, image.length) !== undefined) return undefined;
   const inline = leafEntries(image, 0);
-  return inline.flags.some((flags) => flags !== 0) ? undefined : { inline };
+  return inline.flags.some((flags) => flags !== 0) ? undefined : { value, entries: { inline } };
 }
 
 class OpenBoltFile implements BoltFile {
@@ -158,7 +163,7 @@ class OpenBoltFile implements BoltFile {
     bucket: string,
     { from = Buffer.alloc(0), signal }: EntriesOptions = {},
   ): AsyncGenerator<EntryBatch, void> {
-    const root = this.buckets.get(bucket);
+    const root = this.buckets.get(bucket)?.entries;
     if (root === undefined) return;
     if ('inline' in root) {
       const rest = skipBelow(root.inline, from);
@@ -194,7 +199,7 @@ class OpenBoltFile implements BoltFile {
 
   /** The leaf that one way down leads to. */
   private async leafOf(bucket: string, way: (branch: LoadedPage) => number): Promise<EntryBatch | undefined> {
-    const root = this.buckets.get(bucket);
+    const root = this.buckets.get(bucket)?.entries;
     if (root === undefined) return undefined;
     if ('inline' in root) return root.inline;
     let id = root.page;
