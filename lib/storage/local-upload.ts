@@ -146,7 +146,6 @@ export async function sweepLocalUploads(
 
 function swept(): GuardianError {
   return new GuardianError('store.upload-lost', 'the unfinished upload was removed while it ran', {
-    retryable: true,
     hint: 'Something swept .uploads while this ran; sweep only what is older than the longest upload.',
   });
 }

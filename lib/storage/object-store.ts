@@ -51,9 +51,10 @@ export interface ListOptions extends StoreCallOptions {
  * All methods reject with a `GuardianError`: `store.not-found`, `store.exists`, `store.denied` (credentials,
  * permissions), `store.missing` (the bucket itself), `store.full`, `store.busy` (retryable: throttling, 5xx),
  * `store.unreachable` (retryable but for a certificate that isn't trusted: network, reset, DNS, TLS),
- * `store.corrupt` (bytes differ from their checksum or announced length), `store.upload-lost` (retryable: a sweep or
- * the store removed the unfinished upload), `store.unsupported` (the store lacks something that we need), and stop
- * soon after `signal` aborts, with the signal's reason, leaving no partial object visible.
+ * `store.corrupt` (bytes differ from their checksum or announced length), `store.upload-lost` (a sweep or the store
+ * removed the unfinished upload: only the whole put can be run again), `store.unsupported` (the store lacks something
+ * that we need), `store.settings` (wrong region, endpoint …), `store.failed` (anything else). They stop soon after
+ * `signal` aborts, with the signal's reason, leaving no partial object visible.
  */
 export interface ObjectStore {
   /** For people and logs, e.g. `s3://bucket/prefix` or `file:///dir`; never holds credentials. */
