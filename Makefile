@@ -3,7 +3,9 @@
 
 TEST_FOLDERS := {agent,bench,cli,controlplane,lib,test,tools,webhook}
 # Which samples of the big matrices a run tries: `make test TEST_SEED=…` repeats a run's choice.
-TEST_SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+ifndef TEST_SEED
+TEST_SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+endif
 # Real servers mostly wait, so that more test files than cores run at once.
 TEST_CONCURRENCY ?= 3
 
