@@ -1,8 +1,6 @@
 import { z } from 'zod';
+import { FORMAT_VERSION } from './document.ts';
 import { count, decimal64, hex64, instant, sha256Hex, uint32, words } from './wire.ts';
-
-/** The newest format that this program reads and the one that it writes. See docs/format.md, "Versions". */
-export const FORMAT_VERSION = 1;
 
 /** One stored object that belongs to a backup: what it holds, and what its bytes must be. */
 const storedContent = z.object({
@@ -135,6 +133,11 @@ export const manifestSchema = z.object({
   /** The store was asked to keep the objects undeletable until then. */
   retainUntil: instant.optional(),
 });
+
+export const manifestDocument = {
+  payloadType: 'application/vnd.etcdguardian.manifest+json',
+  schema: manifestSchema,
+};
 
 export type Manifest = Readonly<z.output<typeof manifestSchema>>;
 export type StoredContent = Readonly<z.output<typeof storedContent>>;

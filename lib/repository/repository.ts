@@ -36,13 +36,16 @@ export interface Repository {
   listTimelines(cluster: string, options?: CallOptions): Promise<TimelineEntry[]>;
 
   /**
-   * Newest first: by timeline, then by id. What can't be trusted or read is listed too, as `damaged`, with the reason.
+   * Newest first: by timeline, then by revision. What can't be trusted or read is listed too, as `damaged`, with the reason.
    * Removed backups are left out unless asked for.
    */
   listBackups(cluster: string, options?: ListOptions): Promise<BackupEntry[]>;
 
   /** One backup by its id, an unambiguous beginning of it, or `latest`. Rejects with the reason if it is damaged. */
   find(cluster: string, which: string, options?: ListOptions): Promise<FoundBackup>;
+
+  /** Whether, when and by whom a backup was removed; also after its data went. */
+  removalOf(backup: BackupPlace, options?: CallOptions): Promise<Removal | undefined>;
 
   /**
    * The snapshot file as it was backed up, trailer included. Rejects part-way as soon as the bytes can't be the right
@@ -140,6 +143,9 @@ export interface BackupRequest {
 
 /** Writes one backup. Nothing of it can be seen before `commit`; what is left without it is swept after a day. */
 export interface BackupWriter extends BackupPlace {
+  /** What was found in the store and passed over, e.g. marks that nobody trusted signed. */
+  readonly warnings: readonly GuardianError[];
+
   /** Why a new timeline was begun for this backup; undefined when an older one goes on. */
   readonly timelineReason: TimelineReason | undefined;
 
@@ -239,8 +245,11 @@ export interface VerifyReport extends BackupPlace {
 }
 
 export interface RetentionPolicy {
+  /** Good ones to keep at most. */
   readonly maxBackups?: number | undefined;
   readonly maxAgeMs?: number | undefined;
+  /** Left out: all backups of the cluster. Given: only those that carry all of these, e.g. those of one schedule. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface RetentionDecision {

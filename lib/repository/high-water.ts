@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { GuardianError, hasCode } from '../guardian-error.ts';
+import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
+import { highWaterFolder, highWaterName, parseName } from './layout.ts';
+import { misplaced } from './misplaced.ts';
+import { type RepositorySettings } from './repository.ts';
+import { decimal64, instant, words } from './wire.ts';
+
+/**
+ * A revision that a cluster has served on a timeline. Written once each and never deleted, so that the highest one is
+ * known even when every backup and every node is gone: a restore must go above it.
+ */
+export const highWaterDocument = {
+  payloadType: 'application/vnd.etcdguardian.high-water+json',
+  schema: z.object({
+    formatVersion: z.literal(FORMAT_VERSION),
+    cluster: z.string(),
+    timeline: z.string(),
+    revision: decimal64,
+    seenAt: instant,
+    tool: words,
+  }),
+};
+
+export async function recordHighWater(
+  { store, signer, clock, tool }: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  revision: bigint,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const mark = { formatVersion: FORMAT_VERSION, cluster, timeline, revision, seenAt: clock(), tool };
+  const bytes = encodeDocument(highWaterDocument, mark, signer);
+  try {
+    await store.putIfAbsent(highWaterName(cluster, timeline, revision), bytes, { signal });
+  } catch (error) {
+    if (!hasCode(error, 'store.exists')) throw error;
+  }
+}
+
+export interface HighWater {
+  /** 0n when none is recorded. */
+  readonly revision: bigint;
+  /** Higher marks that can't be read or trusted, and were passed over. */
+  readonly problems: readonly GuardianError[];
+}
+
+export async function readHighWater(
+  settings: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  signal: AbortSignal | undefined,
+): Promise<HighWater> {
+  const problems: GuardianError[] = [];
+  for await (const { name } of settings.store.list(highWaterFolder(cluster, timeline), { signal })) {
+    if (parseName(name)?.kind !== 'high-water') continue;
+    try {
+      return { revision: await readMark(settings, cluster, timeline, name, signal), problems };
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof GuardianError) || error.retryable) throw error;
+      if (problems.length < MOST_PROBLEMS) problems.push(error);
+    }
+  }
+  return { revision: 0n, problems };
+}
+
+const MOST_PROBLEMS = 20;
+
+/** Reads the mark of one revision; rejects with `store.not-found` when there is none. */
+export async function checkHighWaterMark(
+  settings: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  revision: bigint,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await readMark(settings, cluster, timeline, highWaterName(cluster, timeline, revision), signal);
+}
+
+async function readMark(
+  { store, verifier }: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<bigint> {
+  const { value } = await readDocument(store, highWaterDocument, name, verifier, signal);
+  const itself = highWaterName(value.cluster, value.timeline, value.revision);
+  if (value.cluster !== cluster || value.timeline !== timeline || itself !== name)
+    throw misplaced(name, itself);
+  return value.revision;
+}

@@ -1,0 +1,140 @@
+import { GuardianError } from '../guardian-error.ts';
+import { isBackupId } from './backup-id.ts';
+import { type BackupPlace } from './repository.ts';
+
+/** Where things stand in a store; docs/format.md, "Layout", shows it as a tree. */
+export const MARKER = 'etcdguardian.json';
+
+export const CLUSTERS = 'clusters/';
+
+/** Rejects with `repository.cluster-name` what can't stand in an object's name. */
+export function checkClusterName(cluster: string): void {
+  if (CLUSTER_NAME.test(cluster)) return;
+  throw new GuardianError('repository.cluster-name', `${quoted(cluster)} can't be the name of a cluster`, {
+    hint: 'A name begins with a letter or digit, continues with A-Z a-z 0-9 . _ - and has at most 128 characters.',
+  });
+}
+
+const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const ATTACHMENT_NAME = CLUSTER_NAME;
+
+export function timelinesFolder(cluster: string): string {
+  return `${CLUSTERS}${cluster}/timelines/`;
+}
+
+/** Timelines are counted, so that two writers that begin one at once contend for one name. */
+export function timelineId(number: number): string {
+  return String(number).padStart(TIMELINE_DIGITS, '0');
+}
+
+const TIMELINE_DIGITS = 6;
+
+export function timelineFolder(cluster: string, timeline: string): string {
+  return `${timelinesFolder(cluster)}${timeline}/`;
+}
+
+export function timelineName(cluster: string, timeline: string): string {
+  return `${timelineFolder(cluster, timeline)}timeline.json`;
+}
+
+export function highWaterFolder(cluster: string, timeline: string): string {
+  return `${timelineFolder(cluster, timeline)}high-water/`;
+}
+
+/** What is left to the largest revision comes first in the name, so that the highest mark is listed first. */
+export function highWaterName(cluster: string, timeline: string, revision: bigint): string {
+  const left = (LARGEST_REVISION - revision).toString().padStart(REVISION_DIGITS, '0');
+  return `${highWaterFolder(cluster, timeline)}${left}-${revision}.json`;
+}
+
+const LARGEST_REVISION = 2n ** 63n - 1n;
+const REVISION_DIGITS = 19;
+
+export function removalsFolder(cluster: string, timeline: string): string {
+  return `${timelineFolder(cluster, timeline)}removals/`;
+}
+
+/** The marks of one backup are counted from 1; the last one says whether it is removed. */
+export function removalName(place: BackupPlace, number: number): string {
+  return `${removalsFolder(place.cluster, place.timeline)}${place.id}/${String(number).padStart(MARK_DIGITS, '0')}.json`;
+}
+
+const MARK_DIGITS = 4;
+
+export function chainsFolder(cluster: string, timeline: string): string {
+  return `${timelineFolder(cluster, timeline)}chains/`;
+}
+
+export function chainFolder(place: BackupPlace): string {
+  return `${chainsFolder(place.cluster, place.timeline)}${place.id}/`;
+}
+
+export function manifestName(place: BackupPlace): string {
+  return `${chainFolder(place)}manifest.json`;
+}
+
+export function baseName(place: BackupPlace, sealed: boolean): string {
+  return `${chainFolder(place)}base${contentSuffix(sealed)}`;
+}
+
+/** Rejects with `repository.attachment-name` what can't stand in an object's name. */
+export function attachmentName(place: BackupPlace, name: string): string {
+  if (!ATTACHMENT_NAME.test(name)) {
+    throw new GuardianError(
+      'repository.attachment-name',
+      `${quoted(name)} can't be the name of an attachment`,
+      {
+        hint: 'A name begins with a letter or digit, continues with A-Z a-z 0-9 . _ - and has at most 128 characters.',
+      },
+    );
+  }
+  return `${chainFolder(place)}attachments/${name}${contentSuffix(true)}`;
+}
+
+function contentSuffix(sealed: boolean): string {
+  return sealed ? '.zst.sealed' : '.zst';
+}
+
+/** What an object is, by its name. */
+export type NamedObject =
+  | { readonly kind: 'marker' }
+  | { readonly kind: 'timeline' | 'high-water'; readonly cluster: string; readonly timeline: string }
+  | { readonly kind: 'removal'; readonly place: BackupPlace; readonly number: number }
+  | { readonly kind: 'manifest' | 'content' | 'segment'; readonly place: BackupPlace };
+
+/** Undefined for names that this format doesn't know. */
+export function parseName(name: string): NamedObject | undefined {
+  if (name === MARKER) return { kind: 'marker' };
+  const [, cluster, timeline, rest] = IN_TIMELINE.exec(name) ?? [];
+  if (cluster === undefined || timeline === undefined || rest === undefined) return undefined;
+  if (rest === 'timeline.json') return { kind: 'timeline', cluster, timeline };
+  if (HIGH_WATER.test(rest)) return { kind: 'high-water', cluster, timeline };
+  const [, number] = REMOVAL.exec(rest) ?? [];
+  const [, folder, id, within] = OF_BACKUP.exec(rest) ?? [];
+  if (folder === undefined || id === undefined || within === undefined || !isBackupId(id)) return undefined;
+  const place = { cluster, timeline, id };
+  if (folder === 'removals') {
+    return number === undefined ? undefined : { kind: 'removal', place, number: Number(number) };
+  }
+  if (within === 'manifest.json') return { kind: 'manifest', place };
+  if (CONTENT.test(within)) return { kind: 'content', place };
+  return within.startsWith(SEGMENTS) ? { kind: 'segment', place } : undefined;
+}
+
+const IN_TIMELINE = /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/timelines\/([0-9]{6})\/(.+)$/;
+const HIGH_WATER = /^high-water\/[0-9]{19}-[0-9]+\.json$/;
+const OF_BACKUP = /^(removals|chains)\/([^/]+)\/(.+)$/;
+const REMOVAL = /^removals\/[^/]+\/([0-9]{4})\.json$/;
+const CONTENT = /^(?:base|attachments\/[A-Za-z0-9][A-Za-z0-9._-]{0,127})\.zst(?:\.sealed)?$/;
+
+/** Where a chain keeps its segments. */
+export const SEGMENTS = 'segments/';
+
+/** Sorts after every name in `folder` (which ends with `/`) and before everything else that comes later. */
+export function afterFolder(folder: string): string {
+  return `${folder.slice(0, -1)}0`;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text);
+}

@@ -1,0 +1,152 @@
+import { GuardianError, hasCode } from '../guardian-error.ts';
+import { type StoredObject } from '../storage/object-store.ts';
+import { timeOfBackupId } from './backup-id.ts';
+import { manifestName, parseName } from './layout.ts';
+import { readManifest } from './read-backup.ts';
+import { listRemovalMarks, markRemoval, readRemoval, type RemovalState } from './removals.ts';
+import {
+  type BackupPlace,
+  type RepositorySettings,
+  type SweepOptions,
+  type SweepReport,
+} from './repository.ts';
+
+const HOUR_MS = 60 * 60 * 1000;
+
+/** Remains of a backup that has no manifest are deleted when all of them are older. */
+const REMAINS_MS = 24 * HOUR_MS;
+
+/** A backup is not committed later than this after its last object was put, so that no sweep can be at it. */
+export const COMMIT_WITHIN_MS = 20 * HOUR_MS;
+
+/** See `Repository.sweep`. */
+export async function sweep(settings: RepositorySettings, options: SweepOptions = {}): Promise<SweepReport> {
+  const { store, clock } = settings;
+  const { signal, dryRun = false } = options;
+  const sweeper = new Sweeper(settings, options);
+  for await (const object of store.list('', { signal })) await sweeper.see(object);
+  await sweeper.finishChain();
+  const olderThan = new Date(clock().getTime() - REMAINS_MS);
+  const abortedUploads = dryRun ? 0 : await store.sweepStaleUploads(olderThan, { signal });
+  const { deleted, refused, unknown } = sweeper;
+  return { deleted, refused, unknown, abortedUploads };
+}
+
+interface Chain {
+  readonly place: BackupPlace;
+  readonly objects: StoredObject[];
+}
+
+/** Sees every object once, in the order of names, so that those of one chain come together. */
+class Sweeper {
+  readonly #settings: RepositorySettings;
+  readonly #options: SweepOptions;
+  readonly deleted: { name: string; size: number; reason: string }[] = [];
+  readonly refused: { name: string; problem: GuardianError }[] = [];
+  readonly unknown: string[] = [];
+  #chain: Chain | undefined;
+  #marks: { readonly timeline: string; readonly byId: Map<string, StoredObject[]> } | undefined;
+
+  constructor(settings: RepositorySettings, options: SweepOptions) {
+    this.#settings = settings;
+    this.#options = options;
+  }
+
+  async see(object: StoredObject): Promise<void> {
+    const named = parseName(object.name);
+    if (named === undefined && !object.name.startsWith(STORES_OWN)) this.unknown.push(object.name);
+    if (named?.kind !== 'content' && named?.kind !== 'manifest' && named?.kind !== 'segment') return;
+    if (this.#chain !== undefined && manifestName(this.#chain.place) === manifestName(named.place)) {
+      this.#chain.objects.push(object);
+      return;
+    }
+    await this.finishChain();
+    this.#chain = { place: named.place, objects: [object] };
+  }
+
+  async finishChain(): Promise<void> {
+    const chain = this.#chain;
+    this.#chain = undefined;
+    if (chain === undefined) return;
+    const removal = await this.#removalOf(chain.place);
+    const committed = chain.objects.some(({ name }) => name === manifestName(chain.place));
+    if (committed || removal.removal?.swept === true) await this.#sweepRemoved(chain, removal);
+    else await this.#sweepRemains(chain);
+  }
+
+  async #sweepRemoved(chain: Chain, { removal }: RemovalState): Promise<void> {
+    const { clock, tool } = this.#settings;
+    const { signal, dryRun = false } = this.#options;
+    if (removal === undefined) return;
+    if (!removal.swept) {
+      if (clock() < removal.deleteAfter || (await this.#isRetained(chain.place))) return;
+      const fenced =
+        dryRun ||
+        (await markRemoval(this.#settings, chain.place, 'sweep', { by: tool }, isRemovedStill, signal)) !==
+          undefined;
+      if (!fenced) return;
+    }
+    await this.#delete(chain, `removed ${removal.removedAt.toISOString()} by ${removal.by}`);
+  }
+
+  async #sweepRemains(chain: Chain): Promise<void> {
+    const { clock, store } = this.#settings;
+    const times = [timeOfBackupId(chain.place.id), ...chain.objects.map(({ modifiedAt }) => modifiedAt)];
+    const newest = Math.max(...times.map((time) => time.getTime()));
+    if (clock().getTime() - newest < REMAINS_MS) return;
+    try {
+      await store.stat(manifestName(chain.place), { signal: this.#options.signal });
+    } catch (error) {
+      if (!hasCode(error, 'store.not-found')) throw error;
+      await this.#delete(chain, 'remains of a backup that was never committed');
+    }
+  }
+
+  /** Data first, the manifest last and only when all data went: what is refused stays known. */
+  async #delete({ place, objects }: Chain, reason: string): Promise<void> {
+    const { store } = this.#settings;
+    const { signal, dryRun = false } = this.#options;
+    const manifest = manifestName(place);
+    const refusedBefore = this.refused.length;
+    const isManifest = ({ name }: StoredObject): boolean => name === manifest;
+    const inOrder = [...objects.filter((object) => !isManifest(object)), ...objects.filter(isManifest)];
+    for (const { name, size } of inOrder) {
+      if (name === manifest && this.refused.length > refusedBefore) return;
+      try {
+        if (!dryRun) await store.delete(name, { signal });
+        this.deleted.push({ name, size, reason });
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof GuardianError)) throw error;
+        this.refused.push({ name, problem: error });
+      }
+    }
+  }
+
+  async #isRetained(place: BackupPlace): Promise<boolean> {
+    try {
+      const { value } = await readManifest(this.#settings, place, this.#options.signal);
+      return value.retainUntil !== undefined && value.retainUntil > this.#settings.clock();
+    } catch (error) {
+      if (!(error instanceof GuardianError) || error.retryable) throw error;
+      return false;
+    }
+  }
+
+  async #removalOf(place: BackupPlace): Promise<RemovalState> {
+    const { signal } = this.#options;
+    const timeline = `${place.cluster}/${place.timeline}`;
+    if (this.#marks?.timeline !== timeline) {
+      const byId = await listRemovalMarks(this.#settings, place.cluster, place.timeline, signal);
+      this.#marks = { timeline, byId };
+    }
+    return readRemoval(this.#settings, this.#marks.byId.get(place.id) ?? [], signal);
+  }
+}
+
+/** What stores keep for themselves, e.g. their probes. */
+const STORES_OWN = '.';
+
+function isRemovedStill({ removal }: RemovalState): boolean {
+  return removal !== undefined && !removal.swept;
+}
