@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { AlgorithmSuiteIdentifier, buildClient, CommitmentPolicy } from '@aws-crypto/client-node';
 import { chunksOf, collectBytes } from '../../test/harness/byte-stream.ts';
-import { aesKeyProvider } from './aes-key.ts';
+import { aesKeyProvider, generateAesKey } from './aes-key.ts';
 import { envelopeEncryption } from './envelope-encryption.ts';
 import { generateRecoveryKey, recoveryKeyProvider } from './recovery-key.ts';
 
@@ -11,7 +11,7 @@ import { generateRecoveryKey, recoveryKeyProvider } from './recovery-key.ts';
 const sdk = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
 const context = { cluster: 'prod', timeline: 't1', object: 'clusters/prod/t1/base' };
 const encryptionContext = { ...context, format: 'etcdguardian/1' };
-const aes = aesKeyProvider(randomBytes(32), { seals: true });
+const aes = aesKeyProvider(generateAesKey(), { seals: true });
 const recovery = recoveryKeyProvider(await generateRecoveryKey(), { seals: true });
 const FRAME = 64;
 const ours = envelopeEncryption([aes, recovery], { frameLength: FRAME });

@@ -3,13 +3,13 @@ import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } fro
 import { test } from 'node:test';
 import { chunksOf, collectBytes } from '../../test/harness/byte-stream.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { aesKeyProvider } from './aes-key.ts';
+import { aesKeyProvider, generateAesKey } from './aes-key.ts';
 import { envelopeEncryption } from './envelope-encryption.ts';
 import type { ObjectContext, ObjectEncryption } from './object-encryption.ts';
 import { recoveryKeyProvider } from './recovery-key.ts';
 
 const context: ObjectContext = { cluster: 'prod', timeline: 't1', object: 'clusters/prod/t1/base' };
-const aesKey = randomBytes(32);
+const aesKey = generateAesKey();
 const recoveryKey = generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey;
 const writer = writerOf(aesKey, recoveryKey);
 
@@ -44,8 +44,8 @@ test('any one recipient opens: the AES key without the recovery key, and the rec
 });
 
 test('an old AES key opens what it sealed and is no recipient of what is new', async () => {
-  const old = writerOf(randomBytes(32), recoveryKey);
-  const oldKey = randomBytes(32);
+  const old = writerOf(generateAesKey(), recoveryKey);
+  const oldKey = generateAesKey();
   const before = envelopeEncryption([aesKeyProvider(oldKey, { seals: true })]);
   const after = envelopeEncryption([
     aesKeyProvider(aesKey, { seals: true }),
@@ -63,7 +63,7 @@ test('an old AES key opens what it sealed and is no recipient of what is new', a
 test('a missing key is told by name: who opens it, and what we hold', async () => {
   const sealed = await collectBytes(writer.seal(chunksOf(Buffer.from('x'), 1), context));
   const [aes, recovery] = writer.recipients;
-  const stranger = aesKeyProvider(randomBytes(32), { seals: true });
+  const stranger = aesKeyProvider(generateAesKey(), { seals: true });
   const cases: [ObjectEncryption, string][] = [
     [envelopeEncryption([stranger]), stranger.recipient.id],
     [
@@ -179,7 +179,7 @@ test('an abort ends sealing and opening with its reason', async () => {
   }
 });
 
-function writerOf(key: Uint8Array, recovery: KeyObject, frameLength?: number): ObjectEncryption {
+function writerOf(key: KeyObject, recovery: KeyObject, frameLength?: number): ObjectEncryption {
   return envelopeEncryption(
     [aesKeyProvider(key, { seals: true }), recoveryKeyProvider(createPublicKey(recovery), { seals: true })],
     frameLength === undefined ? {} : { frameLength },

@@ -3,14 +3,14 @@ import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { chunksOf, collectBytes } from '../../test/harness/byte-stream.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { aesKeyProvider } from './aes-key.ts';
+import { aesKeyProvider, generateAesKey } from './aes-key.ts';
 import { envelopeEncryption } from './envelope-encryption.ts';
 import { recoveryKeyProvider } from './recovery-key.ts';
 
 const FRAME = 32;
 const context = { cluster: 'prod', timeline: 't1', object: 'clusters/prod/t1/base' };
 const recoveryKey = generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey;
-const aes = aesKeyProvider(randomBytes(32), { seals: true });
+const aes = aesKeyProvider(generateAesKey(), { seals: true });
 const writer = envelopeEncryption([aes, recoveryKeyProvider(createPublicKey(recoveryKey), { seals: true })], {
   frameLength: FRAME,
 });
