@@ -7,7 +7,7 @@ const LENGTH_SIZE = 4;
 
 /**
  * Pieces of bytes kept until the end of a pass, packed into large chunks and found by a number below 2^32. What is
- * kept in all never exceeds `budget`, which is at most 2 GiB.
+ * kept in all never exceeds the budget, which must stay below 2 GiB.
  */
 export class KeptBytes {
   private readonly chunks: Buffer[] = [];
@@ -17,6 +17,11 @@ export class KeptBytes {
 
   constructor(budget: number) {
     this.room = budget;
+  }
+
+  /** Allows `bytes` more. */
+  extend(bytes: number): void {
+    this.room += bytes;
   }
 
   /** Copies bytes[start, end); undefined when the budget doesn't allow it. */

@@ -67,10 +67,6 @@ export class PageIndex {
     if (this.faults.size < MAX_FAULTS) this.faults.set(page, fault);
   }
 
-  noteSkipped(page: number): void {
-    this.rows.chunk(page).setUint8(this.rows.at(page) + KIND, PageKind.skipped);
-  }
-
   kindOf(page: number): number {
     return this.rows.chunk(page).getUint8(this.rows.at(page) + KIND);
   }

@@ -21,8 +21,8 @@ export interface PageSink {
   page(page: number, window: ByteWindow, start: number, end: number): void;
   /** A page whose header can't be true. */
   broken(page: number, fault: PageFault): void;
-  /** A page that wasn't gathered because of the limits below. */
-  skipped(page: number): void;
+  /** A page, with `overflow` further ones, that wasn't gathered because of the limits below. */
+  skipped(page: number, overflow: number): void;
 }
 
 /** Bytes of unfinished overflowing pages held at one time. */
@@ -122,12 +122,12 @@ export class PageStream {
     if (fault !== undefined) {
       this.sink.broken(page, { code: 'bolt.overflow', text: fault });
     } else if (size > this.work) {
-      this.sink.skipped(page);
+      this.sink.skipped(page, overflow);
     } else if (at + size <= end) {
       this.work -= size;
       this.sink.page(page, window, at, at + size);
     } else if (this.gathered + size > MAX_GATHERED) {
-      this.sink.skipped(page);
+      this.sink.skipped(page, overflow);
     } else {
       this.work -= size;
       this.gathered += size;

@@ -85,20 +85,28 @@ export class TreeWalk {
       this.report(page, 'file.truncated', 'lies behind the end of the file', place);
       return false;
     }
-    if (index.kindOf(page) === PageKind.skipped) this.pages.revisit(page);
-    const fault = this.kindFault(page);
-    if (fault !== undefined) {
-      this.report(page, fault.code, fault.text, place);
+    const firstFault = index.kindOf(page) === PageKind.skipped ? undefined : this.kindFault(page);
+    if (firstFault !== undefined) {
+      this.report(page, firstFault.code, firstFault.text, place);
       return false;
     }
-    for (let part = page; part <= page + index.overflowOf(page); part++) {
+    const last = page + index.overflowOf(page);
+    if (last >= index.length) {
+      this.report(page, 'file.truncated', 'reaches behind the end of the file', place);
+      return false;
+    }
+    for (let part = page; part <= last; part++) {
       if (!index.reach(part)) {
         this.report(part, 'bolt.page-twice', 'belongs to the tree twice', place);
         return false;
       }
       this.reached++;
     }
-    return true;
+    if (index.kindOf(page) !== PageKind.skipped) return true;
+    this.pages.revisit(page);
+    const fault = this.kindFault(page);
+    if (fault !== undefined) this.report(page, fault.code, fault.text, place);
+    return fault === undefined;
   }
 
   private kindFault(page: number): { readonly code: string; readonly text: string } | undefined {

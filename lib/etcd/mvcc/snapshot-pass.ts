@@ -1,0 +1,182 @@
+import { checkFreelist } from '../bolt/freelist-check.ts';
+import { chooseMeta, findMetas, META_SEARCH_SIZE, type Meta, metaFault } from '../bolt/meta.ts';
+import { META_PAGE, readPageHeader } from '../bolt/page.ts';
+import { PageKind } from '../bolt/page-index.ts';
+import { PageStream } from '../bolt/page-stream.ts';
+import { ByteWindow } from '../byte-window.ts';
+import { ProblemList } from '../problem-list.ts';
+import { BucketWalk } from './bucket-walk.ts';
+import { PageSummaries, type Reread } from './page-summaries.ts';
+import { type DatabaseDigest, hasTrailer, TRAILER_SIZE } from './snapshot-digest.ts';
+import { type KeyGrouping } from './snapshot-verdict.ts';
+import { StoreFacts } from './store-facts.ts';
+
+export interface SnapshotPassOptions {
+  /** A snapshot must end in its SHA-256; the file of a member, `member/snap/db`, has none. */
+  readonly trailer: 'required' | 'optional';
+  /** Bytes, trailer included, when the sender announced them. */
+  readonly expectedSize?: number | undefined;
+  readonly grouping?: KeyGrouping | undefined;
+  /**
+   * MVCC entries kept at most, about 26 bytes each, live ones and those in free pages together. A live page beyond
+   * that is read once more where `reread` is given, and is a problem elsewhere.
+   */
+  readonly maxEntries?: number | undefined;
+  readonly reread?: Reread | undefined;
+}
+
+const DEFAULT_MAX_ENTRIES = 16_000_000;
+const MAX_KEPT_BYTES = 96 * 1024 * 1024;
+
+/** What a pass found, before its records are judged as a history. */
+export interface PassResult {
+  readonly size: number;
+  /** Undefined when there was no usable meta page to start from. */
+  readonly database: PassedDatabase | undefined;
+  readonly facts: StoreFacts;
+  readonly problems: ProblemList;
+  readonly warnings: ProblemList;
+}
+
+export interface PassedDatabase {
+  readonly meta: Meta;
+  readonly pages: PageSummaries;
+  readonly walk: BucketWalk;
+}
+
+/**
+ * One pass over the bytes of a snapshot or of a member's file, in order: `write` reduces pages as they come, `finish`
+ * walks the trees over what was kept. Never throws for what the bytes say.
+ */
+export class SnapshotPass {
+  private readonly options: SnapshotPassOptions;
+  private readonly problems = new ProblemList();
+  private readonly warnings = new ProblemList();
+  private size = 0;
+  /** The beginning of the file, until it is long enough to find its meta pages. */
+  private head: Buffer[] | undefined = [];
+  private meta: Meta | undefined;
+  private pages: PageSummaries | undefined;
+  private stream: PageStream | undefined;
+
+  constructor(options: SnapshotPassOptions) {
+    this.options = options;
+  }
+
+  /** The next bytes; they belong to the caller again when this returns. */
+  write(chunk: Uint8Array): void {
+    this.size += chunk.length;
+    if (this.head === undefined) this.stream?.write(new ByteWindow(chunk));
+    else {
+      this.head.push(Buffer.from(chunk));
+      if (this.size >= META_SEARCH_SIZE) this.start(Buffer.concat(this.head));
+    }
+  }
+
+  finish(digest: DatabaseDigest): PassResult {
+    if (this.head !== undefined) this.start(Buffer.concat(this.head));
+    this.stream?.finish();
+    const { meta, pages, problems, warnings, size } = this;
+    this.checkSize(digest);
+    const facts = new StoreFacts(problems);
+    if (meta === undefined || pages === undefined) {
+      return { size, database: undefined, facts, problems, warnings };
+    }
+    const walk = new BucketWalk(pages, meta, facts, problems, warnings);
+    walk.run();
+    if (meta.freelistPage !== undefined) this.checkFreelist(meta.freelistPage, meta, pages);
+    return { size, database: { meta, pages, walk }, facts, problems, warnings };
+  }
+
+  private start(head: Buffer): void {
+    this.head = undefined;
+    const meta = this.findMeta(head);
+    if (meta === undefined) return;
+    this.meta = meta;
+    this.pages = new PageSummaries({
+      pageSize: meta.pageSize,
+      rootPage: meta.rootPage,
+      freelistPage: meta.freelistPage,
+      maxEntries: this.options.maxEntries ?? DEFAULT_MAX_ENTRIES,
+      maxKeptBytes: MAX_KEPT_BYTES,
+      grouping: this.options.grouping,
+      reread: this.options.reread,
+    });
+    this.stream = new PageStream(meta.pageSize, meta.pageCount, this.pages);
+    this.stream.write(new ByteWindow(head));
+  }
+
+  private findMeta(head: Buffer): Meta | undefined {
+    const found = findMetas(head);
+    if (found === undefined) {
+      this.report(
+        'bolt.no-meta',
+        'the file has no valid meta page: it is not an etcd snapshot, or badly damaged',
+      );
+      return undefined;
+    }
+    if (found === 'big-endian') {
+      this.report(
+        'bolt.big-endian',
+        'the file was written on a big-endian host (s390x): it can be read only there',
+      );
+      return undefined;
+    }
+    for (const [page, meta] of found.metas.entries()) {
+      const offset = page * found.pageSize;
+      if (meta === undefined) this.report('bolt.meta', `meta page ${page} is damaged`, page, offset);
+      else if (!isMetaPage(head, offset, page)) {
+        this.report('bolt.meta', `meta page ${page} has a wrong header`, page, offset);
+      }
+    }
+    const meta = chooseMeta(found.metas);
+    const fault = meta === undefined ? undefined : metaFault(meta);
+    if (fault === undefined) return meta;
+    this.report('bolt.meta', `the meta page that counts: ${fault}`);
+    return undefined;
+  }
+
+  private checkSize({ trailer }: DatabaseDigest): void {
+    const { size, meta } = this;
+    const { expectedSize } = this.options;
+    if (expectedSize !== undefined && size !== expectedSize) {
+      this.report('file.size', `${size} bytes came, ${expectedSize} were announced`);
+    }
+    if (trailer === 'mismatch') {
+      this.report('file.trailer-mismatch', 'the SHA-256 at the end is not that of the bytes before it');
+    } else if (trailer === 'missing' && this.options.trailer === 'required') {
+      this.report(
+        'file.trailer-missing',
+        'the file does not end in a SHA-256: it is cut off, or no snapshot',
+      );
+    }
+    if (meta === undefined) return;
+    const content = hasTrailer(size) ? size - TRAILER_SIZE : size;
+    const database = meta.pageCount * meta.pageSize;
+    if (content < database) {
+      this.report('file.truncated', `the database is ${database} bytes long, of which ${content} are there`);
+    } else if (content > database && this.options.trailer === 'required') {
+      this.report('file.size', `${content - database} bytes follow the database of ${database} bytes`);
+    }
+  }
+
+  private checkFreelist(page: number, meta: Meta, pages: PageSummaries): void {
+    const isKept = page < pages.index.length && pages.index.kindOf(page) === PageKind.freelist;
+    const bytes = isKept ? pages.plainPage(page).bytes : undefined;
+    checkFreelist(page, bytes, pages.index, meta, this.problems);
+  }
+
+  private report(code: string, message: string, page?: number, offset?: number): void {
+    this.problems.add({
+      code,
+      message,
+      ...(page === undefined ? {} : { page }),
+      ...(offset === undefined ? {} : { offset }),
+    });
+  }
+}
+
+function isMetaPage(head: Buffer, offset: number, page: number): boolean {
+  const { id, flags } = readPageHeader(head, offset);
+  return id === page && flags === META_PAGE;
+}
