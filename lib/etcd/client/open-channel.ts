@@ -1,6 +1,12 @@
-import { type ChannelOptions, Client, connectivityState, credentials } from '@grpc/grpc-js';
-import { isIPv6 } from 'node:net';
-import { createSecureContext } from 'node:tls';
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  connectivityState,
+  credentials,
+} from '@grpc/grpc-js';
+import { isIP, isIPv6 } from 'node:net';
+import { checkServerIdentity, createSecureContext } from 'node:tls';
 import { GuardianError } from '../../guardian-error.ts';
 import { connectionFailure } from './connection-failure.ts';
 import { type Route } from './route.ts';
@@ -48,9 +54,10 @@ export async function openChannel(
       client.close();
       client = newClient(route, settings);
     }
-    if ((await settled(client, deadline)) === 'ready') return client;
+    const last = await settled(client, deadline);
+    if (last === 'ready') return client;
     signal.throwIfAborted();
-    throw unexplained(route, settings);
+    throw unexplained(route, settings, last);
   } catch (error) {
     client.close();
     throw error;
@@ -59,27 +66,39 @@ export async function openChannel(
   }
 }
 
-function newClient(
-  { endpoint, material, serverName, insecureSkipVerify }: Route,
-  settings: ChannelSettings,
-): Client {
-  const { ca, identity } = material;
-  const security = endpoint.secure
-    ? credentials.createFromSecureContext(
-        createSecureContext({
-          ...(ca === undefined ? {} : { ca }),
-          ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
-        }),
-        insecureSkipVerify ? { rejectUnauthorized: false, checkServerIdentity: () => undefined } : {},
-      )
-    : credentials.createInsecure();
+function newClient(route: Route, settings: ChannelSettings): Client {
+  const { endpoint } = route;
   const host = isIPv6(endpoint.host) ? `[${endpoint.host}]` : endpoint.host;
-  return new Client(`dns:///${host}:${endpoint.port}`, security, {
+  return new Client(`dns:///${host}:${endpoint.port}`, securityOf(route), {
     ...CHANNEL_OPTIONS,
-    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
     ...(settings.keepalive ? KEEPALIVE : {}),
+    'grpc.ssl_target_name_override': nameForTls(route),
     'grpc-node.flow_control_window': settings.flowControlWindow,
   });
+}
+
+function securityOf(route: Route): ChannelCredentials {
+  const { endpoint, serverName = endpoint.host, insecureSkipVerify } = route;
+  if (!endpoint.secure) return credentials.createInsecure();
+  const { ca, identity } = route.material;
+  const context = createSecureContext({
+    ...(ca === undefined ? {} : { ca }),
+    ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
+  });
+  return credentials.createFromSecureContext(
+    context,
+    insecureSkipVerify
+      ? { rejectUnauthorized: false, checkServerIdentity: () => undefined }
+      : { checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate) },
+  );
+}
+
+/**
+ * What TLS tells the server as its name. It must not be an address (RFC 6066 §3), but grpc-js would send one all the same,
+ * and Node 26 refuses that. What etcd's certificate must carry is checked apart from it.
+ */
+function nameForTls({ endpoint, serverName = endpoint.host }: Route): string {
+  return isIP(serverName) === 0 ? serverName : 'etcd';
 }
 
 const CHANNEL_OPTIONS: ChannelOptions = {
@@ -127,13 +146,20 @@ async function explain(
   return connectionFailure(route, walk, settings.connectTimeoutMs, new Date());
 }
 
-function unexplained({ endpoint }: Route, { connectTimeoutMs }: ChannelSettings): GuardianError {
-  return new GuardianError(
-    'etcd.connect-timeout',
-    `no connection to ${endpoint.url} within ${connectTimeoutMs} ms`,
-    {
-      hint: 'it answers now, but took too long: the member or the network may be overloaded; try again',
-      retryable: true,
-    },
-  );
+function unexplained(route: Route, { connectTimeoutMs }: ChannelSettings, last: Settled): GuardianError {
+  const { url } = route.endpoint;
+  if (last === 'pending') {
+    return new GuardianError(
+      'etcd.connect-timeout',
+      `no connection to ${url} within ${connectTimeoutMs} ms`,
+      {
+        hint: 'it answers, but too slowly: the member or the network is overloaded; try again',
+        retryable: true,
+      },
+    );
+  }
+  return new GuardianError('etcd.unreachable', `${url} answers, but a connection for gRPC fails`, {
+    hint: 'the member may be starting or going down: try again',
+    retryable: true,
+  });
 }
