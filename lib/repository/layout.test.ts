@@ -11,6 +11,7 @@ test('names are parsed back into what they were made from', () => {
   const inTimeline = { cluster, timeline };
   const cases: [string, layout.NamedObject][] = [
     [layout.MARKER, { kind: 'marker' }],
+    ['.probe/5f0c', { kind: 'probe' }],
     [layout.timelineName(cluster, timeline), { kind: 'timeline', ...inTimeline }],
     [layout.highWaterName(cluster, timeline, 42n), { kind: 'high-water', ...inTimeline }],
     [layout.highWaterName(cluster, timeline, 2n ** 63n - 1n), { kind: 'high-water', ...inTimeline }],

@@ -97,7 +97,7 @@ function contentSuffix(sealed: boolean): string {
 
 /** What an object is, by its name. */
 export type NamedObject =
-  | { readonly kind: 'marker' }
+  | { readonly kind: 'marker' | 'probe' }
   | { readonly kind: 'timeline' | 'high-water'; readonly cluster: string; readonly timeline: string }
   | { readonly kind: 'removal'; readonly place: BackupPlace; readonly number: number }
   | { readonly kind: 'manifest' | 'content' | 'segment'; readonly place: BackupPlace };
@@ -105,6 +105,7 @@ export type NamedObject =
 /** Undefined for names that this format doesn't know. */
 export function parseName(name: string): NamedObject | undefined {
   if (name === MARKER) return { kind: 'marker' };
+  if (name.startsWith(PROBES)) return { kind: 'probe' };
   const [, cluster, timeline, rest] = IN_TIMELINE.exec(name) ?? [];
   if (cluster === undefined || timeline === undefined || rest === undefined) return undefined;
   if (rest === 'timeline.json') return { kind: 'timeline', cluster, timeline };
@@ -120,6 +121,9 @@ export function parseName(name: string): NamedObject | undefined {
   if (CONTENT.test(within)) return { kind: 'content', place };
   return within.startsWith(SEGMENTS) ? { kind: 'segment', place } : undefined;
 }
+
+/** Where it is tried what a store can do. */
+const PROBES = '.probe/';
 
 const IN_TIMELINE = /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/timelines\/([0-9]{6})\/(.+)$/;
 const HIGH_WATER = /^high-water\/[0-9]{19}-[0-9]+\.json$/;

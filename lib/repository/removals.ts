@@ -124,8 +124,8 @@ export async function markRemoval(
     };
     try {
       const bytes = encodeDocument(removalDocument, mark, settings.signer);
-      await settings.store.putIfAbsent(removalName(place, number), bytes, { signal });
-      return afterMark(state, mark, at);
+      const { modifiedAt } = await settings.store.putIfAbsent(removalName(place, number), bytes, { signal });
+      return afterMark(state, mark, modifiedAt);
     } catch (error) {
       if (!hasCode(error, 'store.exists')) throw error;
       state = await removalOf(settings, place, signal);

@@ -165,7 +165,10 @@ export interface BackupWriter extends BackupPlace {
    */
   commit(facts: BackupFacts, history: SnapshotHistory, options?: CallOptions): Promise<SoundBackup>;
 
-  /** Deletes what was stored, as far as the credentials allow; the sweep gets the rest. */
+  /**
+   * Deletes what was stored, as far as the credentials allow; the sweep gets the rest. Does nothing once `commit` has
+   * tried to write the manifest: it may be there although its reply was lost.
+   */
   discard(options?: CallOptions): Promise<void>;
 }
 

@@ -54,7 +54,10 @@ class Sweeper {
 
   async see(object: StoredObject): Promise<void> {
     const named = parseName(object.name);
-    if (named === undefined && !object.name.startsWith(STORES_OWN)) this.unknown.push(object.name);
+    if (named === undefined) this.unknown.push(object.name);
+    if (named?.kind === 'probe' && this.#isOld(object.modifiedAt)) {
+      await this.#delete(object, 'left over from trying what the store can do');
+    }
     if (named?.kind !== 'content' && named?.kind !== 'manifest' && named?.kind !== 'segment') return;
     if (this.#chain !== undefined && manifestName(this.#chain.place) === manifestName(named.place)) {
       this.#chain.objects.push(object);
@@ -86,40 +89,47 @@ class Sweeper {
           undefined;
       if (!fenced) return;
     }
-    await this.#delete(chain, `removed ${removal.removedAt.toISOString()} by ${removal.by}`);
+    await this.#deleteChain(chain, `removed ${removal.removedAt.toISOString()} by ${removal.by}`);
   }
 
   async #sweepRemains(chain: Chain): Promise<void> {
-    const { clock, store } = this.#settings;
     const times = [timeOfBackupId(chain.place.id), ...chain.objects.map(({ modifiedAt }) => modifiedAt)];
-    const newest = Math.max(...times.map((time) => time.getTime()));
-    if (clock().getTime() - newest < REMAINS_MS) return;
+    if (!times.every((time) => this.#isOld(time))) return;
     try {
-      await store.stat(manifestName(chain.place), { signal: this.#options.signal });
+      // Once more: since it was listed, it may have been committed.
+      await this.#settings.store.stat(manifestName(chain.place), { signal: this.#options.signal });
     } catch (error) {
       if (!hasCode(error, 'store.not-found')) throw error;
-      await this.#delete(chain, 'remains of a backup that was never committed');
+      await this.#deleteChain(chain, 'remains of a backup that was never committed');
     }
   }
 
+  #isOld(time: Date): boolean {
+    return this.#settings.clock().getTime() - time.getTime() >= REMAINS_MS;
+  }
+
   /** Data first, the manifest last and only when all data went: what is refused stays known. */
-  async #delete({ place, objects }: Chain, reason: string): Promise<void> {
-    const { store } = this.#settings;
+  async #deleteChain({ place, objects }: Chain, reason: string): Promise<void> {
+    const manifest = objects.find(({ name }) => name === manifestName(place));
+    let allGone = true;
+    for (const object of objects) {
+      if (object !== manifest && !(await this.#delete(object, reason))) allGone = false;
+    }
+    if (manifest !== undefined && allGone) await this.#delete(manifest, reason);
+  }
+
+  /** Resolves to whether the store did it. */
+  async #delete({ name, size }: StoredObject, reason: string): Promise<boolean> {
     const { signal, dryRun = false } = this.#options;
-    const manifest = manifestName(place);
-    const refusedBefore = this.refused.length;
-    const isManifest = ({ name }: StoredObject): boolean => name === manifest;
-    const inOrder = [...objects.filter((object) => !isManifest(object)), ...objects.filter(isManifest)];
-    for (const { name, size } of inOrder) {
-      if (name === manifest && this.refused.length > refusedBefore) return;
-      try {
-        if (!dryRun) await store.delete(name, { signal });
-        this.deleted.push({ name, size, reason });
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof GuardianError)) throw error;
-        this.refused.push({ name, problem: error });
-      }
+    try {
+      if (!dryRun) await this.#settings.store.delete(name, { signal });
+      this.deleted.push({ name, size, reason });
+      return true;
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof GuardianError)) throw error;
+      this.refused.push({ name, problem: error });
+      return false;
     }
   }
 
@@ -143,9 +153,6 @@ class Sweeper {
     return readRemoval(this.#settings, this.#marks.byId.get(place.id) ?? [], signal);
   }
 }
-
-/** What stores keep for themselves, e.g. their probes. */
-const STORES_OWN = '.';
 
 function isRemovedStill({ removal }: RemovalState): boolean {
   return removal !== undefined && !removal.swept;

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
 import { newBackupId } from './backup-id.ts';
 import { putContent } from './content.ts';
-import { encodeDocument, FORMAT_VERSION } from './document.ts';
+import { decodeDocument, encodeDocument, FORMAT_VERSION } from './document.ts';
 import { readHighWater, recordHighWater } from './high-water.ts';
 import { attachmentName, baseName, checkClusterName, manifestName } from './layout.ts';
 import { newestOnTimeline, newestSound } from './list-backups.ts';
@@ -96,6 +95,8 @@ class Writer implements BackupWriter {
   readonly #attachments: StoredContent[] = [];
   #base: StoredContent | undefined;
   #lastPutAt: Date;
+  /** From then on a manifest may be there, whatever we were told. */
+  #commitTried = false;
 
   constructor(
     settings: RepositorySettings,
@@ -145,27 +146,34 @@ class Writer implements BackupWriter {
     history: SnapshotHistory,
     { signal }: CallOptions = {},
   ): Promise<SoundBackup> {
-    const { store, signer } = this.#settings;
+    const { store, signer, verifier } = this.#settings;
     const { cluster, timeline, id } = this;
-    const manifest = this.#manifest(facts, await this.#storedBase(signal));
+    const name = manifestName(this);
+    const bytes = encodeDocument(
+      manifestDocument,
+      this.#manifest(facts, await this.#storedBase(signal)),
+      signer,
+    );
+    // What couldn't be read back, or isn't signed by whom we trust, must not be written.
+    const { value: manifest, sha256 } = decodeDocument(manifestDocument, bytes, name, verifier);
     await this.#checkHistory(history, signal);
-    const bytes = encodeDocument(manifestDocument, manifest, signer);
     await recordHighWater(this.#settings, cluster, timeline, facts.snapshot.currentRevision, signal);
-    await store.putIfAbsent(manifestName(this), bytes, { signal, retainUntil: manifest.retainUntil });
-    const manifestSha256 = createHash('sha256').update(bytes).digest('hex');
+    this.#commitTried = true;
+    await store.putIfAbsent(name, bytes, { signal, retainUntil: manifest.retainUntil });
     return {
       state: 'sound',
       cluster,
       timeline,
       id,
       manifest,
-      manifestSha256,
+      manifestSha256: sha256,
       removal: undefined,
       warnings: [],
     };
   }
 
   async discard({ signal }: CallOptions = {}): Promise<void> {
+    if (this.#commitTried) return;
     for (const { name } of [this.#base, ...this.#attachments].filter((content) => content !== undefined)) {
       try {
         await this.#settings.store.delete(name, { signal });
