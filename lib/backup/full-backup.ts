@@ -1,0 +1,267 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Clock } from '../clock.ts';
+import { type EtcdClient } from '../etcd/client/etcd-client.ts';
+import { startVerifierThread, type VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
+import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import { GuardianError, hasCode, reasonOf } from '../guardian-error.ts';
+import { type Proof } from '../repository/manifest.ts';
+import { type BackupWriter, type Repository, type SoundBackup } from '../repository/repository.ts';
+import { backupFacts } from './backup-facts.ts';
+import { chooseSource, type ChosenSource } from './choose-source.ts';
+import { clusterName } from './cluster-name.ts';
+import { proveSnapshot } from './prove.ts';
+import { verifiedStream, type StreamProgress } from './verified-stream.ts';
+
+export interface FullBackupRequest {
+  /** Left out: the uid of namespace kube-system. */
+  readonly cluster?: string | undefined;
+  readonly proof: ProofPolicy;
+  /** How long etcd may be kept streaming before the attempt is given up. */
+  readonly streamLimitMs: number;
+  /** Tries in all, each with the best member that hasn't failed yet. */
+  readonly attempts: number;
+  readonly retainUntil?: Date | undefined;
+  readonly requester?: { readonly username: string } | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** `off` asks no member; `auto` asks within the budget and says what could not be proven; `required` fails then. */
+export interface ProofPolicy {
+  readonly mode: 'off' | 'auto' | 'required';
+  readonly budgetBytes: number;
+}
+
+export interface FullBackupTools {
+  readonly client: EtcdClient;
+  readonly repository: Repository;
+  readonly clock: Clock;
+  readonly onEvent: (event: BackupEvent) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What happens during a backup, for whoever watches. */
+export type BackupEvent =
+  | { readonly kind: 'source'; readonly source: ChosenSource; readonly cluster: string }
+  | ({ readonly kind: 'streaming' } & StreamProgress)
+  | { readonly kind: 'streamed'; readonly verdict: SnapshotVerdictData }
+  | { readonly kind: 'proving'; readonly endpoint: string }
+  | { readonly kind: 'proof'; readonly proof: Proof }
+  | { readonly kind: 'uploaded'; readonly storedSize: number }
+  | {
+      readonly kind: 'attempt-failed';
+      readonly endpoint: string;
+      readonly error: unknown;
+      readonly again: boolean;
+    };
+
+export interface FullBackup {
+  readonly backup: SoundBackup;
+  readonly verdict: SnapshotVerdictData;
+  readonly source: ChosenSource;
+  /** Why this backup begins a new timeline; undefined when an older one goes on. */
+  readonly timelineReason: string | undefined;
+}
+
+/**
+ * One full snapshot of a live etcd into a repository: streamed, verified while it passes, compressed, sealed, stored,
+ * compared with a live member, and only then committed by its manifest. Nothing is listed, and nothing but sweepable
+ * remains is left, when it rejects or its process dies before that.
+ *
+ * A member that fails is left for another one. Rejects with the client's, store's and repository's errors, and with
+ * `backup.unsound` (the member streamed a damaged database), `backup.hash-mismatch` (members differ),
+ * `backup.unproven` (proof was required), `backup.stream-limit`, `backup.cluster-name`.
+ */
+export async function fullBackup(request: FullBackupRequest, tools: FullBackupTools): Promise<FullBackup> {
+  const cluster = await clusterName(tools.client, request.cluster, tools.signal);
+  const failed = new Set<bigint>();
+  for (let attempt = 1; ; attempt++) {
+    const source = await chooseSource(tools.client, failed, tools.signal);
+    tools.onEvent({ kind: 'source', source, cluster });
+    try {
+      return await attemptBackup(request, tools, cluster, source);
+    } catch (error) {
+      tools.signal?.throwIfAborted();
+      const again = attempt < request.attempts && worthAnotherTry(error);
+      tools.onEvent({ kind: 'attempt-failed', endpoint: source.endpoint, error, again });
+      if (!again) throw error;
+      if (!hasCode(error, 'repository.history-differs')) failed.add(source.status.header.memberId);
+      await delay(RETRY_DELAY_MS * attempt, undefined, { signal: tools.signal });
+    }
+  }
+}
+
+const RETRY_DELAY_MS = 1000;
+
+/** A member's fault can be another member's success; the store has been retried already by its decorator. */
+function worthAnotherTry(error: unknown): boolean {
+  if (!(error instanceof GuardianError)) return false;
+  if (error.code === 'backup.unsound' || error.code === 'repository.history-differs') return true;
+  return error.code.startsWith('etcd.') && error.code !== 'etcd.permission-denied';
+}
+
+async function attemptBackup(
+  request: FullBackupRequest,
+  tools: FullBackupTools,
+  cluster: string,
+  source: ChosenSource,
+): Promise<FullBackup> {
+  const { repository, signal } = tools;
+  await using verifier = startVerifierThread({ trailer: 'required', grouping: KUBERNETES_GROUPING });
+
+  // 1. Reserve a place; nothing there counts before the commit.
+  const writer = await repository.beginBackup(
+    {
+      cluster,
+      etcdClusterId: source.status.header.clusterId,
+      clusterRevision: source.clusterRevision,
+      retainUntil: request.retainUntil,
+    },
+    { signal },
+  );
+  try {
+    // 2. Stream, verify and store the same passing bytes; judge and prove as soon as the last one came.
+    const { verdict, proof } = await streamAndJudge(request, tools, source, verifier, writer);
+
+    // 3. Commit.
+    const anchors = await verifier.sampleLiveEntries(ANCHORS);
+    const facts = {
+      ...backupFacts(source, verdict, anchors, proof),
+      ...(request.requester === undefined ? {} : { requester: request.requester }),
+      ...(request.labels === undefined ? {} : { labels: request.labels }),
+    };
+    const backup = await writer.commit(facts, verifier, { signal });
+    return { backup, verdict, source, timelineReason: writer.timelineReason };
+  } catch (error) {
+    await writer.discard({ signal: AbortSignal.timeout(DISCARD_MS) }).catch(() => undefined);
+    throw error;
+  }
+}
+
+const KUBERNETES_GROUPING = {
+  module: new URL('../keyspace/key-grouping.ts', import.meta.url),
+  factory: 'keyGrouping',
+};
+/** How many entries recognise a history again; see `Anchor`. */
+const ANCHORS = 64;
+/** Tidying up after a failure may take this long; what is left is swept later. */
+const DISCARD_MS = 15_000;
+
+async function streamAndJudge(
+  request: FullBackupRequest,
+  tools: FullBackupTools,
+  source: ChosenSource,
+  verifier: VerifierThread,
+  writer: BackupWriter,
+): Promise<{ verdict: SnapshotVerdictData; proof: Proof }> {
+  const failure = new AbortController();
+  const signals = tools.signal === undefined ? [failure.signal] : [failure.signal, tools.signal];
+  const signal = AbortSignal.any(signals);
+  const limit = setTimeout(() => {
+    failure.abort(streamLimitReached(request.streamLimitMs));
+  }, request.streamLimitMs);
+  const streamed = Promise.withResolvers<undefined>();
+  const snapshot = tools.client.snapshot(source.endpoint, { signal });
+
+  async function* passing(): AsyncGenerator<Uint8Array, void> {
+    yield* verifiedStream(snapshot, verifier, (progress) => {
+      tools.onEvent({ kind: 'streaming', ...progress });
+    });
+    clearTimeout(limit);
+    streamed.resolve(undefined);
+  }
+  const judge = async (): Promise<{ verdict: SnapshotVerdictData; proof: Proof }> => {
+    await streamed.promise;
+    const verdict = await verifier.finish();
+    if (!verdict.sound) throw unsound(source, verdict);
+    tools.onEvent({ kind: 'streamed', verdict });
+    const proof = await prove(request.proof, tools, source, verifier, verdict);
+    tools.onEvent({ kind: 'proof', proof });
+    return { verdict, proof };
+  };
+  const store = async (): Promise<void> => {
+    const { storedSize } = await writer.putBase(passing(), { signal });
+    tools.onEvent({ kind: 'uploaded', storedSize });
+  };
+
+  try {
+    const [judged] = await Promise.all([judge(), store()]);
+    return judged;
+  } catch (error) {
+    failure.abort(error);
+    throw error;
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
+async function prove(
+  policy: ProofPolicy,
+  tools: FullBackupTools,
+  source: ChosenSource,
+  verifier: VerifierThread,
+  verdict: SnapshotVerdictData,
+): Promise<Proof> {
+  if (policy.mode === 'off') return { kind: 'none', reason: 'no proof was asked for' };
+  const proof = await askForProof(policy, tools, source, verifier, verdict);
+  if (proof.kind === 'mismatch') throw mismatch(source, proof);
+  if (proof.kind === 'none' && policy.mode === 'required') {
+    throw new GuardianError('backup.unproven', `the snapshot could not be proven: ${proof.reason}`, {
+      hint: 'try again, raise the proof budget, or let it be committed unproven with --proof auto',
+    });
+  }
+  return proof;
+}
+
+async function askForProof(
+  policy: ProofPolicy,
+  tools: FullBackupTools,
+  source: ChosenSource,
+  verifier: VerifierThread,
+  verdict: SnapshotVerdictData,
+): Promise<Proof> {
+  const endpoint = source.prover;
+  if (endpoint === undefined) return { kind: 'none', reason: 'there is no voting member to ask for its hash' };
+  tools.onEvent({ kind: 'proving', endpoint });
+  const snapshot = { verdict, hashKVAt: verifier.hashKVAt.bind(verifier) };
+  return proveSnapshot(tools.client, snapshot, {
+    endpoint,
+    budgetBytes: policy.budgetBytes,
+    clock: tools.clock,
+    signal: tools.signal,
+  });
+}
+
+function unsound(source: ChosenSource, verdict: SnapshotVerdictData): GuardianError {
+  const first = verdict.problems[0];
+  return new GuardianError(
+    'backup.unsound',
+    `the database that ${source.endpoint} streamed is damaged: ${first?.message ?? 'no detail'} (${verdict.problemCount} problems)`,
+    {
+      hint: 'another member is tried if there is one; this member should be replaced: its own file is what is damaged',
+    },
+  );
+}
+
+function mismatch(source: ChosenSource, proof: Extract<Proof, { kind: 'mismatch' }>): GuardianError {
+  return new GuardianError(
+    'backup.hash-mismatch',
+    `the snapshot of ${source.endpoint} has HashKV ${proof.fileHash} at revision ${proof.revision}, but ${proof.endpoint} answers ${proof.hash}`,
+    {
+      hint: 'the members of this cluster hold different data: compare "etcdctl endpoint hashkv --cluster", replace the member that differs; --proof off backs one up as it is',
+    },
+  );
+}
+
+function streamLimitReached(limitMs: number): GuardianError {
+  return new GuardianError(
+    'backup.stream-limit',
+    `the snapshot did not end within ${limitMs / 1000} s; a longer stream would keep etcd from reusing its free pages`,
+    {
+      hint: 'the store or this machine is too slow for this database: give more spool space, or raise --stream-limit',
+    },
+  );
+}
+
+export function whyFailed(error: unknown): string {
+  return error instanceof GuardianError ? `${error.message} [${error.code}]` : reasonOf(error);
+}
