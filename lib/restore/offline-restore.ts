@@ -1,0 +1,158 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { crc32c } from '../etcd/crc32c.ts';
+import { type DatabaseSource, writeMemberDir } from '../etcd/datadir/member-dir.ts';
+import { type VersionEdits } from '../etcd/datadir/version-rules.ts';
+import { encodeRevisionKey } from '../etcd/mvcc/revision.ts';
+import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
+import { GuardianError } from '../guardian-error.ts';
+import { refuseExisting, requireSpace } from './existing-dirs.ts';
+import { type PlannedDir, type RestorePlan } from './restore-plan.ts';
+import { type JudgedSnapshot, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
+
+export interface RestoreTools {
+  readonly onStep: (step: RestoreStep) => void;
+  /** Changes that make the file fit for another version of etcd; see `judgeVersions`. */
+  readonly versionEdits?: VersionEdits | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type RestoreStep =
+  | { readonly kind: 'writing'; readonly dir: PlannedDir; readonly done: number; readonly total: number | undefined }
+  | { readonly kind: 'verified'; readonly verdict: SnapshotVerdictData }
+  | { readonly kind: 'reading-back'; readonly dir: PlannedDir; readonly done: number; readonly total: number };
+
+export interface RestoredDir {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly walDir: string | undefined;
+  readonly peerUrls: readonly string[];
+  readonly memberId: bigint;
+}
+
+export interface Restored {
+  readonly dirs: readonly RestoredDir[];
+  readonly clusterId: bigint;
+  /** What was found in the snapshot. */
+  readonly verdict: SnapshotVerdictData;
+  /** The revision that the cluster starts at. */
+  readonly revision: bigint;
+  /** What every member answers for HashKV(0) before its first write. */
+  readonly hashKV: number;
+}
+
+/**
+ * Makes the data dirs of a plan from a snapshot. Existing dirs are refused before anything is read. The snapshot is
+ * verified while it is written, and each dir appears only when all of it is on disk; then its database is read back
+ * and must hold exactly the snapshot's revisions and the bump. On any failure what was made here is removed again.
+ *
+ * Rejects with `restore.data-dir-exists`, `restore.no-space`, `restore.unsound` (the snapshot is damaged, or isn't
+ * what its manifest says), `restore.wrong-copy` (what was written reads back differently), those of `writeMemberDir`
+ * and the source's own errors.
+ */
+export async function restoreOffline(
+  source: SnapshotSource,
+  plan: RestorePlan,
+  tools: RestoreTools,
+): Promise<Restored> {
+  // 1. Nothing is overwritten, and each disk must hold its part.
+  await refuseExisting(plan.dirs);
+  for (const dir of plan.dirs) await requireSpace(dir.dataDir, source.size + ROOM_BESIDE_DATABASE);
+
+  const made: (RestoredDir & { readonly clusterId: bigint })[] = [];
+  try {
+    // 2. The first dir from the snapshot, judged before the dir appears under its name.
+    const [first, ...others] = plan.dirs;
+    if (first === undefined) throw new Error('a restore plan without any dir');
+    await using snapshot = judgedSnapshot(source, tools.signal);
+    const database = { bytes: snapshot.bytes };
+    made.push(await writeDir(first, plan, database, source.size, { ...tools, bumpTo: plan.bumpTo }));
+    const clusterHash = await expectedHash(snapshot, plan.bumpTo);
+    tools.onStep({ kind: 'verified', verdict: snapshot.verdict() });
+
+    // 3. The others from the first: members of a fresh cluster differ only in their logs.
+    const file = path.join(first.dataDir, 'member', 'snap', 'db');
+    for (const dir of others) {
+      made.push(await writeDir(dir, plan, { file }, source.size, { ...tools, versionEdits: undefined }));
+    }
+
+    // 4. What is on disk now is what will be served.
+    for (const dir of plan.dirs) await readBack(dir, clusterHash, tools);
+    return {
+      dirs: made,
+      clusterId: made[0]?.clusterId ?? 0n,
+      verdict: snapshot.verdict(),
+      revision: plan.bumpTo ?? snapshot.verdict().currentRevision,
+      hashKV: clusterHash,
+    };
+  } catch (error) {
+    for (const dir of made) await removeMade(dir);
+    throw error;
+  }
+}
+
+/** The log is made 64 MB long, and etcd wants to write before it cleans up. */
+const ROOM_BESIDE_DATABASE = 256 * 1024 * 1024;
+
+async function writeDir(
+  dir: PlannedDir,
+  plan: RestorePlan,
+  snapshot: DatabaseSource,
+  size: number,
+  options: RestoreTools & { readonly bumpTo?: bigint | undefined },
+): Promise<RestoredDir & { readonly clusterId: bigint }> {
+  const { dataDir, walDir, member } = dir;
+  const written = await writeMemberDir({
+    dataDir,
+    walDir,
+    snapshot,
+    name: member.name,
+    cluster: { token: plan.token, members: plan.members },
+    bumpTo: options.bumpTo,
+    versionEdits: options.versionEdits,
+    signal: options.signal,
+    onProgress: (done, total) => {
+      options.onStep({ kind: 'writing', dir, done, total: total ?? size });
+    },
+  });
+  return { name: member.name, dataDir, walDir, peerUrls: member.peerUrls, ...written };
+}
+
+/**
+ * HashKV of the restored cluster at its first revision. After a bump everything below is compacted, so only each live
+ * key's newest entry counts, and the bump's own entry behind them: a revision key without a value.
+ */
+async function expectedHash(snapshot: JudgedSnapshot, bumpTo: bigint | undefined): Promise<number> {
+  const verdict = snapshot.verdict();
+  if (bumpTo === undefined) return verdict.hashKV;
+  const revision = verdict.currentRevision;
+  const live = await snapshot.hashKVAt({ revision, compactRevision: revision });
+  return crc32c(encodeRevisionKey({ main: bumpTo, sub: 0n }), live);
+}
+
+async function readBack(dir: PlannedDir, expected: number, tools: RestoreTools): Promise<void> {
+  const file = path.join(dir.dataDir, 'member', 'snap', 'db');
+  const verdict = await verifySnapshotFile(file, {
+    trailer: 'optional',
+    signal: tools.signal,
+    onProgress: (done, total) => {
+      tools.onStep({ kind: 'reading-back', dir, done, total });
+    },
+  });
+  const [problem] = verdict.problems;
+  if (problem === undefined && verdict.hashKV === expected) return;
+  throw new GuardianError(
+    'restore.wrong-copy',
+    problem === undefined
+      ? `${file} reads back with HashKV ${verdict.hashKV}, not ${expected}`
+      : `${file} reads back damaged: ${problem.message}`,
+    { hint: 'this disk does not give back what was written to it: restore to another one' },
+  );
+}
+
+async function removeMade(dir: RestoredDir): Promise<void> {
+  for (const folder of [path.join(dir.dataDir, 'member'), dir.walDir]) {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,78 @@
+import { type HashPoint, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import { startVerifierThread } from '../etcd/mvcc/verifier-thread.ts';
+import { GuardianError } from '../guardian-error.ts';
+
+/** A snapshot file to restore from, wherever it lies. */
+export interface SnapshotSource {
+  /** For people, e.g. `backup 20261122T053000Z-9f3ac1d0`. */
+  readonly label: string;
+  /** Its bytes, trailer included where there is one. Opened once. */
+  readonly open: (signal: AbortSignal | undefined) => AsyncIterable<Uint8Array>;
+  /** Bytes of the database. */
+  readonly size: number;
+  /** What a signed manifest says of it; absent for a bare file, which has only its trailer to vouch for it. */
+  readonly expected?: ExpectedSnapshot | undefined;
+  readonly trailer: 'required' | 'optional';
+}
+
+export interface ExpectedSnapshot {
+  /** Of the database without trailer. */
+  readonly sha256: string;
+  readonly currentRevision: bigint;
+  readonly hashKV: number;
+}
+
+/** A snapshot that is judged while it is read. */
+export interface JudgedSnapshot extends AsyncDisposable {
+  /** The bytes; the iteration ends without error only if all of them are sound and are what was expected. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Once the iteration has ended. */
+  verdict(): SnapshotVerdictData;
+  hashKVAt(point: HashPoint): Promise<number>;
+}
+
+/** Reads `source` once; whoever takes the bytes learns at their end, as `restore.unsound`, if they can't be trusted. */
+export function judgedSnapshot(source: SnapshotSource, signal: AbortSignal | undefined): JudgedSnapshot {
+  const verifier = startVerifierThread({ trailer: source.trailer });
+  let verdict: SnapshotVerdictData | undefined;
+  async function* bytes(): AsyncGenerator<Uint8Array, void> {
+    for await (const chunk of source.open(signal)) {
+      await verifier.write(chunk);
+      yield chunk;
+    }
+    const judged = await verifier.finish();
+    requireSound(source, judged);
+    verdict = judged;
+  }
+  return {
+    bytes: bytes(),
+    verdict: () => {
+      if (verdict === undefined) throw new Error(`${source.label} was not read to its end`);
+      return verdict;
+    },
+    hashKVAt: (point) => verifier.hashKVAt(point),
+    [Symbol.asyncDispose]: () => verifier[Symbol.asyncDispose](),
+  };
+}
+
+function requireSound(source: SnapshotSource, verdict: SnapshotVerdictData): void {
+  const { expected } = source;
+  const [problem] = verdict.problems;
+  const wrong =
+    problem?.message ??
+    (expected === undefined
+      ? undefined
+      : (differs('sha256', expected.sha256, verdict.sha256) ??
+        differs('revision', expected.currentRevision, verdict.currentRevision) ??
+        differs('HashKV', expected.hashKV, verdict.hashKV)));
+  if (wrong === undefined) return;
+  throw new GuardianError('restore.unsound', `${source.label} can't be restored: ${wrong}`, {
+    hint: 'choose another backup ("etcdguardian backup list"); nothing was changed on this disk',
+  });
+}
+
+function differs(what: string, expected: unknown, found: unknown): string | undefined {
+  return expected === found
+    ? undefined
+    : `its ${what} is ${String(found)}, but its manifest says ${String(expected)}`;
+}
