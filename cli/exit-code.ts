@@ -33,7 +33,7 @@ const RULES: readonly (readonly [RegExp, number])[] = [
   [/^store\.url$/, EXIT_CODES.usage],
   [/^interrupted$/, EXIT_CODES.interrupted],
   [/not-found$/, EXIT_CODES.notFound],
-  [/^(encryption|signature|key)\..*(missing|untrusted|unreadable|permissions)$/, EXIT_CODES.refused],
+  [/^(encryption|signature|keys)\..*(missing|untrusted|unreadable|permissions|passphrase)$/, EXIT_CODES.refused],
   [/^(bolt|mvcc|snapshot|signature)\./, EXIT_CODES.unsound],
   [/^encryption\.(truncated|corrupt|context|plaintext)$/, EXIT_CODES.unsound],
   [/^(repository|backup|restore)\.(damaged|misplaced|unsound|rolled-back|unproven)$/, EXIT_CODES.unsound],

@@ -1,0 +1,135 @@
+import { Command, Option } from 'commander';
+import { userInfo } from 'node:os';
+import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
+import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
+import { GuardianError } from '../lib/guardian-error.ts';
+import { backupLine, backupValue, proofText } from './backup-figures.ts';
+import { parseByteCount, parseDuration } from './duration.ts';
+import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
+import { bytes, count, duration, print } from './output.ts';
+import { type ProgressLine } from './progress-line.ts';
+import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
+import { openRepositoryWith, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import { type Session } from './session.ts';
+import { withSpoolOptions, type SpoolOptions } from './spool-options.ts';
+
+interface CreateOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, ReportOptions {
+  readonly proof: 'auto' | 'required' | 'off';
+  readonly proofBudget: string;
+  readonly streamLimit: string;
+  readonly attempts: string;
+  readonly retain?: string;
+  readonly label: readonly string[];
+}
+
+export function backupCreateCommand(session: Session): Command {
+  const command = new Command('create')
+    .summary('back up a live etcd: streamed, verified, encrypted, proven')
+    .description(
+      `Streams a snapshot from the best member (a healthy follower before the leader), verifies every page and record while
+the bytes pass, compresses, encrypts and stores them, compares the result with what a live member answers for HashKV,
+and only then writes the manifest that makes it a backup. Interrupt it at any point: nothing half-done is ever listed.`,
+    )
+    .addOption(
+      new Option('--proof <policy>', 'compare with a live member: auto says what could not be proven, required fails')
+        .choices(['auto', 'required', 'off'])
+        .default('auto'),
+    )
+    .option('--proof-budget <bytes>', 'database size up to which a member is asked (it holds writes while it hashes)', '8Gi')
+    .option('--stream-limit <duration>', 'how long etcd may be kept streaming', '30m')
+    .option('--attempts <n>', 'tries, each with the best member that has not failed', '3')
+    .option('--retain <duration>', 'ask the store to keep the objects undeletable for so long (Object Lock)')
+    .option('--label <name=value>', 'a mark of your own in the manifest; may be repeated', collect, []);
+  withEtcdOptions(withRepositoryOptions(withSpoolOptions(command)));
+  return withReportOptions(command).action(async (options: CreateOptions) => {
+    const { terminal, clock } = session;
+    const report = reporting(session, options);
+    const settings = etcdSettings(options, terminal);
+    const repository = await openRepositoryWith(session, options, options);
+    await using client = connectEtcd(settings);
+    const startedAt = clock().getTime();
+    const done = await fullBackup(
+      {
+        cluster: options.cluster,
+        proof: { mode: options.proof, budgetBytes: parseByteCount(options.proofBudget, '--proof-budget') },
+        streamLimitMs: parseDuration(options.streamLimit, '--stream-limit'),
+        attempts: positive(options.attempts, '--attempts'),
+        retainUntil:
+          options.retain === undefined
+            ? undefined
+            : new Date(startedAt + parseDuration(options.retain, '--retain')),
+        requester: { username: userInfo().username },
+        labels: labels(options.label),
+      },
+      {
+        client,
+        repository: repository.repository,
+        clock,
+        signal: terminal.signal,
+        onEvent: (event) => {
+          tell(report.progress, event);
+        },
+      },
+    );
+    report.progress.end();
+    await repository.remember(done.backup);
+    const tookMs = clock().getTime() - startedAt;
+    const value = { ...backupValue(done.backup, repository.location), tookMs };
+    print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
+  });
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+function labels(pairs: readonly string[]): Record<string, string> | undefined {
+  if (pairs.length === 0) return undefined;
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const equals = pair.indexOf('=');
+      if (equals > 0) return [pair.slice(0, equals), pair.slice(equals + 1)];
+      throw new GuardianError('usage.label', `--label "${pair}" is not NAME=VALUE`);
+    }),
+  );
+}
+
+function positive(text: string, option: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new GuardianError('usage.number', `${option}: "${text}" is not a whole number from 1`);
+}
+
+function tell(progress: ProgressLine, event: BackupEvent): void {
+  switch (event.kind) {
+    case 'source':
+      progress.say(`cluster ${event.cluster}: reading from ${event.source.memberName} (${event.source.endpoint}): ${event.source.reason}`);
+      for (const warning of event.source.warnings) progress.say(`warning: ${warning}`);
+      return;
+    case 'streaming':
+      progress.update({ label: 'backing up', done: event.receivedBytes, total: event.totalBytes });
+      return;
+    case 'streamed':
+      progress.say(
+        `verified: revision ${count(event.verdict.revision)}, ${count(event.verdict.totalKeys)} keys, ${bytes(event.verdict.totalSize)}, no problem found`,
+      );
+      for (const warning of event.verdict.warnings.slice(0, 5)) progress.say(`warning: ${warning.message}`);
+      return;
+    case 'proving':
+      progress.say(`asking ${event.endpoint} for its HashKV`);
+      return;
+    case 'proof':
+      progress.say(proofText(event.proof));
+      return;
+    case 'uploaded':
+      progress.say(`stored: ${bytes(event.storedSize)}`);
+      return;
+    case 'attempt-failed':
+      progress.say(`${event.endpoint} failed: ${whyFailed(event.error)}${event.again ? '; trying again' : ''}`);
+  }
+}
+
+function createdText(done: FullBackup, location: string, tookMs: number): string {
+  const begun = done.timelineReason === undefined ? '' : `  a new timeline begins: ${done.timelineReason}\n`;
+  return `${backupLine(done.backup, location)}${begun}  took ${duration(tookMs)}\n`;
+}

@@ -1,0 +1,68 @@
+import { Command } from 'commander';
+import { type BackupEntry } from '../lib/repository/repository.ts';
+import { entryValue, proofWord } from './backup-figures.ts';
+import { age, bytes, count, print, table } from './output.ts';
+import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
+import { openRepositoryWith, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import { type Session } from './session.ts';
+
+interface BackupListOptions extends RepositoryOptions, ReportOptions {
+  readonly all?: boolean;
+}
+
+export function backupListCommand(session: Session): Command {
+  const command = new Command('list')
+    .summary('what backups there are, newest first')
+    .description(
+      'Lists the backups of a cluster, or of every cluster in the store. What is damaged, unsigned or out of its place is listed with the reason, never left out.',
+    )
+    .option('-a, --all', 'also the removed ones that can still be brought back');
+  return withReportOptions(withRepositoryOptions(command)).action(async (options: BackupListOptions) => {
+    const { terminal } = session;
+    const report = reporting(session, options);
+    const { repository, location } = await openRepositoryWith(session, options);
+    const call = { signal: terminal.signal, includeRemoved: options.all === true };
+    const clusters =
+      options.cluster === undefined ? await repository.listClusters({ signal: terminal.signal }) : [options.cluster];
+    const entries: BackupEntry[] = [];
+    for (const cluster of clusters) entries.push(...(await repository.listBackups(cluster, call)));
+    print(
+      terminal,
+      report.format,
+      entries.map((entry) => entryValue(entry, location)),
+      () => listText(entries, location, session.clock()),
+    );
+  });
+}
+
+function listText(entries: readonly BackupEntry[], location: string, now: Date): string {
+  if (entries.length === 0) return `no backups in ${location}\n`;
+  const rows = entries.map((entry) => row(entry, now));
+  const damaged = entries.flatMap((entry) =>
+    entry.state === 'damaged' ? [`  ${entry.id}: ${entry.problem.message} [${entry.problem.code}]\n`] : [],
+  );
+  const notes = damaged.length === 0 ? '' : `\nNot usable:\n${damaged.join('')}`;
+  return table(['ID', 'CLUSTER', 'AGE', 'REVISION', 'KEYS', 'SIZE', 'STORED', 'STATE'], rows) + notes;
+}
+
+function row(entry: BackupEntry, now: Date): string[] {
+  const cluster = entry.cluster.length > 20 ? `${entry.cluster.slice(0, 17)}…` : entry.cluster;
+  if (entry.state === 'damaged') return [entry.id, cluster, '', '', '', '', '', 'DAMAGED'];
+  const { manifest } = entry;
+  const state = [
+    manifest.base.recipients.length > 0 ? 'encrypted' : 'plain',
+    proofWord(manifest.proof),
+    ...(entry.removal === undefined ? [] : ['removed']),
+    ...(entry.warnings.length === 0 ? [] : ['see show']),
+  ];
+  return [
+    entry.id,
+    cluster,
+    age(manifest.completedAt, now),
+    count(manifest.snapshot.revision),
+    count(manifest.snapshot.totalKeys),
+    bytes(manifest.snapshot.totalSize),
+    bytes(manifest.base.storedSize),
+    state.join(', '),
+  ];
+}

@@ -1,0 +1,16 @@
+import { systemClock } from '../lib/clock.ts';
+import { run } from './run.ts';
+
+const interrupted = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => {
+    interrupted.abort(name);
+    // A second one ends the process at once, as everywhere else.
+  });
+}
+
+process.exitCode = await run(
+  process.argv.slice(2),
+  { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: interrupted.signal },
+  systemClock,
+);

@@ -1,0 +1,134 @@
+import { type Command, Option } from 'commander';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { spoolingStore } from '../lib/backup/spooling-store.ts';
+import { loadKeys } from '../lib/encryption/load-keys.ts';
+import { type KeySet } from '../lib/encryption/key-set.ts';
+import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
+import { openRepository } from '../lib/repository/open-repository.ts';
+import { type Repository } from '../lib/repository/repository.ts';
+import { openStore } from '../lib/storage/open-store.ts';
+import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
+import { type Session } from './session.ts';
+import { spoolSettings, type SpoolOptions } from './spool-options.ts';
+import { type Terminal } from './terminal.ts';
+import { TOOL } from './version.ts';
+
+export interface RepositoryOptions {
+  readonly store?: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  readonly s3Ca?: string;
+  readonly s3VirtualHost?: boolean;
+  readonly cluster?: string;
+  readonly keyFile?: string;
+  readonly keyPassphraseFile?: string;
+}
+
+/** Adds the options that say where backups lie, whose they are, and which keys open them. */
+export function withRepositoryOptions(command: Command): Command {
+  return command
+    .option('--store <url>', 's3://bucket/prefix or file:///dir (or $ETCDGUARDIAN_STORE)')
+    .option('--s3-endpoint <url>', 'S3 server other than Amazon, e.g. https://minio:9000 (or $AWS_ENDPOINT_URL_S3)')
+    .option('--s3-region <region>', 'its region (or $AWS_REGION)')
+    .option('--s3-ca <file>', 'CA that signed its certificate, PEM')
+    .addOption(new Option('--s3-virtual-host', 'address buckets as bucket.endpoint').hideHelp())
+    .option('--cluster <name>', 'the cluster; only needed where it has no namespace kube-system, or the store holds several')
+    .option('--key-file <file>', 'keys from "etcdguardian keys create", or a recovery file (or $ETCDGUARDIAN_KEY_FILE)')
+    .option('--key-passphrase-file <file>', 'file with the passphrase of a recovery file');
+}
+
+/** A repository as a command uses it. */
+export interface OpenedRepository {
+  readonly repository: Repository;
+  readonly location: string;
+  readonly keys: KeySet | undefined;
+}
+
+/** Opens the repository that the options name; with `spool`, its uploads run ahead of a slow store. */
+export async function openRepositoryWith(
+  session: Session,
+  options: RepositoryOptions,
+  spool?: SpoolOptions,
+): Promise<OpenedRepository> {
+  const { terminal, clock } = session;
+  const keys = await keysOf(options, terminal);
+  const plainStore = openStore(storeSettings(options, terminal), {
+    clock,
+    onRetry: (retry) => {
+      terminal.stderr.write(`warning: ${reasonOf(retry.error)}; trying again\n`);
+    },
+  });
+  const store = spool === undefined ? plainStore : spoolingStore(plainStore, spoolSettings(spool, terminal));
+  const repository = await openRepository(
+    {
+      store,
+      encryption: keys?.encryption,
+      signer: keys?.signer,
+      verifier: keys?.verifier,
+      clock,
+      randomBytes,
+      tool: TOOL,
+    },
+    { signal: terminal.signal },
+  );
+  return { repository, location: store.location, keys };
+}
+
+/** The cluster that the options name, or the only one in the store. */
+export async function theCluster(
+  repository: Repository,
+  options: RepositoryOptions,
+  terminal: Terminal,
+): Promise<string> {
+  if (options.cluster !== undefined) return options.cluster;
+  const clusters = await repository.listClusters({ signal: terminal.signal });
+  const [only] = clusters;
+  if (only !== undefined && clusters.length === 1) return only;
+  if (only === undefined) {
+    throw new GuardianError('repository.not-found', `there are no backups in ${repository.location}`, {
+      hint: 'check --store: bucket, prefix and endpoint',
+    });
+  }
+  throw new GuardianError('usage.cluster', `${repository.location} holds backups of several clusters`, {
+    hint: `say which with --cluster: ${clusters.slice(0, 10).join(', ')}`,
+  });
+}
+
+function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSettings {
+  const url = options.store ?? terminal.env.ETCDGUARDIAN_STORE;
+  if (url === undefined || url === '') {
+    throw new GuardianError('usage.store', 'no store given', {
+      hint: 'name it with --store s3://bucket/prefix or --store file:///dir, or set $ETCDGUARDIAN_STORE',
+    });
+  }
+  const settings = parseStoreUrl(url);
+  if (settings.kind === 'local') return settings;
+  return {
+    ...settings,
+    endpoint: options.s3Endpoint ?? settings.endpoint ?? terminal.env.AWS_ENDPOINT_URL_S3 ?? terminal.env.AWS_ENDPOINT_URL,
+    region: options.s3Region ?? settings.region ?? terminal.env.AWS_REGION,
+    pathStyle: options.s3VirtualHost === true ? false : settings.pathStyle,
+    ca: options.s3Ca === undefined ? settings.ca : { file: options.s3Ca },
+  };
+}
+
+async function keysOf(options: RepositoryOptions, terminal: Terminal): Promise<KeySet | undefined> {
+  const file = options.keyFile ?? terminal.env.ETCDGUARDIAN_KEY_FILE;
+  if (file === undefined || file === '') return undefined;
+  const keys = await loadKeys({ file }, { passphrase: passphrase(options) });
+  for (const warning of keys.description.warnings) terminal.stderr.write(`warning: ${file}: ${warning}\n`);
+  return keys;
+}
+
+function passphrase(options: RepositoryOptions): string | undefined {
+  const file = options.keyPassphraseFile;
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0];
+  } catch (error) {
+    throw new GuardianError('usage.passphrase-file', `the passphrase file can't be read: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,114 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { type FileVersions } from '../lib/etcd/datadir/version-rules.ts';
+import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
+import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
+import { type SoundBackup } from '../lib/repository/repository.ts';
+import { type RestorePoint } from '../lib/restore/restore-plan.ts';
+import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
+import { type ProgressLine } from './progress-line.ts';
+import { openRepositoryWith, theCluster, type RepositoryOptions } from './repository-options.ts';
+import { type Session } from './session.ts';
+
+/** What a restore starts from, and what is known of it. */
+export interface RestoreInput {
+  readonly source: SnapshotSource;
+  readonly point: RestorePoint;
+  readonly versions: FileVersions;
+}
+
+interface BackupChoice extends RepositoryOptions {
+  readonly backup?: string;
+  readonly allowOlder?: boolean;
+}
+
+/** A backup from the store that the options name. */
+export async function fromBackup(
+  session: Session,
+  options: BackupChoice,
+  progress: ProgressLine,
+): Promise<RestoreInput> {
+  const { signal } = session.terminal;
+  const { repository, location } = await openRepositoryWith(session, options);
+  const cluster = await theCluster(repository, options, session.terminal);
+  const { backup, passedOver } = await repository.find(cluster, options.backup ?? 'latest', { signal });
+  for (const damaged of passedOver) {
+    progress.say(`warning: ${damaged.id} is newer but can't be used: ${damaged.problem.message}`);
+  }
+  for (const warning of backup.warnings) progress.say(`warning: ${warning.message}`);
+  const { snapshot, etcd } = backup.manifest;
+  return {
+    source: sourceOf(backup, location, (aborted) => repository.readBase(backup, { signal: aborted })),
+    point: {
+      identity: backup.id,
+      currentRevision: snapshot.currentRevision,
+      highWater: await repository.highWater(cluster, { signal }),
+    },
+    versions: { storageVersion: etcd.storageVersion, clusterVersion: etcd.clusterVersion },
+  };
+}
+
+function sourceOf(backup: SoundBackup, location: string, open: SnapshotSource['open']): SnapshotSource {
+  const { snapshot } = backup.manifest;
+  return {
+    label: `backup ${backup.id} from ${location}`,
+    open,
+    size: snapshot.totalSize,
+    trailer: 'required',
+    expected: {
+      sha256: snapshot.sha256,
+      currentRevision: snapshot.currentRevision,
+      hashKV: snapshot.hashKV.hash,
+    },
+  };
+}
+
+/** A bare snapshot file. It is read once more beforehand: a plan needs its revision. */
+export async function fromFile(
+  file: string,
+  allowMissingTrailer: boolean,
+  signal: AbortSignal,
+  progress: ProgressLine,
+): Promise<RestoreInput> {
+  const trailer = allowMissingTrailer ? 'optional' : 'required';
+  await requireFile(file);
+  const verdict = await verifySnapshotFile(file, {
+    trailer,
+    signal,
+    onProgress: (done, total) => {
+      progress.update({ label: 'verifying', done, total });
+    },
+  });
+  const [problem] = verdict.problems;
+  if (problem !== undefined) {
+    throw new GuardianError('restore.unsound', `${file} can't be restored: ${problem.message} [${problem.code}]`, {
+      hint: `"etcdguardian snapshot verify ${file}" lists everything that is wrong with it`,
+    });
+  }
+  return {
+    source: {
+      label: `snapshot file ${file}`,
+      open: () => createReadStream(file, { highWaterMark: 1 << 20 }),
+      size: verdict.totalSize,
+      trailer,
+      expected: { sha256: verdict.sha256, currentRevision: verdict.currentRevision, hashKV: verdict.hashKV },
+    },
+    point: {
+      identity: verdict.sha256,
+      currentRevision: verdict.currentRevision,
+      highWater: verdict.currentRevision,
+    },
+    versions: { storageVersion: verdict.storageVersion, clusterVersion: verdict.clusterVersion },
+  };
+}
+
+async function requireFile(file: string): Promise<void> {
+  try {
+    await stat(file);
+  } catch (error) {
+    throw new GuardianError('snapshot.not-found', `the snapshot file can't be read: ${reasonOf(error)}`, {
+      hint: 'check the path given with --snapshot',
+      cause: error,
+    });
+  }
+}

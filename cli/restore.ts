@@ -1,0 +1,169 @@
+import { Command } from 'commander';
+import { judgeVersions, type VersionEdits } from '../lib/etcd/datadir/version-rules.ts';
+import { GuardianError } from '../lib/guardian-error.ts';
+import { restoreOffline, type Restored, type RestoreStep } from '../lib/restore/offline-restore.ts';
+import { planRestore, type RestorePlan, type RestoreRequest } from '../lib/restore/restore-plan.ts';
+import { bytes, count, print } from './output.ts';
+import { type ProgressLine } from './progress-line.ts';
+import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
+import { withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import { fromBackup, fromFile, type RestoreInput } from './restore-input.ts';
+import { type Session } from './session.ts';
+import { snapshotFigures } from './snapshot-figures.ts';
+
+interface RestoreOptions extends RepositoryOptions, ReportOptions {
+  readonly backup?: string;
+  readonly snapshot?: string;
+  readonly dataDir: string;
+  readonly walDir?: string;
+  readonly name?: string;
+  readonly initialCluster?: string;
+  readonly initialClusterToken?: string;
+  readonly initialAdvertisePeerUrls?: string;
+  readonly allMembers?: boolean;
+  readonly bump: boolean;
+  readonly bumpTo?: string;
+  readonly etcdVersion?: string;
+  readonly allowMissingTrailer?: boolean;
+  readonly allowOlder?: boolean;
+}
+
+export function restoreCommand(session: Session): Command {
+  const command = new Command('restore')
+    .summary('make data dirs of a new etcd cluster from a backup or a snapshot file')
+    .description(
+      `Writes the data dir of each member from a backup (--store, --backup) or from any snapshot file (--snapshot), as a
+new logical cluster. Nothing is overwritten: an existing data dir is refused. The data is verified while it is written
+and read back before the command succeeds; on any failure nothing is left behind.
+
+What is chosen for you: a cluster token that keeps members of the old cluster out, and a first revision far above
+everything the old cluster ever served, with all before it marked as compacted, so that no Kubernetes watcher or cache
+takes new data for old (--no-bump leaves revisions as they were).
+
+On one node:       etcdguardian restore --store s3://b/p --key-file k --backup latest --data-dir /var/lib/etcd
+On each of three:  … --name m1 --initial-cluster m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380
+All dirs at once:  … --all-members --data-dir /restored   makes /restored/m1, /restored/m2, …
+
+No API server may run meanwhile; start all members before the first one of them.`,
+    )
+    .option('--backup <id>', 'which backup: its id, an unambiguous beginning of it, or "latest"', 'latest')
+    .option('--snapshot <file>', 'restore this snapshot file instead of a backup from a store')
+    .requiredOption('--data-dir <dir>', "the member's data dir; must not exist, or be empty")
+    .option('--wal-dir <dir>', 'a separate dir for its log')
+    .option('--name <name>', 'name of the member (etcd\'s --name)')
+    .option('--initial-cluster <list>', 'all members of the new cluster: name=peer-url,…')
+    .option('--initial-cluster-token <token>', 'instead of the one that is chosen; the same for all members')
+    .option('--initial-advertise-peer-urls <list>', 'peer URLs of this member')
+    .option('--all-members', 'make the dirs of all members at once, each in <data-dir>/<name>')
+    .option('--bump-to <revision>', 'the first revision of the new cluster, instead of the one that is chosen')
+    .option('--no-bump', 'go on with the old revisions: only for an etcd that no Kubernetes uses')
+    .option('--etcd-version <version>', 'the etcd that will run on it, e.g. 3.6.16: checks, and adapts the file')
+    .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
+    .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
+  return withReportOptions(withRepositoryOptions(command)).action(async (options: RestoreOptions) => {
+    const { terminal } = session;
+    const report = reporting(session, options);
+    const input =
+      options.snapshot === undefined
+        ? await fromBackup(session, options, report.progress)
+        : await fromFile(options.snapshot, options.allowMissingTrailer === true, terminal.signal, report.progress);
+    const plan = planRestore(restoreRequest(options), input.point);
+    const versionEdits = versionEditsFor(options.etcdVersion, input, report.progress);
+    report.progress.say(`restoring ${input.source.label} to ${plan.dirs.map((dir) => dir.dataDir).join(', ')}`);
+    const restored = await restoreOffline(input.source, plan, {
+      versionEdits,
+      signal: terminal.signal,
+      onStep: (step) => {
+        tell(report.progress, step);
+      },
+    });
+    report.progress.end();
+    print(terminal, report.format, restoredValue(input, plan, restored), () => restoredText(input, plan, restored));
+  });
+}
+
+function restoreRequest(options: RestoreOptions): RestoreRequest {
+  return {
+    dataDir: options.dataDir,
+    walDir: options.walDir,
+    name: options.name,
+    initialCluster: options.initialCluster,
+    initialAdvertisePeerUrls: options.initialAdvertisePeerUrls,
+    token: options.initialClusterToken,
+    allMembers: options.allMembers === true,
+    bump: options.bumpTo === undefined ? (options.bump ? 'auto' : 'none') : revision(options.bumpTo),
+  };
+}
+
+function revision(text: string): bigint {
+  if (/^[1-9]\d{0,17}$/.test(text)) return BigInt(text);
+  throw new GuardianError('usage.revision', `--bump-to ${text} is not a revision`);
+}
+
+function versionEditsFor(
+  target: string | undefined,
+  input: RestoreInput,
+  progress: ProgressLine,
+): VersionEdits | undefined {
+  if (target === undefined) return undefined;
+  const { verdict, reason, edits } = judgeVersions(input.versions, target);
+  if (verdict === 'refuse') {
+    throw new GuardianError('restore.version', reason, {
+      hint: 'leave --etcd-version out to restore the file as it is, for the version that wrote it',
+    });
+  }
+  if (verdict === 'warn') progress.say(`warning: ${reason}`);
+  return edits;
+}
+
+function tell(progress: ProgressLine, step: RestoreStep): void {
+  switch (step.kind) {
+    case 'writing':
+      progress.update({ label: `writing ${step.dir.member.name}`, done: step.done, total: step.total });
+      return;
+    case 'verified':
+      progress.say(
+        `verified: revision ${count(step.verdict.currentRevision)}, ${count(step.verdict.totalKeys)} keys, ${bytes(step.verdict.totalSize)}`,
+      );
+      return;
+    case 'reading-back':
+      progress.update({ label: `reading ${step.dir.member.name} back`, done: step.done, total: step.total });
+  }
+}
+
+function restoredValue(input: RestoreInput, plan: RestorePlan, restored: Restored): Readonly<Record<string, unknown>> {
+  return {
+    source: input.source.label,
+    clusterId: restored.clusterId.toString(16),
+    token: plan.token,
+    revision: restored.revision,
+    bumped: plan.bumpTo !== undefined,
+    hashKV: restored.hashKV,
+    members: restored.dirs.map((dir) => ({ ...dir, memberId: dir.memberId.toString(16) })),
+    snapshot: snapshotFigures(input.source.label, restored.verdict),
+  };
+}
+
+function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored): string {
+  const initialCluster = plan.members.flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`)).join(',');
+  const made = restored.dirs.map((dir) => `  ${dir.dataDir}  (member ${dir.name}, id ${dir.memberId.toString(16)})\n`).join('');
+  const start = restored.dirs
+    .map(
+      (dir) =>
+        `  etcd --name ${dir.name} --data-dir ${dir.dataDir}${dir.walDir === undefined ? '' : ` --wal-dir ${dir.walDir}`} --initial-advertise-peer-urls ${dir.peerUrls.join(',')} --initial-cluster ${initialCluster} --initial-cluster-token ${plan.token} …\n`,
+    )
+    .join('');
+  const missing = plan.members.filter((member) => restored.dirs.every((dir) => dir.name !== member.name));
+  const others =
+    missing.length === 0
+      ? ''
+      : `Still to be made, from the same backup with the same --initial-cluster, on their nodes: ${missing.map(({ name }) => name).join(', ')}\n`;
+  const bump =
+    plan.bumpTo === undefined
+      ? `Revisions go on from ${count(restored.revision)}.\n`
+      : `Revisions start at ${count(restored.revision)}, all before it compacted: watchers and caches will read everything anew.\n`;
+  return `restored ${input.source.label}: ${count(restored.verdict.totalKeys)} keys at revision ${count(restored.verdict.currentRevision)}
+${made}${bump}Start etcd with its usual settings and:
+${start}${others}Then "etcdctl endpoint hashkv" must answer ${restored.hashKV} on every member, before the first write.
+`;
+}

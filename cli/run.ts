@@ -1,0 +1,48 @@
+import { CommanderError } from 'commander';
+import { type Clock } from '../lib/clock.ts';
+import { GuardianError } from '../lib/guardian-error.ts';
+import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
+import { buildProgram } from './program.ts';
+import { type Terminal } from './terminal.ts';
+
+/** Runs one command line; resolves to the exit status. Nothing is thrown: what failed is told on stderr. */
+export async function run(args: readonly string[], terminal: Terminal, clock: Clock): Promise<number> {
+  const session = { terminal, clock, exitCode: EXIT_CODES.ok as number };
+  try {
+    await buildProgram(session).parseAsync(args, { from: 'user' });
+    return session.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage;
+    if (terminal.signal.aborted) {
+      terminal.stderr.write('etcdguardian: interrupted; nothing half-done is listed\n');
+      return EXIT_CODES.interrupted;
+    }
+    terminal.stderr.write(failureText(error));
+    return exitCodeOf(error);
+  }
+}
+
+/** What failed, why, and what to do; a stack only for what nobody foresaw. */
+export function failureText(error: unknown): string {
+  if (!(error instanceof GuardianError)) {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return `etcdguardian: this is a defect in etcdguardian itself, please report it:\n${detail}\n`;
+  }
+  const hint = error.hint === undefined ? '' : `  what to do: ${error.hint}\n`;
+  return `etcdguardian: ${error.message} [${error.code}]\n${causes(error)}${hint}`;
+}
+
+function causes(error: GuardianError): string {
+  let text = '';
+  let shown = error.message;
+  for (
+    let cause = error.cause, depth = 0;
+    cause instanceof Error && depth < 4;
+    cause = cause.cause, depth++
+  ) {
+    if (shown.includes(cause.message)) continue;
+    text += `  because: ${cause.message}\n`;
+    shown = cause.message;
+  }
+  return text;
+}
