@@ -32,7 +32,7 @@ export async function fillWithHistory(etcd: Etcd, random: SeededRandom, rounds =
     const answer = await change(etcd, random, put, key);
     revision = Number(answer.header?.revision ?? revision);
     if (round === Math.floor(rounds / 2)) {
-      await callGateway(etcd, 'kv/compaction', { revision: revision - 20, physical: true });
+      await callGateway(etcd, 'kv/compaction', { revision: Math.ceil(revision * 0.6), physical: true });
     }
   }
 }
