@@ -14,9 +14,9 @@ export async function readBackup(
   marks: readonly StoredObject[],
   signal: AbortSignal | undefined,
 ): Promise<BackupEntry> {
-  const { removal, problems: warnings } = await readRemoval(settings, marks, signal);
+  const { removal, problems: warnings, last: lastMark } = await readRemoval(settings, marks, signal);
   const { cluster, timeline, id } = place;
-  const common = { cluster, timeline, id, removal, warnings };
+  const common = { cluster, timeline, id, removal, lastMark, warnings };
   try {
     const { value: manifest, sha256 } = await readManifest(settings, place, signal);
     return { state: 'sound', ...common, manifest, manifestSha256: sha256 };

@@ -29,12 +29,14 @@ test('a removed backup is hidden at once, can be had back, and is deleted after 
 
   const removal = await repository.removeBackup(backup, by);
   assert.deepEqual(await repository.listBackups('prod'), []);
-  assert.deepEqual(await repository.listBackups('prod', { includeRemoved: true }), [{ ...backup, removal }]);
+  assert.deepEqual(await repository.listBackups('prod', { includeRemoved: true }), [
+    { ...backup, removal, lastMark: 1 },
+  ]);
   await assert.rejects(repository.find('prod', backup.id), { code: 'repository.removed', hint: /undelete/ });
   assert.deepEqual(await repository.removeBackup(backup, { by: 'bob' }), removal);
 
   await repository.undeleteBackup(backup, by);
-  assert.deepEqual(await repository.listBackups('prod'), [backup]);
+  assert.deepEqual(await repository.listBackups('prod'), [{ ...backup, lastMark: 2 }]);
   await repository.undeleteBackup(backup, by);
 
   await repository.removeBackup(backup, by);

@@ -157,12 +157,19 @@ function afterMark(state: RemovalState, mark: RemovalMark, storedAt: Date): Remo
   switch (mark.action) {
     case 'remove': {
       const deleteAfter = new Date(Math.max(mark.at.getTime(), storedAt.getTime()) + GRACE_MS);
-      const removal = { removedAt: mark.at, by: mark.by, reason: mark.reason, deleteAfter, swept: false };
+      const removal = {
+        removedAt: mark.at,
+        by: mark.by,
+        reason: mark.reason,
+        deleteAfter,
+        swept: false,
+        mark: last,
+      };
       return { removal, problems, last };
     }
     case 'undelete':
       return { removal: undefined, problems, last };
     case 'sweep':
-      return { removal: state.removal && { ...state.removal, swept: true }, problems, last };
+      return { removal: state.removal && { ...state.removal, swept: true, mark: last }, problems, last };
   }
 }

@@ -109,8 +109,10 @@ export interface SoundBackup extends BackupPlace {
   readonly manifest: Manifest;
   /** Of the manifest's bytes as stored. */
   readonly manifestSha256: string;
-  /** Set when it is removed, or was until its data went. */
+  /** Set while it is removed. */
   readonly removal: Removal | undefined;
+  /** The number of the last trusted mark of removing or undeleting it; 0: none. Never falls by itself. */
+  readonly lastMark: number;
   /** What is suspicious without making the backup useless, e.g. a removal that nobody trusted signed. */
   readonly warnings: readonly GuardianError[];
 }
@@ -119,6 +121,7 @@ export interface DamagedBackup extends BackupPlace {
   readonly state: 'damaged';
   readonly problem: GuardianError;
   readonly removal: Removal | undefined;
+  readonly lastMark: number;
   readonly warnings: readonly GuardianError[];
 }
 
@@ -218,6 +221,8 @@ export interface Removal {
   readonly deleteAfter: Date;
   /** True once a sweep has begun to delete: no way back. */
   readonly swept: boolean;
+  /** The number of the last mark that says so. */
+  readonly mark: number;
 }
 
 export interface VerifyOptions extends CallOptions {

@@ -96,13 +96,13 @@ function labelled(backup: SoundBackup): SoundBackup {
 
 function damaged({ cluster, timeline, id }: SoundBackup): BackupEntry {
   const problem = new GuardianError('repository.damaged', 'broken');
-  return { state: 'damaged', cluster, timeline, id, problem, removal: undefined, warnings: [] };
+  return { state: 'damaged', cluster, timeline, id, problem, removal: undefined, lastMark: 0, warnings: [] };
 }
 
 function removed(backup: SoundBackup): BackupEntry {
   return {
     ...backup,
-    removal: { removedAt: now, by: 'a', reason: undefined, deleteAfter: now, swept: false },
+    removal: { removedAt: now, by: 'a', reason: undefined, deleteAfter: now, swept: false, mark: 1 },
   };
 }
 

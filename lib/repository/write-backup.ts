@@ -79,6 +79,8 @@ async function historyOf(
   return { ...timeline, highWater, anchors: newest?.manifest.anchors ?? [], warnings: problems };
 }
 
+const NOT_REMOVED = { removal: undefined, lastMark: 0, warnings: [] } as const;
+
 /** Enough that one of them is sound, few enough to be read quickly. */
 const BACKUPS_TO_ASK = 8;
 
@@ -160,16 +162,7 @@ class Writer implements BackupWriter {
     await recordHighWater(this.#settings, cluster, timeline, facts.snapshot.currentRevision, signal);
     this.#commitTried = true;
     await store.putIfAbsent(name, bytes, { signal, retainUntil: manifest.retainUntil });
-    return {
-      state: 'sound',
-      cluster,
-      timeline,
-      id,
-      manifest,
-      manifestSha256: sha256,
-      removal: undefined,
-      warnings: [],
-    };
+    return { state: 'sound', cluster, timeline, id, manifest, manifestSha256: sha256, ...NOT_REMOVED };
   }
 
   async discard({ signal }: CallOptions = {}): Promise<void> {

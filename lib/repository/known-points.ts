@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { GuardianError, reasonOf } from '../guardian-error.ts';
+import { FORMAT_VERSION } from './document.ts';
+import { decimal64, instant, sha256Hex } from './wire.ts';
+
+/** A backup that this machine has seen in a store. */
+const knownPoint = z.object({
+  timeline: z.string(),
+  id: z.string(),
+  revision: decimal64,
+  completedAt: instant,
+  manifestSha256: sha256Hex,
+  removed: z.boolean(),
+  /** The last trusted mark of removing or undeleting it; see `BackupEntry`. */
+  lastMark: z.int().min(0),
+});
+
+export type KnownPoint = Readonly<z.output<typeof knownPoint>>;
+
+const fileSchema = z.object({
+  formatVersion: z.literal(FORMAT_VERSION),
+  /** By location of the store and name of the cluster. */
+  clusters: z.array(z.object({ location: z.string(), cluster: z.string(), points: z.array(knownPoint) })),
+});
+
+type KnownPoints = z.output<typeof fileSchema>;
+
+/**
+ * What this machine knows of a cluster's backups in a store, newest first; empty when it knows nothing yet. Kept
+ * outside the store, so that whoever can write the store can't take it back. Rejects with `repository.known-points`
+ * when the file can't be read: that must not pass for knowing nothing.
+ */
+export async function readKnownPoints(
+  path: string,
+  location: string,
+  cluster: string,
+): Promise<readonly KnownPoint[]> {
+  const { clusters } = await readFileAt(path);
+  return clusters.find((entry) => entry.location === location && entry.cluster === cluster)?.points ?? [];
+}
+
+/**
+ * Replaces what is known of one cluster. The file (mode 0600) is whole at any time; of two processes that write at
+ * once, one's news are kept, and the other's are seen again with its next list.
+ */
+export async function writeKnownPoints(
+  path: string,
+  location: string,
+  cluster: string,
+  points: readonly KnownPoint[],
+): Promise<void> {
+  const { clusters } = await readFileAt(path);
+  const isOther = (entry: { location: string; cluster: string }): boolean =>
+    entry.location !== location || entry.cluster !== cluster;
+  const entry = { location, cluster, points: [...points] };
+  const next = { formatVersion: FORMAT_VERSION, clusters: [...clusters.filter(isOther), entry] };
+  const content = z.encode(fileSchema, next);
+  try {
+    const text = `${JSON.stringify(content, undefined, 1)}\n`;
+    if (text !== (await textAt(path))) await replaceFile(path, text);
+  } catch (error) {
+    throw unusable(path, error, 'Make its folder writable, or name another file.');
+  }
+}
+
+async function readFileAt(path: string): Promise<KnownPoints> {
+  const text = await textAt(path);
+  if (text === undefined) return { formatVersion: FORMAT_VERSION, clusters: [] };
+  try {
+    // What comes from a file is `unknown` until the schema has seen it.
+    return z.decode(fileSchema, JSON.parse(text) as z.input<typeof fileSchema>);
+  } catch (error) {
+    throw unusable(
+      path,
+      error,
+      'Move it away to begin anew; older points are then no longer known to this machine.',
+    );
+  }
+}
+
+async function textAt(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw unusable(path, error, 'Make it readable, or name another file.');
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const part = `${path}.${randomUUID()}.part`;
+  try {
+    const file = await open(part, 'wx', 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+}
+
+function unusable(path: string, error: unknown, hint: string): GuardianError {
+  const message = `the record of known backups, ${path}, can't be used: ${reasonOf(error)}`;
+  return new GuardianError('repository.known-points', message, { hint, cause: error });
+}
