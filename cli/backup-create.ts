@@ -31,11 +31,18 @@ the bytes pass, compresses, encrypts and stores them, compares the result with w
 and only then writes the manifest that makes it a backup. Interrupt it at any point: nothing half-done is ever listed.`,
     )
     .addOption(
-      new Option('--proof <policy>', 'compare with a live member: auto says what could not be proven, required fails')
+      new Option(
+        '--proof <policy>',
+        'compare with a live member: auto says what could not be proven, required fails',
+      )
         .choices(['auto', 'required', 'off'])
         .default('auto'),
     )
-    .option('--proof-budget <bytes>', 'database size up to which a member is asked (it holds writes while it hashes)', '8Gi')
+    .option(
+      '--proof-budget <bytes>',
+      'database size up to which a member is asked (it holds writes while it hashes)',
+      '8Gi',
+    )
     .option('--stream-limit <duration>', 'how long etcd may be kept streaming', '30m')
     .option('--attempts <n>', 'tries, each with the best member that has not failed', '3')
     .option('--retain <duration>', 'ask the store to keep the objects undeletable for so long (Object Lock)')
@@ -103,7 +110,9 @@ function positive(text: string, option: string): number {
 function tell(progress: ProgressLine, event: BackupEvent): void {
   switch (event.kind) {
     case 'source':
-      progress.say(`cluster ${event.cluster}: reading from ${event.source.memberName} (${event.source.endpoint}): ${event.source.reason}`);
+      progress.say(
+        `cluster ${event.cluster}: reading from ${event.source.memberName} (${event.source.endpoint}): ${event.source.reason}`,
+      );
       for (const warning of event.source.warnings) progress.say(`warning: ${warning}`);
       return;
     case 'streaming':
@@ -125,7 +134,9 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
       progress.say(`stored: ${bytes(event.storedSize)}`);
       return;
     case 'attempt-failed':
-      progress.say(`${event.endpoint} failed: ${whyFailed(event.error)}${event.again ? '; trying again' : ''}`);
+      progress.say(
+        `${event.endpoint} failed: ${whyFailed(event.error)}${event.again ? '; trying again' : ''}`,
+      );
   }
 }
 

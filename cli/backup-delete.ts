@@ -3,7 +3,12 @@ import { userInfo } from 'node:os';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { openRepositoryWith, theCluster, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import {
+  openRepositoryWith,
+  theCluster,
+  withRepositoryOptions,
+  type RepositoryOptions,
+} from './repository-options.ts';
 import { type Session } from './session.ts';
 
 interface DeleteOptions extends RepositoryOptions, ReportOptions {
@@ -21,36 +26,42 @@ export function backupDeleteCommand(session: Session): Command {
     .argument('<backup>', 'its id, or an unambiguous beginning of it')
     .option('--reason <text>', 'why, for the record')
     .option('--even-the-last', 'also when no other good backup of the cluster remains');
-  return withReportOptions(withRepositoryOptions(command)).action(async (which: string, options: DeleteOptions) => {
-    const { terminal } = session;
-    const { signal } = terminal;
-    const report = reporting(session, options);
-    const { repository } = await openRepositoryWith(session, options);
-    const cluster = await theCluster(repository, options, terminal);
-    const entries = await repository.listBackups(cluster, { signal });
-    const matching = entries.filter((entry) => entry.id.startsWith(which));
-    const [backup] = matching;
-    if (backup === undefined || matching.length > 1) {
-      const found = matching.length > 1 ? `means ${matching.length} backups` : 'is no backup';
-      throw new GuardianError(
-        matching.length > 1 ? 'repository.ambiguous' : 'repository.not-found',
-        `"${which}" ${found} of cluster ${cluster}`,
-        { hint: 'see "etcdguardian backup list" for the ids; "latest" is not accepted for a deletion' },
+  return withReportOptions(withRepositoryOptions(command)).action(
+    async (which: string, options: DeleteOptions) => {
+      const { terminal } = session;
+      const { signal } = terminal;
+      const report = reporting(session, options);
+      const { repository } = await openRepositoryWith(session, options);
+      const cluster = await theCluster(repository, options, terminal);
+      const entries = await repository.listBackups(cluster, { signal });
+      const matching = entries.filter((entry) => entry.id.startsWith(which));
+      const [backup] = matching;
+      if (backup === undefined || matching.length > 1) {
+        const found = matching.length > 1 ? `means ${matching.length} backups` : 'is no backup';
+        throw new GuardianError(
+          matching.length > 1 ? 'repository.ambiguous' : 'repository.not-found',
+          `"${which}" ${found} of cluster ${cluster}`,
+          { hint: 'see "etcdguardian backup list" for the ids; "latest" is not accepted for a deletion' },
+        );
+      }
+      const others = entries.filter((entry) => entry.state === 'sound' && entry.id !== backup.id);
+      if (backup.state === 'sound' && others.length === 0 && options.evenTheLast !== true) {
+        throw new GuardianError(
+          'backup.last-good',
+          `${backup.id} is the last good backup of cluster ${cluster}`,
+          {
+            hint: 'make another one first, or repeat with --even-the-last',
+          },
+        );
+      }
+      const removal = await repository.removeBackup(
+        backup,
+        { by: userInfo().username, reason: options.reason },
+        { signal },
       );
-    }
-    const others = entries.filter((entry) => entry.state === 'sound' && entry.id !== backup.id);
-    if (backup.state === 'sound' && others.length === 0 && options.evenTheLast !== true) {
-      throw new GuardianError('backup.last-good', `${backup.id} is the last good backup of cluster ${cluster}`, {
-        hint: 'make another one first, or repeat with --even-the-last',
+      print(terminal, report.format, { id: backup.id, cluster, ...removal }, () => {
+        return `removed backup ${backup.id}; until ${removal.deleteAfter.toISOString()} "backup undelete ${backup.id}" brings it back\n`;
       });
-    }
-    const removal = await repository.removeBackup(
-      backup,
-      { by: userInfo().username, reason: options.reason },
-      { signal },
-    );
-    print(terminal, report.format, { id: backup.id, cluster, ...removal }, () => {
-      return `removed backup ${backup.id}; until ${removal.deleteAfter.toISOString()} "backup undelete ${backup.id}" brings it back\n`;
-    });
-  });
+    },
+  );
 }

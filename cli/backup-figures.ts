@@ -39,7 +39,13 @@ export function backupValue(backup: SoundBackup, location: string): Readonly<Rec
 export function entryValue(entry: BackupEntry, location: string): Readonly<Record<string, unknown>> {
   if (entry.state === 'sound') return { state: entry.state, ...backupValue(entry, location) };
   const { id, cluster, timeline, problem } = entry;
-  return { state: entry.state, id, cluster, timeline, problem: { code: problem.code, message: problem.message } };
+  return {
+    state: entry.state,
+    id,
+    cluster,
+    timeline,
+    problem: { code: problem.code, message: problem.message },
+  };
 }
 
 export function proofText(proof: Proof): string {

@@ -23,7 +23,9 @@ export function backupListCommand(session: Session): Command {
     const { repository, location } = await openRepositoryWith(session, options);
     const call = { signal: terminal.signal, includeRemoved: options.all === true };
     const clusters =
-      options.cluster === undefined ? await repository.listClusters({ signal: terminal.signal }) : [options.cluster];
+      options.cluster === undefined
+        ? await repository.listClusters({ signal: terminal.signal })
+        : [options.cluster];
     const entries: BackupEntry[] = [];
     for (const cluster of clusters) entries.push(...(await repository.listBackups(cluster, call)));
     print(

@@ -6,7 +6,12 @@ import { type RetentionPlan, type SweepReport } from '../lib/repository/reposito
 import { parseDuration } from './duration.ts';
 import { bytes, count, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { openRepositoryWith, theCluster, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import {
+  openRepositoryWith,
+  theCluster,
+  withRepositoryOptions,
+  type RepositoryOptions,
+} from './repository-options.ts';
 import { type Session } from './session.ts';
 
 type UndeleteOptions = RepositoryOptions & ReportOptions;
@@ -15,16 +20,18 @@ export function backupUndeleteCommand(session: Session): Command {
   const command = new Command('undelete')
     .summary('bring a removed backup back, within 24 hours')
     .argument('<backup>', 'its id, or an unambiguous beginning of it');
-  return withReportOptions(withRepositoryOptions(command)).action(async (which: string, options: UndeleteOptions) => {
-    const { terminal } = session;
-    const report = reporting(session, options);
-    const { repository } = await openRepositoryWith(session, options);
-    const cluster = await theCluster(repository, options, terminal);
-    const call = { signal: terminal.signal, includeRemoved: true };
-    const { backup } = await repository.find(cluster, which, call);
-    await repository.undeleteBackup(backup, { by: userInfo().username }, { signal: terminal.signal });
-    print(terminal, report.format, { id: backup.id, cluster }, () => `backup ${backup.id} is back\n`);
-  });
+  return withReportOptions(withRepositoryOptions(command)).action(
+    async (which: string, options: UndeleteOptions) => {
+      const { terminal } = session;
+      const report = reporting(session, options);
+      const { repository } = await openRepositoryWith(session, options);
+      const cluster = await theCluster(repository, options, terminal);
+      const call = { signal: terminal.signal, includeRemoved: true };
+      const { backup } = await repository.find(cluster, which, call);
+      await repository.undeleteBackup(backup, { by: userInfo().username }, { signal: terminal.signal });
+      print(terminal, report.format, { id: backup.id, cluster }, () => `backup ${backup.id} is back\n`);
+    },
+  );
 }
 
 interface PruneOptions extends RepositoryOptions, ReportOptions {
@@ -60,9 +67,20 @@ export function backupPruneCommand(session: Session): Command {
     const plan =
       options.dryRun === true
         ? planRetention(await repository.listBackups(cluster, { signal }), policy, session.clock())
-        : await repository.applyRetention(cluster, policy, { by: userInfo().username, reason: 'retention' }, { signal });
-    const brief = (list: RetentionPlan['keep']) => list.map(({ backup, reason }) => ({ id: backup.id, reason }));
-    const value = { cluster, dryRun: options.dryRun === true, keep: brief(plan.keep), remove: brief(plan.remove) };
+        : await repository.applyRetention(
+            cluster,
+            policy,
+            { by: userInfo().username, reason: 'retention' },
+            { signal },
+          );
+    const brief = (list: RetentionPlan['keep']) =>
+      list.map(({ backup, reason }) => ({ id: backup.id, reason }));
+    const value = {
+      cluster,
+      dryRun: options.dryRun === true,
+      keep: brief(plan.keep),
+      remove: brief(plan.remove),
+    };
     print(terminal, report.format, value, () => {
       const rows = (word: string, list: RetentionPlan['keep']): string[][] =>
         list.map(({ backup, reason }) => [word, backup.id, reason]);
@@ -85,7 +103,11 @@ export function backupSweepCommand(session: Session): Command {
     const report = reporting(session, options);
     const { repository } = await openRepositoryWith(session, options);
     const swept = await repository.sweep({ signal: terminal.signal, dryRun: options.dryRun });
-    const refused = swept.refused.map(({ name, problem }) => ({ name, code: problem.code, message: problem.message }));
+    const refused = swept.refused.map(({ name, problem }) => ({
+      name,
+      code: problem.code,
+      message: problem.message,
+    }));
     print(terminal, report.format, { ...swept, refused }, () => sweepText(swept));
   });
 }

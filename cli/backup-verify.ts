@@ -3,7 +3,12 @@ import { type VerifyReport } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { openRepositoryWith, theCluster, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import {
+  openRepositoryWith,
+  theCluster,
+  withRepositoryOptions,
+  type RepositoryOptions,
+} from './repository-options.ts';
 import { type Session } from './session.ts';
 
 interface BackupVerifyOptions extends RepositoryOptions, ReportOptions {
@@ -52,7 +57,10 @@ function verifiedText(report: VerifyReport): string {
       : `${count(report.objects)} objects, ${bytes(report.storedBytes)}, as stored (--deep also checks their content)`;
   const list = (kind: string, problems: VerifyReport['problems']): string =>
     problems
-      .map(({ code, message, object, hint }) => `  ${kind} ${code} in ${object}: ${message}${hint === undefined ? '' : `\n    what to do: ${hint}`}\n`)
+      .map(
+        ({ code, message, object, hint }) =>
+          `  ${kind} ${code} in ${object}: ${message}${hint === undefined ? '' : `\n    what to do: ${hint}`}\n`,
+      )
       .join('');
   return (
     `backup ${report.id} is ${report.sound ? 'sound' : 'NOT sound'}: ${checked}\n` +

@@ -33,7 +33,10 @@ const RULES: readonly (readonly [RegExp, number])[] = [
   [/^store\.url$/, EXIT_CODES.usage],
   [/^interrupted$/, EXIT_CODES.interrupted],
   [/not-found$/, EXIT_CODES.notFound],
-  [/^(encryption|signature|keys)\..*(missing|untrusted|unreadable|permissions|passphrase)$/, EXIT_CODES.refused],
+  [
+    /^(encryption|signature|keys)\..*(missing|untrusted|unreadable|permissions|passphrase)$/,
+    EXIT_CODES.refused,
+  ],
   [/^(bolt|mvcc|snapshot|signature)\./, EXIT_CODES.unsound],
   [/^encryption\.(truncated|corrupt|context|plaintext)$/, EXIT_CODES.unsound],
   [/^(repository|backup|restore)\.(damaged|misplaced|unsound|rolled-back|unproven)$/, EXIT_CODES.unsound],

@@ -11,7 +11,9 @@ export interface ReportOptions {
 /** Adds the options that say how a command tells its result. */
 export function withReportOptions(command: Command): Command {
   return command
-    .addOption(new Option('-o, --output <format>', 'how to print the result').choices(OUTPUT_FORMATS).default('table'))
+    .addOption(
+      new Option('-o, --output <format>', 'how to print the result').choices(OUTPUT_FORMATS).default('table'),
+    )
     .option('-q, --quiet', 'say nothing but the result and what failed');
 }
 

@@ -29,12 +29,21 @@ export interface RepositoryOptions {
 export function withRepositoryOptions(command: Command): Command {
   return command
     .option('--store <url>', 's3://bucket/prefix or file:///dir (or $ETCDGUARDIAN_STORE)')
-    .option('--s3-endpoint <url>', 'S3 server other than Amazon, e.g. https://minio:9000 (or $AWS_ENDPOINT_URL_S3)')
+    .option(
+      '--s3-endpoint <url>',
+      'S3 server other than Amazon, e.g. https://minio:9000 (or $AWS_ENDPOINT_URL_S3)',
+    )
     .option('--s3-region <region>', 'its region (or $AWS_REGION)')
     .option('--s3-ca <file>', 'CA that signed its certificate, PEM')
     .addOption(new Option('--s3-virtual-host', 'address buckets as bucket.endpoint').hideHelp())
-    .option('--cluster <name>', 'the cluster; only needed where it has no namespace kube-system, or the store holds several')
-    .option('--key-file <file>', 'keys from "etcdguardian keys create", or a recovery file (or $ETCDGUARDIAN_KEY_FILE)')
+    .option(
+      '--cluster <name>',
+      'the cluster; only needed where it has no namespace kube-system, or the store holds several',
+    )
+    .option(
+      '--key-file <file>',
+      'keys from "etcdguardian keys create", or a recovery file (or $ETCDGUARDIAN_KEY_FILE)',
+    )
     .option('--key-passphrase-file <file>', 'file with the passphrase of a recovery file');
 }
 
@@ -106,7 +115,11 @@ function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSet
   if (settings.kind === 'local') return settings;
   return {
     ...settings,
-    endpoint: options.s3Endpoint ?? settings.endpoint ?? terminal.env.AWS_ENDPOINT_URL_S3 ?? terminal.env.AWS_ENDPOINT_URL,
+    endpoint:
+      options.s3Endpoint ??
+      settings.endpoint ??
+      terminal.env.AWS_ENDPOINT_URL_S3 ??
+      terminal.env.AWS_ENDPOINT_URL,
     region: options.s3Region ?? settings.region ?? terminal.env.AWS_REGION,
     pathStyle: options.s3VirtualHost === true ? false : settings.pathStyle,
     ca: options.s3Ca === undefined ? settings.ca : { file: options.s3Ca },
@@ -127,8 +140,12 @@ function passphrase(options: RepositoryOptions): string | undefined {
   try {
     return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0];
   } catch (error) {
-    throw new GuardianError('usage.passphrase-file', `the passphrase file can't be read: ${reasonOf(error)}`, {
-      cause: error,
-    });
+    throw new GuardianError(
+      'usage.passphrase-file',
+      `the passphrase file can't be read: ${reasonOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -81,9 +81,13 @@ export async function fromFile(
   });
   const [problem] = verdict.problems;
   if (problem !== undefined) {
-    throw new GuardianError('restore.unsound', `${file} can't be restored: ${problem.message} [${problem.code}]`, {
-      hint: `"etcdguardian snapshot verify ${file}" lists everything that is wrong with it`,
-    });
+    throw new GuardianError(
+      'restore.unsound',
+      `${file} can't be restored: ${problem.message} [${problem.code}]`,
+      {
+        hint: `"etcdguardian snapshot verify ${file}" lists everything that is wrong with it`,
+      },
+    );
   }
   return {
     source: {

@@ -50,14 +50,20 @@ No API server may run meanwhile; start all members before the first one of them.
     .option('--snapshot <file>', 'restore this snapshot file instead of a backup from a store')
     .requiredOption('--data-dir <dir>', "the member's data dir; must not exist, or be empty")
     .option('--wal-dir <dir>', 'a separate dir for its log')
-    .option('--name <name>', 'name of the member (etcd\'s --name)')
+    .option('--name <name>', "name of the member (etcd's --name)")
     .option('--initial-cluster <list>', 'all members of the new cluster: name=peer-url,…')
     .option('--initial-cluster-token <token>', 'instead of the one that is chosen; the same for all members')
     .option('--initial-advertise-peer-urls <list>', 'peer URLs of this member')
     .option('--all-members', 'make the dirs of all members at once, each in <data-dir>/<name>')
-    .option('--bump-to <revision>', 'the first revision of the new cluster, instead of the one that is chosen')
+    .option(
+      '--bump-to <revision>',
+      'the first revision of the new cluster, instead of the one that is chosen',
+    )
     .option('--no-bump', 'go on with the old revisions: only for an etcd that no Kubernetes uses')
-    .option('--etcd-version <version>', 'the etcd that will run on it, e.g. 3.6.16: checks, and adapts the file')
+    .option(
+      '--etcd-version <version>',
+      'the etcd that will run on it, e.g. 3.6.16: checks, and adapts the file',
+    )
     .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
   return withReportOptions(withRepositoryOptions(command)).action(async (options: RestoreOptions) => {
@@ -66,10 +72,17 @@ No API server may run meanwhile; start all members before the first one of them.
     const input =
       options.snapshot === undefined
         ? await fromBackup(session, options, report.progress)
-        : await fromFile(options.snapshot, options.allowMissingTrailer === true, terminal.signal, report.progress);
+        : await fromFile(
+            options.snapshot,
+            options.allowMissingTrailer === true,
+            terminal.signal,
+            report.progress,
+          );
     const plan = planRestore(restoreRequest(options), input.point);
     const versionEdits = versionEditsFor(options.etcdVersion, input, report.progress);
-    report.progress.say(`restoring ${input.source.label} to ${plan.dirs.map((dir) => dir.dataDir).join(', ')}`);
+    report.progress.say(
+      `restoring ${input.source.label} to ${plan.dirs.map((dir) => dir.dataDir).join(', ')}`,
+    );
     const restored = await restoreOffline(input.source, plan, {
       versionEdits,
       signal: terminal.signal,
@@ -78,7 +91,9 @@ No API server may run meanwhile; start all members before the first one of them.
       },
     });
     report.progress.end();
-    print(terminal, report.format, restoredValue(input, plan, restored), () => restoredText(input, plan, restored));
+    print(terminal, report.format, restoredValue(input, plan, restored), () =>
+      restoredText(input, plan, restored),
+    );
   });
 }
 
@@ -131,7 +146,11 @@ function tell(progress: ProgressLine, step: RestoreStep): void {
   }
 }
 
-function restoredValue(input: RestoreInput, plan: RestorePlan, restored: Restored): Readonly<Record<string, unknown>> {
+function restoredValue(
+  input: RestoreInput,
+  plan: RestorePlan,
+  restored: Restored,
+): Readonly<Record<string, unknown>> {
   return {
     source: input.source.label,
     clusterId: restored.clusterId.toString(16),
@@ -145,8 +164,12 @@ function restoredValue(input: RestoreInput, plan: RestorePlan, restored: Restore
 }
 
 function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored): string {
-  const initialCluster = plan.members.flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`)).join(',');
-  const made = restored.dirs.map((dir) => `  ${dir.dataDir}  (member ${dir.name}, id ${dir.memberId.toString(16)})\n`).join('');
+  const initialCluster = plan.members
+    .flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`))
+    .join(',');
+  const made = restored.dirs
+    .map((dir) => `  ${dir.dataDir}  (member ${dir.name}, id ${dir.memberId.toString(16)})\n`)
+    .join('');
   const start = restored.dirs
     .map(
       (dir) =>

@@ -1,7 +1,10 @@
 import { type Problem, type SnapshotVerdictData } from '../lib/etcd/mvcc/snapshot-verdict.ts';
 
 /** A verdict as the commands print it in JSON: numbers as etcdutl 3.6 prints them, 64-bit values as strings. */
-export function snapshotFigures(file: string, verdict: SnapshotVerdictData): Readonly<Record<string, unknown>> {
+export function snapshotFigures(
+  file: string,
+  verdict: SnapshotVerdictData,
+): Readonly<Record<string, unknown>> {
   return {
     file,
     sound: verdict.sound,
@@ -43,9 +46,13 @@ export function problemLines(verdict: SnapshotVerdictData): string {
 }
 
 function lines(kind: string, list: readonly Problem[], total: number): string {
-  const shown = list.slice(0, SHOWN).map((problem) => `  ${kind} ${problem.code}${place(problem)}: ${problem.message}\n`);
+  const shown = list
+    .slice(0, SHOWN)
+    .map((problem) => `  ${kind} ${problem.code}${place(problem)}: ${problem.message}\n`);
   const rest = total - shown.length;
-  return shown.join('') + (rest > 0 ? `  … and ${rest} more (--output json shows the first ${list.length})\n` : '');
+  return (
+    shown.join('') + (rest > 0 ? `  … and ${rest} more (--output json shows the first ${list.length})\n` : '')
+  );
 }
 
 function place(problem: Problem): string {

@@ -57,11 +57,15 @@ from, its alarms. Damage is told, too, and what is still readable is shown: all 
 function topCount(text: string): number {
   const top = Number(text);
   if (Number.isInteger(top) && top > 0) return top;
-  throw new GuardianError('usage.top', `--top ${text} is not a number of rows`, { hint: 'give a whole number from 1' });
+  throw new GuardianError('usage.top', `--top ${text} is not a number of rows`, {
+    hint: 'give a whole number from 1',
+  });
 }
 
 function overview(file: string, verdict: SnapshotVerdict): string {
-  const members = verdict.members.map((member) => `${member.name || '(unnamed)'} ${member.peerURLs.join(',')}`);
+  const members = verdict.members.map(
+    (member) => `${member.name || '(unnamed)'} ${member.peerURLs.join(',')}`,
+  );
   return (
     problemLines(verdict) +
     fields([
@@ -70,10 +74,16 @@ function overview(file: string, verdict: SnapshotVerdict): string {
       ['revision', count(verdict.currentRevision)],
       ['compacted at', verdict.compactRevision < 0n ? 'never' : count(verdict.compactRevision)],
       ['keys', `${count(verdict.totalKeys)} live`],
-      ['size', `${bytes(verdict.totalSize)}, ${bytes(verdict.freePages * verdict.pageSize)} of it free pages`],
+      [
+        'size',
+        `${bytes(verdict.totalSize)}, ${bytes(verdict.freePages * verdict.pageSize)} of it free pages`,
+      ],
       ['leases', count(verdict.leases)],
       ['members', members.join('; ') || undefined],
-      ['alarms', verdict.alarms.map(({ memberId, alarm }) => `${alarm} of ${memberId}`).join(', ') || undefined],
+      [
+        'alarms',
+        verdict.alarms.map(({ memberId, alarm }) => `${alarm} of ${memberId}`).join(', ') || undefined,
+      ],
       ['auth', verdict.authEnabled ? 'enabled' : undefined],
     ])
   );

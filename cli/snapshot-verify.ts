@@ -22,7 +22,10 @@ etcdutl, in memory that does not grow with the file. The file is never written t
 Exit status 0 only for a sound file; 3 with the list of problems otherwise.`,
     )
     .argument('<file>', 'a snapshot of etcd 3.4 or later, or a member/snap/db of a stopped member')
-    .option('--allow-missing-trailer', 'accept a database without sha256 trailer, e.g. a copied member/snap/db');
+    .option(
+      '--allow-missing-trailer',
+      'accept a database without sha256 trailer, e.g. a copied member/snap/db',
+    );
   return withReportOptions(command).action(async (file: string, options: VerifyOptions) => {
     const report = reporting(session, options);
     const verdict = await verifySnapshotFile(file, {
@@ -49,13 +52,22 @@ function verdictText(file: string, verdict: SnapshotVerdict): string {
       ['revision', count(verdict.revision)],
       ['compacted at', verdict.compactRevision < 0n ? 'never' : count(verdict.compactRevision)],
       ['keys', `${count(verdict.totalKeys)} live, ${count(verdict.totalEntries)} entries in all buckets`],
-      ['size', `${bytes(verdict.totalSize)} (${verdict.totalSize} bytes, ${count(verdict.freePages)} free pages)`],
+      [
+        'size',
+        `${bytes(verdict.totalSize)} (${verdict.totalSize} bytes, ${count(verdict.freePages)} free pages)`,
+      ],
       ['status hash', verdict.hash.toString(16)],
       ['HashKV', `${verdict.hashKV} at revision ${verdict.currentRevision}`],
       ['sha256', `${verdict.sha256} (trailer ${verdict.trailer})`],
-      ['leases', `${count(verdict.leases)}${verdict.orphanLeases > 0 ? `, ${verdict.orphanLeases} missing` : ''}`],
+      [
+        'leases',
+        `${count(verdict.leases)}${verdict.orphanLeases > 0 ? `, ${verdict.orphanLeases} missing` : ''}`,
+      ],
       ['etcd', verdict.storageVersion ?? verdict.clusterVersion],
-      ['alarms', verdict.alarms.map(({ memberId, alarm }) => `${alarm} of ${memberId}`).join(', ') || undefined],
+      [
+        'alarms',
+        verdict.alarms.map(({ memberId, alarm }) => `${alarm} of ${memberId}`).join(', ') || undefined,
+      ],
     ])
   );
 }

@@ -16,7 +16,7 @@ export function withSpoolOptions(command: Command): Command {
   return command
     .option('--spool-memory <bytes>', 'held in memory while the store is slower than etcd', '32Mi')
     .option('--spool-disk <bytes>', 'held on disk beyond that, encrypted; then etcd has to wait', '20Gi')
-    .option('--spool-dir <dir>', 'where (default: the system\'s folder for temporary files)');
+    .option('--spool-dir <dir>', "where (default: the system's folder for temporary files)");
 }
 
 export function spoolSettings(options: SpoolOptions, terminal: Terminal): ElasticBufferSettings {
@@ -28,7 +28,9 @@ export function spoolSettings(options: SpoolOptions, terminal: Terminal): Elasti
     openSpill: () => openEphemeralFile(folder),
     onSpillFull: (reason) => {
       const why = reason instanceof Error ? reason.message : String(reason);
-      terminal.stderr.write(`warning: no more spool on disk in ${folder} (${why}); etcd now waits for the store\n`);
+      terminal.stderr.write(
+        `warning: no more spool on disk in ${folder} (${why}); etcd now waits for the store\n`,
+      );
     },
   };
 }
