@@ -99,6 +99,15 @@ test('a file with secrets that others may read is refused unless its folder is t
   assert.equal((await loadKeys({ file: shared })).description.source, 'public-keys');
 });
 
+test('a recovery file that others may read is read with a warning, whatever its file system', async () => {
+  await using folder = await temporaryFolder();
+  const file = folder.join('recovery.pem');
+  await writeFile(file, recoveryFile, { mode: 0o644 });
+  assert.equal((await loadKeys({ file })).description.warnings.length, 1);
+  await chmod(file, 0o600);
+  assert.equal((await loadKeys({ file })).description.warnings.length, 0);
+});
+
 test('a file that cannot be read is told by its path', async () => {
   await using folder = await temporaryFolder();
   for (const file of [folder.join('missing'), folder.path]) {

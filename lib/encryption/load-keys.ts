@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { aesKeyOf } from './aes-key.ts';
 import { parseKeyFile } from './key-file.ts';
+import type { Keys, RecoveryKeys } from './keys.ts';
 import {
   type KeySet,
   keySetOfAesKey,
@@ -18,8 +19,8 @@ export interface LoadKeysOptions {
   /** Of a recovery file. */
   readonly passphrase?: string | undefined;
   /**
-   * `refuse` (the default) a file with secrets that its group or others may read. `ignore` it where the folder
-   * decides who may read, as with a mounted Secret.
+   * `refuse` (the default) a key file that its group or others may read. `ignore` it where the folder decides who may
+   * read, as with a mounted Secret.
    */
   readonly permissions?: 'refuse' | 'ignore';
 }
@@ -32,15 +33,30 @@ export async function loadKeys(source: KeySource, options: LoadKeysOptions = {})
   if ('content' in source) return parseKeys(source.content, source.from, options.passphrase);
   const { content, mode } = await readSmallFile(source.file);
   const keys = parseKeys(content, source.file, options.passphrase);
-  const secret = keys.description.source !== 'public-keys';
-  if (secret && options.permissions !== 'ignore' && (mode & 0o077) !== 0) {
-    throw new GuardianError(
-      'keys.permissions',
-      `${source.file} holds secret keys, and its mode ${(mode & 0o777).toString(8)} lets others read it`,
-      { hint: `Run \`chmod 600 ${source.file}\`.` },
-    );
+  if (options.permissions === 'ignore' || isPrivate(mode)) return keys;
+  switch (keys.description.source) {
+    case 'public-keys':
+      return keys;
+    case 'recovery-file':
+      // Read in an emergency, maybe from a stick whose file system knows no modes: never in the way.
+      return withWarning(keys, `${source.file} can be read by others on this machine.`);
+    default:
+      throw tooOpen(source.file, mode);
   }
+}
+
+/** What a key file holds, to make another one of it. */
+export async function loadKeyFile(file: string): Promise<Keys> {
+  const { content, mode } = await readSmallFile(file);
+  const keys = parseKeyFile(content.toString('utf8'), file);
+  if (!isPrivate(mode)) throw tooOpen(file, mode);
   return keys;
+}
+
+/** What a recovery file holds, to make a key file of it. */
+export async function loadRecoveryFile(file: string, passphrase: string | undefined): Promise<RecoveryKeys> {
+  const { content } = await readSmallFile(file);
+  return parseRecoveryFile(content.toString('utf8'), file, passphrase);
 }
 
 /**
@@ -80,6 +96,23 @@ async function readSmallFile(path: string): Promise<{ content: Buffer; mode: num
       cause: error,
     });
   }
+}
+
+function isPrivate(mode: number): boolean {
+  return (mode & 0o077) === 0;
+}
+
+function tooOpen(path: string, mode: number): GuardianError {
+  return new GuardianError(
+    'keys.permissions',
+    `${path} holds secret keys, and its mode ${(mode & 0o777).toString(8)} lets others at it`,
+    { hint: `Run \`chmod 600 ${path}\`.` },
+  );
+}
+
+function withWarning(keys: KeySet, warning: string): KeySet {
+  const { description } = keys;
+  return { ...keys, description: { ...description, warnings: [...description.warnings, warning] } };
 }
 
 function bareAesKey(content: Uint8Array): Uint8Array | undefined {

@@ -72,7 +72,8 @@ Keep this file offline: on paper, or on a stick in a safe. Not in the cluster, n
 the bucket, not beside the key file. Whoever has it can read every backup made for it.
 
 When the cluster and the key file are gone, this file and the bucket are enough:
-  etcdguardian keys recover --recovery-key THIS-FILE --out NEW-KEY-FILE
+  etcdguardian restore --key-file THIS-FILE --store ...    restores a backup right away
+  etcdguardian keys recover --recovery-key THIS-FILE --out NEW-KEY-FILE --recovery-out NEW-RECOVERY-FILE
 makes a key file that reads all backups and goes on writing new ones.
 `;
 
@@ -86,7 +87,7 @@ function pemBlocks(text: string): { label: string; text: string }[] {
 function decrypt(pem: string, from: string, passphrase: string | undefined): KeyObject {
   if (passphrase === undefined) {
     throw new GuardianError('keys.passphrase', `${from} is encrypted with a passphrase, and none was given`, {
-      hint: 'Give the passphrase in a file: --recovery-passphrase-file FILE.',
+      hint: 'Give it in a file: --recovery-passphrase-file, or --key-passphrase-file where the recovery file is the key file.',
     });
   }
   try {
