@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { type TemporaryFolder, temporaryFolder } from '../test/harness/temporary-folder.ts';
 import { keysCommand } from './keys.ts';
 
@@ -41,10 +41,9 @@ before(async () => {
   passphraseFile = folder.join('passphrase');
   await writeFile(passphraseFile, 'correct horse\nand a second line\n');
   created = await keys(...create(keyFile, recoveryFile), '--recovery-passphrase-file', passphraseFile);
-  return async () => {
-    await folder[Symbol.asyncDispose]();
-  };
 });
+
+after(() => folder[Symbol.asyncDispose]());
 
 function create(out: string, recoveryOut: string): string[] {
   return ['create', '--out', out, '--recovery-out', recoveryOut, '--label', 'prod'];
