@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { GuardianError } from '../guardian-error.ts';
+import { GuardianError, hasCode } from '../guardian-error.ts';
 import {
   type GetOptions,
   type ListOptions,
@@ -54,9 +54,17 @@ export class FaultInjectingStore implements ObjectStore {
   }
 
   async putIfAbsent(name: string, body: Uint8Array, options: PutOptions = {}): Promise<StoredObject> {
-    return this.#faulty('putIfAbsent', name, options, (fault) => {
+    return this.#faulty('putIfAbsent', name, options, async (fault) => {
       const error = breakWithin(fault, body.length);
-      return error === undefined ? this.#store.putIfAbsent(name, body, options) : Promise.reject(error);
+      if (error !== undefined) throw error;
+      for (;;) {
+        try {
+          return await this.#store.putIfAbsent(name, body, options);
+        } catch (refusal) {
+          if (fault?.kind !== 'overwrites' || !hasCode(refusal, 'store.exists')) throw refusal;
+          await this.#store.delete(name, options);
+        }
+      }
     });
   }
 
@@ -93,7 +101,6 @@ export class FaultInjectingStore implements ObjectStore {
     happen: (fault: StoreFault | undefined) => Promise<T>,
   ): Promise<T> {
     const fault = await this.#begin(operation, name, options);
-    if (fault?.kind === 'overwrites') await this.#store.delete(name, options);
     const result = await happen(fault);
     if (fault?.kind === 'reply-lost') throw replyLost(operation, name);
     return result;
@@ -148,7 +155,8 @@ async function* spoiled(
     if (fault?.kind === 'slow') await delay(fault.delayMs);
     const error = breakWithin(fault, passed + chunk.length);
     if (error !== undefined) {
-      yield chunk.subarray(0, limitOf(fault) - passed);
+      const left = limitOf(fault) - passed;
+      if (left > 0) yield chunk.subarray(0, left);
       throw error;
     }
     passed += chunk.length;

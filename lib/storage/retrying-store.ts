@@ -67,6 +67,7 @@ export class RetryingStore implements ObjectStore {
       });
       try {
         for await (const chunk of source) {
+          if (chunk.length === 0) continue;
           read += chunk.length;
           retries.renew();
           yield chunk;
