@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import {
+  type HttpProxy,
+  type ProxyScript,
+  s3ErrorBody,
+  startHttpProxy,
+} from '../../test/harness/http-proxy.ts';
+import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
+import { startToxiproxy, type Toxiproxy } from '../../test/harness/toxiproxy.ts';
+import { needs } from '../../test/harness/tools.ts';
+import { collect, digest, MIB, randomBody, randomBytes } from './conformance-bytes.ts';
+import { assertAbsent, rejectsWith } from './conformance-writing.ts';
+import { RetryingStore } from './retrying-store.ts';
+import { bucketSettings, impatient, openBucket } from './s3-store.fixture.ts';
+import { S3Store } from './s3-store.ts';
+
+const PART = 5 * MIB;
+const FUTURE = new Date('2100-01-01T00:00:00Z');
+const quick = { firstPartBytes: PART };
+const slowDown = { kind: 'answer', status: 503, body: s3ErrorBody('SlowDown') } as const;
+const pass = { kind: 'pass' } as const;
+
+let server: S3Server;
+let toxiproxy: Toxiproxy;
+
+before(async () => {
+  [server, toxiproxy] = await Promise.all([startS3Server(), startToxiproxy()]);
+  await server.createBucket('backups');
+});
+
+after(async () => {
+  await server[Symbol.asyncDispose]();
+  await toxiproxy[Symbol.asyncDispose]();
+});
+
+interface Through extends AsyncDisposable {
+  readonly store: S3Store;
+  readonly proxy: HttpProxy;
+  /** The same objects, with nothing in between. */
+  readonly direct: S3Store;
+}
+
+async function through(script: ProxyScript): Promise<Through> {
+  const proxy = await startHttpProxy(server.endpoint, script);
+  const settings = bucketSettings(server, quick);
+  const direct = new S3Store(settings);
+  const store = new S3Store({ ...settings, endpoint: proxy.endpoint }, { retries: impatient });
+  return { store, proxy, direct, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
+}
+
+test(
+  'an upload gets through a store that refuses or breaks every third request',
+  needs('versitygw'),
+  async () => {
+    const moods = [pass, slowDown, pass, { kind: 'break' }, pass, { kind: 'answer', status: 500 }] as const;
+    await using opened = await through(({ index }) => moods[index % moods.length] ?? pass);
+    const size = 8 * PART + 17;
+    const stored = await opened.store.put('object', randomBody('stubborn', size));
+    assert.equal(stored.size, size);
+    assert.deepEqual(await digest(opened.direct.get('object')), await digest(randomBody('stubborn', size)));
+    assert.equal(await opened.direct.sweepStaleUploads(FUTURE), 0);
+  },
+);
+
+test('an upload whose last reply was lost has succeeded, whole or in parts', needs('versitygw'), async () => {
+  for (const size of [100, 3 * PART]) {
+    const lost = new Set<string>();
+    await using opened = await through(({ method, url, headers }) => {
+      const makesVisible = headers['if-none-match'] === '*' && (method === 'PUT' || url.includes('uploadId'));
+      if (!makesVisible || lost.has(url)) return pass;
+      lost.add(url);
+      return { kind: 'lose-answer' };
+    });
+    const stored = await opened.store.put('object', randomBody('lost', size));
+    assert.equal(lost.size, 1);
+    assert.equal(stored.version, (await opened.direct.stat('object')).version);
+    assert.equal(stored.size, size);
+    assert.deepEqual(await digest(opened.direct.get('object')), await digest(randomBody('lost', size)));
+  }
+});
+
+test(
+  "a lost reply is not mistaken for another's object, not even of the same bytes",
+  needs('versitygw'),
+  async () => {
+    for (const size of [100, 2 * PART]) {
+      let refused = false;
+      await using opened = await through(async ({ method, url, headers }) => {
+        const makesVisible =
+          headers['if-none-match'] === '*' && (method === 'PUT' || url.includes('uploadId'));
+        if (!makesVisible || refused) return pass;
+        refused = true;
+        await opened.direct.put('object', randomBody('same', size));
+        return { kind: 'break' };
+      });
+      await rejectsWith('store.exists', opened.store.put('object', randomBody('same', size)));
+      assert.equal(await opened.direct.sweepStaleUploads(FUTURE), 0);
+    }
+  },
+);
+
+test('an upload gives up on a store that stays busy, and leaves nothing', needs('versitygw'), async () => {
+  for (const refused of ['partNumber=2', 'partNumber=3', 'uploads', 'uploadId=']) {
+    await using opened = await through(({ method, url }) =>
+      url.includes(refused) && method !== 'DELETE' ? slowDown : pass,
+    );
+    await rejectsWith('store.busy', opened.store.put('object', randomBody('busy', 3 * PART)));
+    await assertAbsent(opened.direct, 'object');
+    assert.equal(await opened.direct.sweepStaleUploads(FUTURE), 0, refused);
+  }
+});
+
+test('what can not be cleaned up is left to the sweep', needs('versitygw'), async () => {
+  await using opened = await through(({ method, url }) =>
+    method === 'DELETE' || url.includes('partNumber=2') ? { kind: 'break' } : pass,
+  );
+  await rejectsWith('store.unreachable', opened.store.put('object', randomBody('left', 3 * PART)));
+  await assertAbsent(opened.direct, 'object');
+  assert.equal(await opened.direct.sweepStaleUploads(new Date(Date.now() - 3_600_000)), 0);
+  assert.equal(await opened.direct.sweepStaleUploads(FUTURE), 1);
+});
+
+test('a part whose bytes change on their way is sent again', needs('versitygw'), async () => {
+  let digests = 0;
+  await using opened = await through(({ url }) => {
+    if (!url.includes('partNumber=2')) return pass;
+    digests += 1;
+    return digests === 1 ? { kind: 'answer', status: 400, body: s3ErrorBody('BadDigest') } : pass;
+  });
+  await opened.store.put('object', randomBody('changed', 3 * PART));
+  assert.equal(digests, 2);
+});
+
+test('the server refuses a part that differs from its checksum', needs('versitygw'), async () => {
+  await using opened = await through(() => pass);
+  await opened.store.put('object', randomBody('checked', 2 * PART));
+  const parts = opened.proxy.seen.filter(({ url }) => url.includes('partNumber'));
+  assert.equal(parts.length, 2);
+  for (const { headers } of parts) {
+    assert.match(String(headers['x-amz-checksum-crc32c']), /^[A-Za-z0-9+/]{6}==$/);
+    assert.match(String(headers.authorization), /x-amz-checksum-crc32c/, 'the signature covers the checksum');
+  }
+});
+
+test('a reader goes on where its connection broke', needs('versitygw'), async () => {
+  const cuts = [0, 1, 65_536, 3_000_000];
+  await using opened = await through(({ method }) => {
+    const afterBytes = method === 'GET' ? cuts.pop() : undefined;
+    return afterBytes === undefined ? pass : { kind: 'cut-answer', afterBytes };
+  });
+  await opened.direct.put('object', randomBody('resumed', 9 * MIB));
+  const store = new RetryingStore(opened.store, impatient);
+  assert.deepEqual(await digest(store.get('object')), await digest(randomBody('resumed', 9 * MIB)));
+  assert.equal(cuts.length, 0);
+  const resumed = opened.proxy.seen.filter(({ headers }) => headers.range !== undefined);
+  for (const { headers } of resumed) assert.ok(headers['if-match'] !== undefined);
+});
+
+test('a reader without retries gets a retryable error', needs('versitygw'), async () => {
+  await using opened = await through(() => ({ kind: 'cut-answer', afterBytes: 1000 }));
+  await opened.direct.putIfAbsent('object', await randomBytes('cut', 5000));
+  await assert.rejects(collect(opened.store.get('object')), { code: 'store.unreachable', retryable: true });
+});
+
+test('a silent network is given up: for calls, uploads and readers', needs('versitygw'), async () => {
+  const proxy = await toxiproxy.createProxy(server.address);
+  const settings = {
+    ...bucketSettings(server, quick),
+    endpoint: `http://${proxy.address}`,
+    idleTimeoutMs: 300,
+  };
+  const store = new S3Store(settings, { retries: { ...impatient, attempts: 2 } });
+  await store.put('object', randomBody('silent', 9 * MIB));
+  const reading = store.get('object');
+  await reading.next();
+  const removeToxic = await proxy.addToxic({ type: 'timeout', afterMs: 0 });
+  await rejectsWith('store.unreachable', collect(reading));
+  await rejectsWith('store.unreachable', store.stat('object'));
+  await rejectsWith('store.unreachable', store.list('').next());
+  await rejectsWith('store.unreachable', store.put('other', randomBody('silent', 100)));
+  await removeToxic();
+  assert.equal((await store.stat('object')).size, 9 * MIB);
+});
+
+test('a slow network is not a silent one', needs('versitygw'), async () => {
+  const proxy = await toxiproxy.createProxy(server.address);
+  await proxy.addToxic({ type: 'bandwidth', kilobytesPerSecond: 4_000, direction: 'upstream' });
+  const settings = {
+    ...bucketSettings(server, quick),
+    endpoint: `http://${proxy.address}`,
+    idleTimeoutMs: 1_000,
+  };
+  const store = new S3Store(settings, { retries: { ...impatient, attempts: 1 } });
+  await store.put('object', randomBody('slow', 6 * MIB));
+  assert.deepEqual(await digest(store.get('object')), await digest(randomBody('slow', 6 * MIB)));
+});
+
+test('a reader slower than the idle timeout is not cut off', needs('versitygw'), async () => {
+  const settings = { ...bucketSettings(server, quick), idleTimeoutMs: 100 };
+  const store = new S3Store(settings);
+  await store.put('object', randomBody('slow reader', 12 * MIB));
+  let size = 0;
+  let rests = 0;
+  for await (const chunk of store.get('object')) {
+    size += chunk.length;
+    // The one thing to wait for here is that the timeout passes.
+    if (rests < 2) await new Promise((resolve) => setTimeout(resolve, 250));
+    rests += 1;
+  }
+  assert.equal(size, 12 * MIB);
+});
+
+test('a store that dies in mid-upload and comes back is written on', needs('versitygw'), async () => {
+  await using own = await startS3Server();
+  await own.createBucket('backups');
+  const store = new S3Store(bucketSettings(own, quick), {
+    retries: { ...impatient, attempts: 100, longestDelayMs: 100, firstDelayMs: 50 },
+  });
+  async function* body(): AsyncGenerator<Uint8Array, void> {
+    let given = 0;
+    for await (const chunk of randomBody('revived', 6 * PART)) {
+      if (given === 3 * PART) {
+        await own.kill();
+        void own.restart();
+      }
+      given += chunk.length;
+      yield chunk;
+    }
+  }
+  await store.put('object', body());
+  assert.deepEqual(await digest(store.get('object')), await digest(randomBody('revived', 6 * PART)));
+});
+
+test('twenty writers through lost replies: exactly one wins', needs('versitygw'), async () => {
+  await using opened = await through(({ index, method }) =>
+    method === 'PUT' && index % 3 === 0 ? { kind: 'lose-answer' } : pass,
+  );
+  const store = new RetryingStore(opened.store, impatient);
+  const results = await Promise.allSettled(
+    Array.from({ length: 20 }, (_, writer) => store.putIfAbsent('fence', Buffer.from(`writer ${writer}`))),
+  );
+  const winners = results.flatMap(({ status }, writer) => (status === 'fulfilled' ? [writer] : []));
+  assert.equal(winners.length, 1);
+  assert.equal((await collect(opened.direct.get('fence'))).toString(), `writer ${winners[0] ?? ''}`);
+});
+
+test('an unused open bucket needs no network', () => {
+  assert.equal(
+    openBucket(server, { endpoint: 'http://127.0.0.1:1', prefix: 'a/b' }).location,
+    's3://backups/a/b',
+  );
+});
