@@ -16,9 +16,7 @@ export function keysCreateCommand(session: Session): Command {
   const command = new Command('create')
     .summary('make a key file, and a recovery file to keep offline')
     .description(
-      `Makes two files. The key file encrypts, signs and reads backups: give it to the machines that do that. The recovery
-file reads every backup, too; it is for the day when cluster and key file are gone, and must lie elsewhere until then.
-Existing files are never overwritten.`,
+      'Makes two files. The key file encrypts, signs and reads backups: give it to the machines that do that. The recovery file reads every backup, too; it is for the day when cluster and key file are gone, and must lie elsewhere until then. Existing files are never overwritten.',
     )
     .requiredOption('--out <file>', 'the key file to write')
     .requiredOption('--recovery-out <file>', 'the recovery file to write')

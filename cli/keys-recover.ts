@@ -17,9 +17,7 @@ export function keysRecoverCommand(session: Session): Command {
   const command = new Command('recover')
     .summary('make a key file out of a recovery file')
     .description(
-      `For when the key file is lost. The new key file reads every backup from before and makes new ones, with a new
-encryption key and a new signing key, as nobody knows who has the lost ones. The new recovery file replaces the old
-one: it knows the new signing key. Only to restore, this isn't needed: give the recovery file to restore as --key-file.`,
+      "For when the key file is lost. The new key file reads every backup from before and makes new ones, with a new encryption key and a new signing key, as nobody knows who has the lost ones. The new recovery file replaces the old one: it knows the new signing key. Only to restore, this isn't needed: give the recovery file to restore as --key-file.",
     )
     .requiredOption('--recovery-key <file>', 'the recovery file')
     .option(

@@ -14,8 +14,7 @@ export function keysRotateCommand(session: Session): Command {
   const command = new Command('rotate')
     .summary('make a key file with a new encryption key')
     .description(
-      `Writes a key file that encrypts with a new key and still reads what the old ones encrypted. Signing key and recovery
-key stay, so the recovery file and pinned public keys stay good. The old key file can't read backups made from then on.`,
+      "Writes a key file that encrypts with a new key and still reads what the old ones encrypted. Signing key and recovery key stay, so the recovery file and pinned public keys stay good. The old key file can't read backups made from then on.",
     )
     .option('--key-file <file>', 'the key file in use (or $ETCDGUARDIAN_KEY_FILE)')
     .requiredOption('--out <file>', 'the key file to write');

@@ -16,9 +16,7 @@ export function keysShowCommand(session: Session): Command {
   const command = new Command('show')
     .summary('which keys a file holds, never the keys themselves')
     .description(
-      `Shows what a key file, a recovery file or a bare AES key can do, by the ids that backups name their keys with.
-With --public it prints the public signing keys instead: all that is needed to check who made a backup, and nothing
-that opens one. Such a file serves as --key-file as well.`,
+      'Shows what a key file, a recovery file or a bare AES key can do, by the ids that backups name their keys with. With --public it prints the public signing keys instead: all that is needed to check who made a backup, and nothing that opens one. Such a file serves as --key-file as well.',
     )
     .option('--key-file <file>', 'keys of any kind (or $ETCDGUARDIAN_KEY_FILE)')
     .option('--key-passphrase-file <file>', 'file with the passphrase of a recovery file')

@@ -71,10 +71,11 @@ const EXPLANATION = `EtcdGuardian recovery file
 Keep this file offline: on paper, or on a stick in a safe. Not in the cluster, not in
 the bucket, not beside the key file. Whoever has it can read every backup made for it.
 
-When the cluster and the key file are gone, this file and the bucket are enough:
-  etcdguardian restore --key-file THIS-FILE --store ...    restores a backup right away
+When the cluster and the key file are gone, this file and the bucket are enough.
+To restore a backup:
+  etcdguardian restore --key-file THIS-FILE --store ...
+To make a key file that reads all backups and goes on writing new ones:
   etcdguardian keys recover --recovery-key THIS-FILE --out NEW-KEY-FILE --recovery-out NEW-RECOVERY-FILE
-makes a key file that reads all backups and goes on writing new ones.
 `;
 
 const PRIVATE_LABELS: readonly string[] = ['PRIVATE KEY', 'ENCRYPTED PRIVATE KEY', 'RSA PRIVATE KEY'];
