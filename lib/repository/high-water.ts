@@ -2,8 +2,10 @@ import { z } from 'zod';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
 import { highWaterFolder, highWaterName, parseName } from './layout.ts';
+import { listBackups } from './list-backups.ts';
 import { misplaced } from './misplaced.ts';
 import { type RepositorySettings } from './repository.ts';
+import { listTimelines } from './timelines.ts';
 import { decimal64, instant, words } from './wire.ts';
 
 /**
@@ -66,6 +68,27 @@ export async function readHighWater(
 }
 
 const MOST_PROBLEMS = 20;
+
+/**
+ * The highest revision that a cluster is known to have served, on any of its timelines: by its marks, and by its
+ * backups in case a mark is missing. 0n when nothing is known.
+ */
+export async function clusterHighWater(
+  settings: RepositorySettings,
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<bigint> {
+  let highest = 0n;
+  for (const { timeline } of await listTimelines(settings, cluster, signal)) {
+    const { revision } = await readHighWater(settings, cluster, timeline, signal);
+    if (revision > highest) highest = revision;
+  }
+  for (const entry of await listBackups(settings, cluster, { signal, includeRemoved: true })) {
+    const revision = entry.state === 'sound' ? entry.manifest.snapshot.currentRevision : 0n;
+    if (revision > highest) highest = revision;
+  }
+  return highest;
+}
 
 /** Reads the mark of one revision; rejects with `store.not-found` when there is none. */
 export async function checkHighWaterMark(

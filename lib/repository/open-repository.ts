@@ -1,5 +1,6 @@
 import { GuardianError } from '../guardian-error.ts';
 import { readContent } from './content.ts';
+import { clusterHighWater } from './high-water.ts';
 import { attachmentName, checkClusterName, CLUSTERS } from './layout.ts';
 import { findBackup, listBackups } from './list-backups.ts';
 import { listFolders } from './list-folders.ts';
@@ -40,6 +41,10 @@ export async function openRepository(
     listTimelines: (cluster, options = {}) => {
       checkClusterName(cluster);
       return listTimelines(settings, cluster, options.signal);
+    },
+    highWater: (cluster, options = {}) => {
+      checkClusterName(cluster);
+      return clusterHighWater(settings, cluster, options.signal);
     },
     listBackups: (cluster, options) => listBackups(settings, cluster, options),
     find: (cluster, which, options) => findBackup(settings, cluster, which, options),

@@ -35,6 +35,9 @@ export interface Repository {
   /** Newest first. */
   listTimelines(cluster: string, options?: CallOptions): Promise<TimelineEntry[]>;
 
+  /** The highest revision that the cluster is known to have served, on any timeline: a restore must begin above it. */
+  highWater(cluster: string, options?: CallOptions): Promise<bigint>;
+
   /**
    * Newest first: by timeline, then by revision. What can't be trusted or read is listed too, as `damaged`, with the reason.
    * Removed backups are left out unless asked for.
