@@ -25,9 +25,15 @@ export async function putContent(
   plain: AsyncIterable<Uint8Array>,
   options: PutContentOptions,
 ): Promise<StoredContent> {
-  const given = new Tally();
+  let plainSize = 0;
   const stored = new Tally();
-  const compressed = compressFrames(given.of(plain));
+  const counted = async function* (): AsyncGenerator<Uint8Array, void> {
+    for await (const chunk of plain) {
+      plainSize += chunk.length;
+      yield chunk;
+    }
+  };
+  const compressed = compressFrames(counted());
   const sealed = encryption?.seal(compressed, { cluster, timeline, object: name }) ?? compressed;
   const { size } = await store.put(name, stored.of(sealed), options);
   if (size !== stored.bytes) {
@@ -38,7 +44,7 @@ export async function putContent(
   }
   return {
     name,
-    plainSize: given.bytes,
+    plainSize,
     storedSize: stored.bytes,
     sha256: stored.sha256(),
     compression: COMPRESSION,
