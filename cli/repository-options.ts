@@ -1,12 +1,15 @@
 import { type Command, Option } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
 import { spoolingStore } from '../lib/backup/spooling-store.ts';
 import { loadKeys } from '../lib/encryption/load-keys.ts';
 import { type KeySet } from '../lib/encryption/key-set.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
+import { checkFreshness, rememberBackup } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
-import { type Repository } from '../lib/repository/repository.ts';
+import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
 import { openStore } from '../lib/storage/open-store.ts';
 import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
 import { type Session } from './session.ts';
@@ -52,6 +55,10 @@ export interface OpenedRepository {
   readonly repository: Repository;
   readonly location: string;
   readonly keys: KeySet | undefined;
+  /** Notes that this machine has seen a backup, so that a store which later lacks it is noticed. */
+  remember(backup: SoundBackup): Promise<void>;
+  /** Rejects with `repository.rolled-back` when the store lacks what this machine has seen in it. */
+  checkFreshness(cluster: string, acceptOlder: boolean): Promise<void>;
 }
 
 /** Opens the repository that the options name; with `spool`, its uploads run ahead of a slow store. */
@@ -81,7 +88,24 @@ export async function openRepositoryWith(
     },
     { signal: terminal.signal },
   );
-  return { repository, location: store.location, keys };
+  const knownPoints = knownPointsPath(terminal.env);
+  return {
+    repository,
+    location: store.location,
+    keys,
+    remember: (backup) => rememberBackup(repository, backup, knownPoints),
+    checkFreshness: async (cluster, acceptOlder) => {
+      await checkFreshness(repository, cluster, { path: knownPoints, acceptOlder, signal: terminal.signal });
+    },
+  };
+}
+
+/** Where this machine keeps what it knows of stores, as the XDG base directory specification has it. */
+function knownPointsPath(env: Terminal['env']): string {
+  const folder =
+    env.ETCDGUARDIAN_STATE_DIR ??
+    path.join(env.XDG_STATE_HOME ?? path.join(homedir(), '.local', 'state'), 'etcdguardian');
+  return path.join(folder, 'known-points.json');
 }
 
 /** The cluster that the options name, or the only one in the store. */

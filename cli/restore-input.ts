@@ -29,8 +29,10 @@ export async function fromBackup(
   progress: ProgressLine,
 ): Promise<RestoreInput> {
   const { signal } = session.terminal;
-  const { repository, location } = await openRepositoryWith(session, options);
+  const opened = await openRepositoryWith(session, options);
+  const { repository, location } = opened;
   const cluster = await theCluster(repository, options, session.terminal);
+  await opened.checkFreshness(cluster, options.allowOlder === true);
   const { backup, passedOver } = await repository.find(cluster, options.backup ?? 'latest', { signal });
   for (const damaged of passedOver) {
     progress.say(`warning: ${damaged.id} is newer but can't be used: ${damaged.problem.message}`);

@@ -220,7 +220,8 @@ async function askForProof(
   verdict: SnapshotVerdictData,
 ): Promise<Proof> {
   const endpoint = source.prover;
-  if (endpoint === undefined) return { kind: 'none', reason: 'there is no voting member to ask for its hash' };
+  if (endpoint === undefined)
+    return { kind: 'none', reason: 'there is no voting member to ask for its hash' };
   tools.onEvent({ kind: 'proving', endpoint });
   const snapshot = { verdict, hashKVAt: verifier.hashKVAt.bind(verifier) };
   return proveSnapshot(tools.client, snapshot, {

@@ -19,9 +19,19 @@ export interface RestoreTools {
 }
 
 export type RestoreStep =
-  | { readonly kind: 'writing'; readonly dir: PlannedDir; readonly done: number; readonly total: number | undefined }
+  | {
+      readonly kind: 'writing';
+      readonly dir: PlannedDir;
+      readonly done: number;
+      readonly total: number | undefined;
+    }
   | { readonly kind: 'verified'; readonly verdict: SnapshotVerdictData }
-  | { readonly kind: 'reading-back'; readonly dir: PlannedDir; readonly done: number; readonly total: number };
+  | {
+      readonly kind: 'reading-back';
+      readonly dir: PlannedDir;
+      readonly done: number;
+      readonly total: number;
+    };
 
 export interface RestoredDir {
   readonly name: string;

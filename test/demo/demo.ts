@@ -22,7 +22,9 @@ async function demo(): Promise<void> {
   await writeKubernetesDataDir({ dataDir, seed: 1, targetBytes: 100_000_000 });
   const before = await startEtcd({ dataDir });
   const lost = await factsOf(before);
-  narrator.say(`etcd serves ${lost.keys} keys at revision ${lost.revision}; HashKV of its data: ${lost.hash}`);
+  narrator.say(
+    `etcd serves ${lost.keys} keys at revision ${lost.revision}; HashKV of its data: ${lost.hash}`,
+  );
 
   narrator.chapter('Keys: one for this machine, one for the safe');
   await etcdguardian(['keys', 'create', '--label', 'demo', '--out', keyFile, '--recovery-out', recoveryFile]);
@@ -67,7 +69,9 @@ async function demo(): Promise<void> {
     ['HashKV that was foretold for the new cluster', restored.hashKV, found.hash],
   ];
   for (const [what, expected, seen] of checks) {
-    narrator.say(`  ${expected === seen ? 'equal' : 'DIFFERENT'}: ${what}: ${String(expected)} and ${String(seen)}`);
+    narrator.say(
+      `  ${expected === seen ? 'equal' : 'DIFFERENT'}: ${what}: ${String(expected)} and ${String(seen)}`,
+    );
   }
   if (checks.some(([, expected, seen]) => expected !== seen)) throw new Error('the restored cluster differs');
   narrator.say('\nNothing was lost. Next: README.md, "Your own cluster".');

@@ -15,7 +15,10 @@ export const narrator = {
 };
 
 /** Runs `etcdguardian` as a person would, shows the command and its output, and resolves to what it printed. */
-export async function etcdguardian(args: readonly string[], options: { show?: 'all' | 'command' } = {}): Promise<string> {
+export async function etcdguardian(
+  args: readonly string[],
+  options: { show?: 'all' | 'command' } = {},
+): Promise<string> {
   process.stdout.write(`${paint('36', `$ etcdguardian ${args.join(' ')}`)}\n`);
   const child = spawn(join(root, 'bin', 'etcdguardian'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
