@@ -126,6 +126,8 @@ export class S3Store implements ObjectStore {
           ),
         options,
       );
+      // Some page of HTML would pass for an empty list.
+      if (answer.IsTruncated === undefined) throw notS3(`${what}: the server gave no list`);
       for (const found of answer.Contents ?? []) {
         const name = found.Key?.slice(start.length) ?? '';
         if (!isObjectName(name)) continue;
@@ -220,9 +222,7 @@ function toStoredObject(
   what: string,
 ): StoredObject {
   if (size === undefined || LastModified === undefined || ETag === undefined) {
-    throw new GuardianError('store.unsupported', `${what}: the server tells no size, time, ETag or range`, {
-      hint: 'What answers there may not be an S3 server: check the endpoint.',
-    });
+    throw notS3(`${what}: the server tells no size, time, ETag or range`);
   }
   return { name, size, modifiedAt: LastModified, version: ETag };
 }
@@ -244,6 +244,12 @@ async function* watched(body: Readable, idleTimeoutMs: number): AsyncGenerator<B
   } finally {
     clearTimeout(timer);
   }
+}
+
+function notS3(message: string): GuardianError {
+  return new GuardianError('store.unsupported', message, {
+    hint: 'What answers there may not be an S3 server: check the endpoint.',
+  });
 }
 
 function isUnsatisfiable(error: unknown): boolean {

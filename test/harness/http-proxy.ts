@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { type AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 
 /** One request on its way through a proxy. */
 export interface ProxiedRequest {
@@ -24,10 +25,14 @@ export type ProxyAction =
     }
   /** It reaches the upstream and is answered, but the connection breaks instead of the answer. */
   | { readonly kind: 'lose-answer' }
+  /** It reaches the upstream and is answered, but the answer never comes; `whenDone` is called instead. */
+  | { readonly kind: 'keep-answer'; readonly whenDone: () => void }
   /** The connection breaks after this many bytes of the answer's body. */
   | { readonly kind: 'cut-answer'; readonly afterBytes: number }
   /** The connection breaks before anything reaches the upstream. */
   | { readonly kind: 'break' }
+  /** Passes with one bit of the byte at this offset of its body flipped. */
+  | { readonly kind: 'flip-bit'; readonly at: number }
   /** Nothing is ever answered. */
   | { readonly kind: 'silence' };
 
@@ -62,7 +67,9 @@ export async function startHttpProxy(upstream: string, script: ProxyScript): Pro
         incoming.resume();
         return;
       case 'pass':
+      case 'flip-bit':
       case 'lose-answer':
+      case 'keep-answer':
       case 'cut-answer':
         await pass(incoming, answer, { hostname, port }, action);
     }
@@ -107,7 +114,8 @@ async function pass(
     headers,
     agent: false,
   });
-  incoming.pipe(outgoing);
+  if (action.kind === 'flip-bit') Readable.from(flipped(incoming, action.at)).pipe(outgoing);
+  else incoming.pipe(outgoing);
   incoming.once('close', () => {
     if (!incoming.complete) outgoing.destroy();
   });
@@ -115,6 +123,11 @@ async function pass(
   if (action.kind === 'lose-answer') {
     await read(upstream);
     incoming.socket.resetAndDestroy();
+    return;
+  }
+  if (action.kind === 'keep-answer') {
+    await read(upstream);
+    action.whenDone();
     return;
   }
   answer.writeHead(upstream.statusCode ?? 502, upstream.headers);
@@ -130,6 +143,17 @@ async function pass(
     if (!answer.write(chunk)) await once(answer, 'drain');
   }
   answer.end();
+}
+
+async function* flipped(body: AsyncIterable<Buffer>, at: number): AsyncGenerator<Buffer, void> {
+  let passed = 0;
+  for await (const chunk of body) {
+    const copy = Buffer.from(chunk);
+    const flip = at - passed;
+    if (flip >= 0 && flip < copy.length) copy.writeUInt8(copy.readUInt8(flip) ^ 1, flip);
+    passed += copy.length;
+    yield copy;
+  }
 }
 
 async function read(body: IncomingMessage): Promise<void> {
