@@ -71,12 +71,6 @@ const cases: Case[] = [
     answer: { kind: 'answer', status: 302, headers: { location: 'http://127.0.0.1:9/' } },
     code: 'store.settings',
   },
-  {
-    answer: { kind: 'answer', status: 200, body: '<html>Welcome!</html>' },
-    code: 'store.unsupported',
-    hint: /endpoint/,
-  },
-  { answer: { kind: 'answer', status: 200, body: 'It works!' }, code: 'store.unsupported', hint: /endpoint/ },
   { answer: { kind: 'break' }, code: 'store.unreachable', retryable: true, hint: /network/ },
 ];
 
@@ -111,6 +105,28 @@ test('every answer has its code, a message that names the thing, and a hint', as
       assert.equal(error.retryable, expected.retryable ?? false, what);
       assert.ok(error.message.startsWith(`${name}: `), error.message);
       if (expected.hint !== undefined) assert.match(error.hint ?? '', expected.hint, what);
+    }
+  }
+});
+
+test('a page from somewhere is neither a list nor an object', async () => {
+  let body = '';
+  await using proxy = await startHttpProxy('http://127.0.0.1:9', () => ({
+    kind: 'answer',
+    status: 200,
+    body,
+  }));
+  const store = storeAt(proxy.endpoint);
+  for (body of ['', '<html>Welcome!</html>', 'It works!', '{"ok":true}']) {
+    for (const call of [
+      () => store.list('').next(),
+      () => collect(store.get('there')),
+      () => store.stat('there'),
+    ]) {
+      const error = await thrownBy(call());
+      assert.match(error.code, /^store\.(unsupported|unreachable)$/, body);
+      assert.match(error.hint ?? '', /endpoint/);
+      assert.doesNotMatch(error.message, /\n|\$response/);
     }
   }
 });

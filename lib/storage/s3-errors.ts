@@ -237,7 +237,9 @@ function denied(hint: string): Meaning {
 
 /** Without the SDK's noise; an answer without a body has no message but its status. */
 function summary({ code, status }: Answer, error: unknown): string {
-  const reason = reasonOf(error).replace(/^@smithy\/[\w-]+ - /, '');
+  const reason = reasonOf(error)
+    .replace(/^@smithy\/[\w-]+ - /, '')
+    .replace(/\n[^]*$/, '');
   const told = reason === '' || reason === 'UnknownError' || reason === code ? code : `${reason} (${code})`;
   return status === undefined ? told : `${told}, HTTP status ${status}`;
 }

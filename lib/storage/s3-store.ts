@@ -136,7 +136,7 @@ export class S3Store implements ObjectStore {
         yield toStoredObject(name, found.Size, found, what);
       }
       const token = answer.NextContinuationToken;
-      page = answer.IsTruncated === true && token !== undefined ? { ContinuationToken: token } : undefined;
+      page = answer.IsTruncated && token !== undefined ? { ContinuationToken: token } : undefined;
     }
   }
 
