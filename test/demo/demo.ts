@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { z } from 'zod';
-import { writeKubernetesDataDir } from '../../bench/kubernetes-database.ts';
+import { writeKubernetesDatabase } from '../../bench/kubernetes-database.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
+import { writeMemberDir } from '../../lib/etcd/datadir/member-dir.ts';
 import { startEtcd, type Etcd } from '../harness/etcd.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { etcdguardian, narrator } from './narrator.ts';
@@ -19,7 +20,7 @@ async function demo(): Promise<void> {
   const restoredDir = folder.join('etcd-restored');
 
   narrator.chapter('A cluster: a real etcd 3.6 holding a Kubernetes control plane');
-  await writeKubernetesDataDir({ dataDir, seed: 1, targetBytes: 100_000_000 });
+  await makeControlPlane(dataDir, folder.join('made.db'));
   const before = await startEtcd({ dataDir });
   const lost = await factsOf(before);
   narrator.say(
@@ -75,6 +76,18 @@ async function demo(): Promise<void> {
   }
   if (checks.some(([, expected, seen]) => expected !== seen)) throw new Error('the restored cluster differs');
   narrator.say('\nNothing was lost. Next: README.md, "Your own cluster".');
+}
+
+/** A data dir as a control plane of some months leaves it: 100 MB of pods, secrets, events, leases and their history. */
+async function makeControlPlane(dataDir: string, file: string): Promise<void> {
+  await writeKubernetesDatabase(file, { seed: 1, targetBytes: 100_000_000 });
+  await writeMemberDir({
+    dataDir,
+    snapshot: { file },
+    name: 'default',
+    cluster: { token: 'demo', members: [{ name: 'default', peerUrls: ['http://127.0.0.1:2380'] }] },
+  });
+  await rm(file);
 }
 
 const restoredSchema = z.object({
