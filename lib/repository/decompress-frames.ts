@@ -28,8 +28,9 @@ export async function* decompressFrames(
 ): AsyncGenerator<Buffer, void> {
   let announced = 0;
   let offset = 0;
+  const largest = Math.min(frameSize, plainSize, MAX_FRAME_SIZE);
   async function* withinPlainSize(): AsyncGenerator<Frame, void> {
-    for await (const frame of splitFrames(compressed, Math.min(frameSize, MAX_FRAME_SIZE), what)) {
+    for await (const frame of splitFrames(compressed, largest, what)) {
       announced += frame.contentSize;
       if (announced > plainSize) {
         throw damaged(what, frame.offset, `it holds more than the ${plainSize} plain bytes that it should`);
