@@ -33,13 +33,17 @@ const RULES: readonly (readonly [RegExp, number])[] = [
   [/^store\.url$/, EXIT_CODES.usage],
   [/^interrupted$/, EXIT_CODES.interrupted],
   [/not-found$/, EXIT_CODES.notFound],
+  [/^store\.missing$/, EXIT_CODES.notFound],
   [
     /^(encryption|signature|keys)\..*(missing|untrusted|unreadable|permissions|passphrase)$/,
     EXIT_CODES.refused,
   ],
   [/^(bolt|mvcc|snapshot|signature)\./, EXIT_CODES.unsound],
   [/^encryption\.(truncated|corrupt|context|plaintext)$/, EXIT_CODES.unsound],
-  [/^(repository|backup|restore)\.(damaged|misplaced|unsound|rolled-back|unproven)$/, EXIT_CODES.unsound],
+  [
+    /^(repository|backup|restore)\.(damaged|misplaced|unsound|rolled-back|unproven|hash-mismatch)$/,
+    EXIT_CODES.unsound,
+  ],
   [/^store\.corrupt$/, EXIT_CODES.unsound],
   [/(denied|unauthenticated)$/, EXIT_CODES.refused],
   [/^etcd\.tls/, EXIT_CODES.refused],
