@@ -8,8 +8,10 @@ import { type Branch } from './plain-pages.ts';
 export interface TreePages {
   readonly index: PageIndex;
   branch(page: number): Branch;
-  /** The first and the last key of a leaf; undefined when it is empty. */
-  leafEnds(page: number): { readonly first: Buffer; readonly last: Buffer } | undefined;
+  /** True when a leaf holds a key below this one. */
+  leafStartsBelow(page: number, key: Buffer): boolean;
+  /** True when a leaf holds this key or one above. */
+  leafReaches(page: number, key: Buffer): boolean;
   /** Reads a page that was skipped once more, where that is possible; afterwards the index says what it is. */
   revisit(page: number): void;
 }
@@ -48,9 +50,10 @@ export class TreeWalk {
   private descend(page: number, place: Place, visit: (page: number) => void): void {
     if (!this.claim(page, place)) return;
     const kind = this.pages.index.kindOf(page);
+    const { low, high } = place;
     if (kind !== PageKind.branch && kind !== PageKind.recordBranch) {
-      const ends = this.pages.leafEnds(page);
-      if (ends !== undefined) this.checkRange(page, ends.first, ends.last, place);
+      if (low !== undefined && this.pages.leafStartsBelow(page, low)) this.reportLow(page, place);
+      if (high !== undefined && this.pages.leafReaches(page, high)) this.reportHigh(page, place);
       visit(page);
       return;
     }
@@ -61,7 +64,8 @@ export class TreeWalk {
     const { children, keys } = this.pages.branch(page);
     const first = keys[0];
     const last = keys[keys.length - 1];
-    if (first !== undefined && last !== undefined) this.checkRange(page, first, last, place);
+    if (low !== undefined && first !== undefined && first.compare(low) < 0) this.reportLow(page, place);
+    if (high !== undefined && last !== undefined && last.compare(high) >= 0) this.reportHigh(page, place);
     for (const [index, child] of children.entries()) {
       const below = {
         tree: place.tree,
@@ -130,13 +134,12 @@ export class TreeWalk {
     }
   }
 
-  private checkRange(page: number, first: Buffer, last: Buffer, place: Place): void {
-    if (place.low !== undefined && first.compare(place.low) < 0) {
-      this.report(page, 'bolt.page-bounds', "starts below its parent's key", place);
-    }
-    if (place.high !== undefined && last.compare(place.high) >= 0) {
-      this.report(page, 'bolt.page-bounds', "reaches beyond its parent's next key", place);
-    }
+  private reportLow(page: number, place: Place): void {
+    this.report(page, 'bolt.page-bounds', "starts below its parent's key", place);
+  }
+
+  private reportHigh(page: number, place: Place): void {
+    this.report(page, 'bolt.page-bounds', "reaches its parent's next key", place);
   }
 
   private report(page: number, code: string, text: string, { tree, parent }: Place): void {

@@ -31,8 +31,7 @@ export function sampleLiveEntries(records: LiveRecords, liveKeys: number, count:
       seen++;
       if (seen <= (anchors.length + 0.5) * step) continue;
       anchors.push({
-        main: BigInt(entries.mainOf(row)),
-        sub: BigInt(entries.subOf(row)),
+        ...entries.revisionOf(row),
         checksum: entries.checksumOf(row, row + 1, pageStart, 0),
         size: entries.sizeOf(row),
       });

@@ -1,5 +1,13 @@
 import { joinCrc32c, splitCrc32c } from '../crc32c.ts';
 import { RowTable } from '../row-table.ts';
+import {
+  encodeRevisionKey,
+  isRevisionKey,
+  readMain,
+  readSub,
+  type Revision,
+  TOMBSTONE_KEY_SIZE,
+} from './revision.ts';
 
 // Fields of a row: 24 bytes an entry, 28 with groups.
 const MAIN = 0; // the low half
@@ -130,6 +138,18 @@ export class EntryTable {
     }
   }
 
+  /** Negative, zero or positive as the entry's name comes before, is, or comes after `key` in bytewise order. */
+  compareToKey(row: number, key: Buffer): number {
+    if (!isRevisionKey(key, 0, key.length))
+      return encodeRevisionKey(this.revisionOf(row), this.isTombstone(row)).compare(key);
+    const tombstone = key.length === TOMBSTONE_KEY_SIZE;
+    return (
+      this.mainOf(row) - readMain(key, 0) ||
+      this.subOf(row) - readSub(key, 0) ||
+      Number(this.isTombstone(row)) - Number(tombstone)
+    );
+  }
+
   sizeOf(row: number): number {
     return this.rows.get(row, SIZE) & SIZE_MASK;
   }
@@ -150,6 +170,10 @@ export class EntryTable {
     return this.grouped ? this.rows.get(row, GROUP) : NO_GROUP;
   }
 
+  revisionOf(row: number): Revision {
+    return { main: BigInt(this.mainOf(row)), sub: BigInt(this.subOf(row)) };
+  }
+
   /** Continues `seed` with the entries [from, to) of the page that begins at row `pageStart`. */
   checksumOf(from: number, to: number, pageStart: number, seed: number): number {
     if (from === to) return seed;
@@ -168,9 +192,13 @@ export class EntryTable {
   }
 
   hasEqualKey(row: number, other: number): boolean {
+    const a = this.rows.chunk(row);
+    const b = this.rows.chunk(other);
+    const atA = this.rows.at(row);
+    const atB = this.rows.at(other);
     return (
-      this.rows.get(row, KEY_HASH) === this.rows.get(other, KEY_HASH) &&
-      this.rows.get(row, KEY_HASH_2) === this.rows.get(other, KEY_HASH_2)
+      a.getUint32(atA + KEY_HASH, true) === b.getUint32(atB + KEY_HASH, true) &&
+      a.getUint32(atA + KEY_HASH_2, true) === b.getUint32(atB + KEY_HASH_2, true)
     );
   }
 

@@ -25,7 +25,6 @@ import { LeaseLeafPacker, unpackLeaseLeaf } from './lease-leaf.ts';
 import { LeasedEntries } from './leased-entries.ts';
 import { RecordBranchPacker, unpackRecordBranch } from './record-branch.ts';
 import { RecordLeafReader, startsWithRecord } from './record-leaf.ts';
-import { encodeRevisionKey } from './revision.ts';
 import { type KeyGrouping } from './snapshot-verdict.ts';
 
 /** The page number under which an inline bucket `key` is found in the index. */
@@ -117,23 +116,17 @@ export class PageSummaries implements PageSink, TreePages {
       : readBranch(bytes, 0);
   }
 
-  leafEnds(page: number): { readonly first: Buffer; readonly last: Buffer } | undefined {
-    const count = this.index.countOf(page);
-    if (count === 0) return undefined;
-    switch (this.index.kindOf(page)) {
-      case PageKind.recordLeaf: {
-        const first = this.index.refOf(page);
-        return { first: this.revisionKey(first), last: this.revisionKey(first + count - 1) };
-      }
-      case PageKind.leaseLeaf: {
-        const { ids } = unpackLeaseLeaf(this.plainPage(page).bytes);
-        return { first: ids.subarray(0, 8), last: ids.subarray(-8) };
-      }
-      default: {
-        const { bytes } = this.plainPage(page);
-        return { first: leafElementAt(bytes, 0, 0).key, last: leafElementAt(bytes, 0, count - 1).key };
-      }
-    }
+  leafStartsBelow(page: number, key: Buffer): boolean {
+    if (this.index.countOf(page) === 0) return false;
+    if (this.index.kindOf(page) !== PageKind.recordLeaf) return this.plainKey(page, 0).compare(key) < 0;
+    return this.entries.compareToKey(this.index.refOf(page), key) < 0;
+  }
+
+  leafReaches(page: number, key: Buffer): boolean {
+    const last = this.index.countOf(page) - 1;
+    if (last < 0) return false;
+    if (this.index.kindOf(page) !== PageKind.recordLeaf) return this.plainKey(page, last).compare(key) >= 0;
+    return this.entries.compareToKey(this.index.refOf(page) + last, key) >= 0;
   }
 
   revisit(page: number): void {
@@ -218,9 +211,12 @@ export class PageSummaries implements PageSink, TreePages {
     else this.index.note(page, kind, count, overflow, ref);
   }
 
-  private revisionKey(entry: number): Buffer {
-    const revision = { main: BigInt(this.entries.mainOf(entry)), sub: BigInt(this.entries.subOf(entry)) };
-    return encodeRevisionKey(revision, this.entries.isTombstone(entry));
+  /** A key of a leaf that is not one of records. */
+  private plainKey(page: number, element: number): Buffer {
+    const { bytes } = this.plainPage(page);
+    return this.index.kindOf(page) === PageKind.leaseLeaf
+      ? unpackLeaseLeaf(bytes).ids.subarray(8 * element, 8 * element + 8)
+      : leafElementAt(bytes, 0, element).key;
   }
 }
 
