@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { allKeys, fillWithHistory, liveHash, putOne } from '../../../test/harness/etcd-content.ts';
 import { base64, streamGateway } from '../../../test/harness/etcd-gateway.ts';
 import { type Etcd, startEtcd } from '../../../test/harness/etcd.ts';
 import { startRestored } from '../../../test/harness/restored-etcd.ts';
 import { sample, testRandom } from '../../../test/harness/sampling.ts';
-import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
+import { temporaryFolder, type TemporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { ETCD_VERSIONS, type EtcdVersion, needs } from '../../../test/harness/tools.ts';
+import { verifySnapshotFile } from '../mvcc/verify-snapshot-file.ts';
+import { writeMemberDir } from './member-dir.ts';
 
 const BUMPED = 1_000_000_000n;
 
@@ -47,11 +50,23 @@ for (const [from, to] of sample(MOVES, 4, 'moves')) {
         const bumped = await liveHash(restored.member);
         assert.equal(bumped.revision, BUMPED);
         assert.equal(bumped.compactRevision, BUMPED);
+        assert.equal(bumped.hash, await offlineHash(folder, file));
         await assertWatchIsCompacted(restored.member, hash.revision, BUMPED);
         await assertWritable(restored.member, BUMPED);
       }
     },
   );
+}
+
+/** HashKV of a bumped data dir, known before any etcd starts from it; the cluster makes no difference. */
+async function offlineHash(folder: TemporaryFolder, file: string): Promise<number> {
+  const dataDir = folder.join('offline');
+  const cluster = { token: 't', members: [{ name: 'm', peerUrls: ['http://127.0.0.1:1'] }] };
+  await writeMemberDir({ dataDir, snapshot: { file }, name: 'm', cluster, bumpTo: BUMPED });
+  const verdict = await verifySnapshotFile(join(dataDir, 'member/snap/db'), { trailer: 'optional' });
+  assert.deepEqual(verdict.problems, []);
+  assert.equal(verdict.currentRevision, BUMPED);
+  return verdict.hashKV;
 }
 
 /** The next write gets the next revision, and is there after a kill and a restart. */
