@@ -37,6 +37,14 @@ export async function fillWithHistory(etcd: Etcd, random: SeededRandom, rounds =
   }
 }
 
+/** Puts so many values of 1 MiB that no compression makes smaller. */
+export async function fillWithNoise(etcd: Etcd, mebibytes: number, random: SeededRandom): Promise<void> {
+  for (let number = 0; number < mebibytes; number++) {
+    const key = base64(`/registry/secrets/noise/${String(number).padStart(5, '0')}`);
+    await callGateway(etcd, 'kv/put', { key, value: base64(random.bytes(1 << 20)) });
+  }
+}
+
 async function change(
   etcd: Etcd,
   random: SeededRandom,
