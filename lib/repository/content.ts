@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
+import { untilAborted } from '../storage/until-aborted.ts';
 import { compressFrames, COMPRESSION } from './compress-frames.ts';
 import { decompressFrames } from './decompress-frames.ts';
 import { damagedDocument } from './document.ts';
@@ -64,7 +65,8 @@ export async function* readContent(
 ): AsyncGenerator<Uint8Array, void> {
   const { name, plainSize, compression } = content;
   const stored = readStored(settings, content, options);
-  const compressed = unsealed(settings, content)?.open(stored, { cluster, timeline, object: name }) ?? stored;
+  const compressed =
+    unsealed(settings, content)?.open(stored, { cluster, timeline, object: name }, options) ?? stored;
   yield* decompressFrames(compressed, { plainSize, frameSize: compression.frameSize, what: name });
 }
 

@@ -5,6 +5,7 @@ import { highWaterFolder, highWaterName, parseName } from './layout.ts';
 import { listBackups } from './list-backups.ts';
 import { misplaced } from './misplaced.ts';
 import { type RepositorySettings } from './repository.ts';
+import { readRestores } from './restores.ts';
 import { listTimelines } from './timelines.ts';
 import { decimal64, instant, words } from './wire.ts';
 
@@ -71,7 +72,8 @@ const MOST_PROBLEMS = 20;
 
 /**
  * The highest revision that a cluster is known to have served, on any of its timelines: by its marks, and by its
- * backups in case a mark is missing. 0n when nothing is known.
+ * backups in case a mark is missing. A restored cluster that nobody backed up counts by where its restore let it
+ * begin. 0n when nothing is known.
  */
 export async function clusterHighWater(
   settings: RepositorySettings,
@@ -86,6 +88,9 @@ export async function clusterHighWater(
   for (const entry of await listBackups(settings, cluster, { signal, includeRemoved: true })) {
     const revision = entry.state === 'sound' ? entry.manifest.snapshot.currentRevision : 0n;
     if (revision > highest) highest = revision;
+  }
+  for (const { bumpTo = 0n } of (await readRestores(settings, cluster, signal)).records) {
+    if (bumpTo > highest) highest = bumpTo;
   }
   return highest;
 }

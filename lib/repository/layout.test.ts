@@ -15,6 +15,12 @@ test('names are parsed back into what they were made from', () => {
     [layout.timelineName(cluster, timeline), { kind: 'timeline', ...inTimeline }],
     [layout.highWaterName(cluster, timeline, 42n), { kind: 'high-water', ...inTimeline }],
     [layout.highWaterName(cluster, timeline, 2n ** 63n - 1n), { kind: 'high-water', ...inTimeline }],
+    [layout.restoreName(cluster, 7), { kind: 'restore', cluster, number: 7 }],
+    [layout.restoreClaimName(cluster, 7, 'm1'), { kind: 'restore-claim', cluster, number: 7 }],
+    [
+      layout.restoreClaimName(cluster, 7, '../\u0000/ü'.repeat(99)),
+      { kind: 'restore-claim', cluster, number: 7 },
+    ],
     [layout.removalName(place, 2), { kind: 'removal', place, number: 2 }],
     [layout.manifestName(place), { kind: 'manifest', place }],
     [layout.baseName(place, true), { kind: 'content', place }],
@@ -39,6 +45,9 @@ test('names of others are not taken for ours', () => {
     `${layout.chainsFolder(cluster, timeline)}latest/manifest.json`,
     `${layout.chainsFolder(cluster, timeline)}20261322T053000Z-9f3ac1d0/manifest.json`,
     layout.timelineName(cluster, '3'),
+    layout.restoreName(cluster, 7).replace('000007', '7'),
+    `${layout.restoresFolder(cluster)}000007/members/m1.json`,
+    `${layout.restoresFolder(cluster)}000007/notes.json`,
     `${layout.removalsFolder(cluster, timeline)}${place.id}/x.json`,
   ];
   for (const name of names) assert.equal(layout.parseName(name), undefined, name);

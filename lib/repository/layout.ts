@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
 import { isBackupId } from './backup-id.ts';
 import { type BackupPlace } from './repository.ts';
@@ -91,6 +92,27 @@ export function attachmentName(place: BackupPlace, name: string): string {
   return `${chainFolder(place)}attachments/${name}${contentSuffix(true)}`;
 }
 
+export function restoresFolder(cluster: string): string {
+  return `${CLUSTERS}${cluster}/restores/`;
+}
+
+/** Restores are counted like timelines, so that nodes that begin one at once contend for one name. */
+export function restoreName(cluster: string, number: number): string {
+  return `${restoreFolder(cluster, number)}restore.json`;
+}
+
+/** A member's name may be any text of any length; its SHA-256 is a name that every store takes. */
+export function restoreClaimName(cluster: string, number: number, member: string): string {
+  const hash = createHash('sha256').update(member).digest('hex');
+  return `${restoreFolder(cluster, number)}members/${hash}.json`;
+}
+
+function restoreFolder(cluster: string, number: number): string {
+  return `${restoresFolder(cluster)}${String(number).padStart(RESTORE_DIGITS, '0')}/`;
+}
+
+const RESTORE_DIGITS = 6;
+
 function contentSuffix(sealed: boolean): string {
   return sealed ? '.zst.sealed' : '.zst';
 }
@@ -99,6 +121,7 @@ function contentSuffix(sealed: boolean): string {
 export type NamedObject =
   | { readonly kind: 'marker' | 'probe' }
   | { readonly kind: 'timeline' | 'high-water'; readonly cluster: string; readonly timeline: string }
+  | { readonly kind: 'restore' | 'restore-claim'; readonly cluster: string; readonly number: number }
   | { readonly kind: 'removal'; readonly place: BackupPlace; readonly number: number }
   | { readonly kind: 'manifest' | 'content' | 'segment'; readonly place: BackupPlace };
 
@@ -106,6 +129,17 @@ export type NamedObject =
 export function parseName(name: string): NamedObject | undefined {
   if (name === MARKER) return { kind: 'marker' };
   if (name.startsWith(PROBES)) return { kind: 'probe' };
+  return parseRestoreName(name) ?? parseNameInTimeline(name);
+}
+
+function parseRestoreName(name: string): NamedObject | undefined {
+  const [, cluster, number, rest] = OF_RESTORE.exec(name) ?? [];
+  if (cluster === undefined || number === undefined || rest === undefined) return undefined;
+  const kind = rest === 'restore.json' ? 'restore' : 'restore-claim';
+  return { kind, cluster, number: Number(number) };
+}
+
+function parseNameInTimeline(name: string): NamedObject | undefined {
   const [, cluster, timeline, rest] = IN_TIMELINE.exec(name) ?? [];
   if (cluster === undefined || timeline === undefined || rest === undefined) return undefined;
   if (rest === 'timeline.json') return { kind: 'timeline', cluster, timeline };
@@ -125,6 +159,8 @@ export function parseName(name: string): NamedObject | undefined {
 /** Where it is tried what a store can do. */
 const PROBES = '.probe/';
 
+const OF_RESTORE =
+  /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/restores\/([0-9]{6})\/(restore\.json|members\/[0-9a-f]{64}\.json)$/;
 const IN_TIMELINE = /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/timelines\/([0-9]{6})\/(.+)$/;
 const HIGH_WATER = /^high-water\/[0-9]{19}-[0-9]+\.json$/;
 const OF_BACKUP = /^(removals|chains)\/([^/]+)\/(.+)$/;

@@ -170,7 +170,7 @@ async function readAll(
   const read = (place: BackupPlace): Promise<BackupEntry> =>
     readBackup(settings, place, marks.get(place.id) ?? [], signal);
   const entries: BackupEntry[] = [];
-  for await (const entry of orderedAhead(each(places), READS_AT_ONCE, read)) entries.push(entry);
+  for await (const entry of orderedAhead(places, READS_AT_ONCE, read)) entries.push(entry);
   return newestFirst(entries);
 }
 
@@ -184,10 +184,6 @@ function newestFirst(entries: readonly BackupEntry[]): BackupEntry[] {
 }
 
 const READS_AT_ONCE = 8;
-
-async function* each<Item>(items: readonly Item[]): AsyncGenerator<Item, void> {
-  for (const item of items) yield await Promise.resolve(item);
-}
 
 function notFound({ store }: RepositorySettings, cluster: string, what: string): GuardianError {
   return new GuardianError('repository.not-found', `no ${what} of cluster ${cluster} in ${store.location}`, {

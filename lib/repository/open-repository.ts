@@ -3,6 +3,7 @@ import { readContent } from './content.ts';
 import { clusterHighWater } from './high-water.ts';
 import { attachmentName, checkClusterName, CLUSTERS } from './layout.ts';
 import { findBackup, listBackups } from './list-backups.ts';
+import { joinRestore } from './join-restore.ts';
 import { listFolders } from './list-folders.ts';
 import { checkMarker, ensureMarker } from './marker.ts';
 import { markRemoval, removalOf, type RemovalState } from './removals.ts';
@@ -46,6 +47,7 @@ export async function openRepository(
       checkClusterName(cluster);
       return clusterHighWater(settings, cluster, options.signal);
     },
+    joinRestore: (request, options) => joinRestore(settings, request, options),
     listBackups: (cluster, options) => listBackups(settings, cluster, options),
     find: (cluster, which, options) => findBackup(settings, cluster, which, options),
     removalOf: async (place, options = {}) => (await removalOf(settings, place, options.signal)).removal,

@@ -3,7 +3,7 @@
  * asked for only when item n - width - 1 is done and its result taken, so `width + 1` buffers serve any number of items.
  */
 export async function* orderedAhead<Item, Result>(
-  items: AsyncIterable<Item>,
+  items: Iterable<Item> | AsyncIterable<Item>,
   width: number,
   work: (item: Item) => Promise<Result>,
 ): AsyncGenerator<Result, void> {

@@ -9,6 +9,7 @@ import { type ObjectStore } from '../storage/object-store.ts';
 import { type RandomBytes } from './backup-id.ts';
 import { type BackupFacts, type Manifest, type StoredContent } from './manifest.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
+import { type JoinedRestore, type JoinRequest } from './restore-record.ts';
 
 /**
  * The backups in one store, of any number of clusters.
@@ -35,8 +36,19 @@ export interface Repository {
   /** Newest first. */
   listTimelines(cluster: string, options?: CallOptions): Promise<TimelineEntry[]>;
 
-  /** The highest revision that the cluster is known to have served, on any timeline: a restore must begin above it. */
+  /**
+   * The highest revision that the cluster is known to have served, on any timeline, or that a restore let it begin at:
+   * a restore must begin above it.
+   */
   highWater(cluster: string, options?: CallOptions): Promise<bigint>;
+
+  /**
+   * Takes part in a restore: the one that is under way for the same backup and members, or else a new one with a fresh
+   * token and a first revision above everything before. Runs on several nodes, also at once, come to the same one; a
+   * second restore is another one. Also rejects with `repository.other-restore`, and with `store.denied` or the like
+   * where a restore would have to begin and the store can't be written.
+   */
+  joinRestore(request: JoinRequest, options?: CallOptions): Promise<JoinedRestore>;
 
   /**
    * Newest first: by timeline, then by revision. What can't be trusted or read is listed too, as `damaged`, with the reason.

@@ -23,6 +23,7 @@ import {
   type SoundBackup,
   type Timeline,
 } from './repository.ts';
+import { wasRestoredAs } from './restores.ts';
 import { COMMIT_WITHIN_MS } from './sweep.ts';
 import { beginTimelineAfter, newestTimeline } from './timelines.ts';
 
@@ -37,9 +38,11 @@ export async function beginBackup(
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const newest = await newestTimeline(settings, request.cluster, signal);
     const known = newest && (await historyOf(settings, newest, signal));
-    const reason = breakOfHistory(
-      known && { etcdClusterId: known.etcdClusterId, highWater: known.highWater },
+    const reason = await explained(
+      settings,
       request,
+      breakOfHistory(known && { etcdClusterId: known.etcdClusterId, highWater: known.highWater }, request),
+      signal,
     );
     if (known !== undefined && reason === undefined) return new Writer(settings, request, known, undefined);
     const begin = {
@@ -59,6 +62,17 @@ export async function beginBackup(
 }
 
 const MOST_ATTEMPTS = 10;
+
+/** Another cluster id is what a restore gives; the record of one tells it from a cluster that was built anew. */
+async function explained(
+  settings: RepositorySettings,
+  { cluster, etcdClusterId }: BackupRequest,
+  reason: TimelineReason | undefined,
+  signal: AbortSignal | undefined,
+): Promise<TimelineReason | undefined> {
+  if (reason !== 'cluster-id-changed') return reason;
+  return (await wasRestoredAs(settings, cluster, etcdClusterId, signal)) ? 'restored' : reason;
+}
 
 /** A timeline, and what is known of its history when a backup begins. */
 interface KnownTimeline extends Timeline {
