@@ -29,13 +29,14 @@ export async function putContent(
   let plainSize = 0;
   const stored = new Tally();
   const counted = async function* (): AsyncGenerator<Uint8Array, void> {
-    for await (const chunk of plain) {
+    // Stopped here: what follows can swallow much of it before it gives anything at which it would be stopped.
+    for await (const chunk of untilAborted(plain, options.signal)) {
       plainSize += chunk.length;
       yield chunk;
     }
   };
   const compressed = compressFrames(counted());
-  const sealed = encryption?.seal(compressed, { cluster, timeline, object: name }) ?? compressed;
+  const sealed = encryption?.seal(compressed, { cluster, timeline, object: name }, options) ?? compressed;
   const { size } = await store.put(name, stored.of(sealed), options);
   if (size !== stored.bytes) {
     throw new GuardianError(
