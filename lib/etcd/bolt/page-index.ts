@@ -27,12 +27,17 @@ export interface PageFault {
   readonly text: string;
 }
 
-// Fields of a row: 12 bytes a page.
-const KIND = 0; // u8
-const REACHED = 1; // u8, 0 or 1
-const COUNT = 2; // u16
-const REF = 4;
-const OVERFLOW = 8;
+// Fields of a row: 10 bytes a page, and a file has a page every 4 KiB.
+const KIND = 0; // u8; REACHED is set when the page is part of a tree
+const OVERFLOW = 1; // u24
+const COUNT = 4; // u16
+const REF = 6; // u32
+const ROW_SIZE = 10;
+
+const REACHED = 0x80;
+
+/** The highest overflow that has room: 2^24 pages are far more than bbolt's largest value. */
+export const MAX_OVERFLOW = 0xff_ffff;
 
 /** Faults remembered in words; stale pages of a sound file have none, so only a hostile file has more. */
 const MAX_FAULTS = 4096;
@@ -40,7 +45,7 @@ const ANY_FAULT: PageFault = { code: 'bolt.page-elements', text: 'its content is
 
 /** What is known of each page of a file, by page number; grows as pages pass. */
 export class PageIndex {
-  private readonly rows = new RowTable(12);
+  private readonly rows = new RowTable(ROW_SIZE);
   private readonly faults = new Map<number, PageFault>();
 
   /** Pages seen. */
@@ -53,22 +58,22 @@ export class PageIndex {
     this.rows.grow(length);
   }
 
+  /** `overflow` up to MAX_OVERFLOW. */
   note(page: number, kind: PageKind, count: number, overflow: number, ref: number): void {
     const row = this.rows.chunk(page);
     const at = this.rows.at(page);
-    row.setUint8(at + KIND, kind);
+    row.setUint32(at + KIND, (row.getUint8(at + KIND) & REACHED) | kind | (overflow << 8), true);
     row.setUint16(at + COUNT, count, true);
     row.setUint32(at + REF, ref, true);
-    row.setUint32(at + OVERFLOW, overflow, true);
   }
 
   noteBroken(page: number, fault: PageFault): void {
-    this.rows.chunk(page).setUint8(this.rows.at(page) + KIND, PageKind.broken);
+    this.note(page, PageKind.broken, 0, 0, 0);
     if (this.faults.size < MAX_FAULTS) this.faults.set(page, fault);
   }
 
   kindOf(page: number): number {
-    return this.rows.chunk(page).getUint8(this.rows.at(page) + KIND);
+    return this.rows.chunk(page).getUint8(this.rows.at(page) + KIND) & ~REACHED;
   }
 
   /** Elements of the page. */
@@ -83,7 +88,7 @@ export class PageIndex {
 
   /** Further pages that belong to it. */
   overflowOf(page: number): number {
-    return this.rows.get(page, OVERFLOW);
+    return this.rows.get(page, OVERFLOW) & MAX_OVERFLOW;
   }
 
   faultOf(page: number): PageFault {
@@ -92,14 +97,14 @@ export class PageIndex {
 
   /** Marks the page as part of the tree; false when it was already. */
   reach(page: number): boolean {
+    if (this.isReached(page)) return false;
     const row = this.rows.chunk(page);
-    const at = this.rows.at(page) + REACHED;
-    if (row.getUint8(at) !== 0) return false;
-    row.setUint8(at, 1);
+    const at = this.rows.at(page) + KIND;
+    row.setUint8(at, row.getUint8(at) | REACHED);
     return true;
   }
 
   isReached(page: number): boolean {
-    return this.rows.chunk(page).getUint8(this.rows.at(page) + REACHED) !== 0;
+    return (this.rows.chunk(page).getUint8(this.rows.at(page) + KIND) & REACHED) !== 0;
   }
 }

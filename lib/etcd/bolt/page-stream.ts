@@ -8,7 +8,7 @@ import {
   LEAF_PAGE,
   PAGE_HEADER_SIZE,
 } from './page.ts';
-import { type PageFault } from './page-index.ts';
+import { MAX_OVERFLOW, type PageFault } from './page-index.ts';
 
 /** Takes the pages that a PageStream finds. */
 export interface PageSink {
@@ -116,7 +116,7 @@ export class PageStream {
   private overflowing(page: number, overflow: number, window: ByteWindow, at: number, end: number): void {
     const size = (overflow + 1) * this.pageSize;
     const fault =
-      page + overflow >= this.pageCount
+      page + overflow >= this.pageCount || overflow > MAX_OVERFLOW
         ? 'its overflow reaches beyond the last page'
         : overflowFault(window.view, at, at + this.pageSize, size);
     if (fault !== undefined) {
