@@ -1,10 +1,10 @@
-import { type Client, connectivityState, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { type Endpoint } from './endpoint.ts';
 import { type CallOptions } from './etcd-client.ts';
 import { type EtcdCredentials } from './etcd-settings.ts';
 import { MessageReader } from './message-reader.ts';
-import { type ChannelSettings, openChannel } from './open-channel.ts';
+import { type Channel, type ChannelSettings, openChannel } from './open-channel.ts';
 import { type Rpc } from './rpc.ts';
 import { rpcError } from './rpc-error.ts';
 import { AUTHENTICATE } from './rpcs.ts';
@@ -29,7 +29,7 @@ export interface ConnectionSettings {
 export class EndpointConnection {
   readonly endpoint: Endpoint;
   private readonly settings: ConnectionSettings;
-  private open: { readonly client: Client; readonly material: TlsMaterial } | undefined;
+  private open: { readonly channel: Channel; readonly material: TlsMaterial } | undefined;
   private opening: Promise<Client> | undefined;
   private token: string | undefined;
 
@@ -88,9 +88,9 @@ export class EndpointConnection {
     };
   }
 
-  /** Streams that still run end by themselves. */
+  /** Ends what still runs. */
   close(): void {
-    this.open?.client.close();
+    this.open?.channel.destroy();
     this.open = undefined;
   }
 
@@ -158,8 +158,8 @@ export class EndpointConnection {
     (signal ?? closing).throwIfAborted();
     closing.throwIfAborted();
     const material = await tls.current();
-    const isReady = this.open?.client.getChannel().getConnectivityState(false) === connectivityState.READY;
-    if (this.open !== undefined && isReady && this.open.material === material) return this.open.client;
+    const { open } = this;
+    if (open?.material === material && open.channel.isReady()) return open.channel.client;
 
     // Calls that come at once share one connection, and one reason why there is none.
     this.opening ??= openChannel(
@@ -167,10 +167,10 @@ export class EndpointConnection {
       channel,
       closing,
     )
-      .then((client) => {
-        this.close();
-        this.open = { client, material };
-        return client;
+      .then((channel) => {
+        this.open?.channel.retire();
+        this.open = { channel, material };
+        return channel.client;
       })
       .finally(() => {
         this.opening = undefined;

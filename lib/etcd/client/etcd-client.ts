@@ -76,7 +76,7 @@ export interface MemberStatus {
   readonly header: ResponseHeader;
   /** etcd's version, e.g. `3.6.16`. */
   readonly version: string;
-  /** e.g. `3.6.0`; undefined before 3.6. */
+  /** e.g. `3.6.0`; undefined before 3.6 and in a new member's first seconds. */
   readonly storageVersion: string | undefined;
   /** Bytes allocated: what a snapshot streams. */
   readonly dbSize: number;
@@ -155,7 +155,7 @@ export interface SnapshotStream extends AsyncIterable<Uint8Array> {
   readonly totalBytes: number | undefined;
   /** Bytes of the database that were handed out. */
   readonly receivedBytes: number;
-  /** e.g. `3.6.0`, from the first piece on; undefined before etcd 3.6. */
+  /** e.g. `3.6.0`, from the first piece on; undefined before etcd 3.6 and in a new member's first seconds. */
   readonly storageVersion: string | undefined;
 }
 

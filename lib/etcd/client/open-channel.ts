@@ -1,15 +1,9 @@
-import {
-  type ChannelCredentials,
-  type ChannelOptions,
-  Client,
-  connectivityState,
-  credentials,
-} from '@grpc/grpc-js';
-import { isIP, isIPv6 } from 'node:net';
-import { checkServerIdentity, createSecureContext } from 'node:tls';
+import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
+import { isIPv6 } from 'node:net';
 import { GuardianError } from '../../guardian-error.ts';
 import { connectionFailure } from './connection-failure.ts';
 import { type Route } from './route.ts';
+import { SocketCredentials } from './socket-credentials.ts';
 import { walkConnection } from './walk-connection.ts';
 
 export interface ChannelSettings {
@@ -18,6 +12,16 @@ export interface ChannelSettings {
   readonly flowControlWindow: number;
   /** Pings that notice a cut network within 11 seconds; false where silence is watched by other means. */
   readonly keepalive: boolean;
+}
+
+/** A connection to one endpoint. */
+export interface Channel {
+  readonly client: Client;
+  isReady(): boolean;
+  /** Takes no further calls; those that run go on, and the connection ends with the last one. */
+  retire(): void;
+  /** Ends it at once, with the calls that run. */
+  destroy(): void;
 }
 
 /**
@@ -29,76 +33,63 @@ export async function openChannel(
   route: Route,
   settings: ChannelSettings,
   signal: AbortSignal,
-): Promise<Client> {
+): Promise<Channel> {
+  signal.throwIfAborted();
   const deadline = Date.now() + settings.connectTimeoutMs;
-  let client = newClient(route, settings);
+  let channel = newChannel(route, settings);
   const giveUp = (): void => {
-    client.close();
+    channel.destroy();
   };
   signal.addEventListener('abort', giveUp);
   try {
-    const first = await settled(client, deadline - settings.connectTimeoutMs / 2);
-    if (first === 'ready') return client;
+    const first = await settled(channel, deadline - settings.connectTimeoutMs / 2);
+    if (first === 'ready') return channel;
     signal.throwIfAborted();
     const explained = explain(route, settings, deadline - Date.now(), signal);
     // A slow handshake may still succeed meanwhile.
     const second =
-      first === 'failed' ? await explained : await Promise.race([settled(client, deadline), explained]);
-    if (second === 'ready') return client;
+      first === 'failed' ? await explained : await Promise.race([settled(channel, deadline), explained]);
+    if (second === 'ready') return channel;
     const failure = await explained;
     signal.throwIfAborted();
     if (failure !== undefined) throw failure;
 
     // The road is free by now, as after a restart.
     if (first === 'failed') {
-      client.close();
-      client = newClient(route, settings);
+      channel.destroy();
+      channel = newChannel(route, settings);
     }
-    const last = await settled(client, deadline);
-    if (last === 'ready') return client;
+    const last = await settled(channel, deadline);
+    if (last === 'ready') return channel;
     signal.throwIfAborted();
     throw unexplained(route, settings, last);
   } catch (error) {
-    client.close();
+    channel.destroy();
     throw error;
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
 }
 
-function newClient(route: Route, settings: ChannelSettings): Client {
-  const { endpoint } = route;
-  const host = isIPv6(endpoint.host) ? `[${endpoint.host}]` : endpoint.host;
-  return new Client(`dns:///${host}:${endpoint.port}`, securityOf(route), {
+function newChannel(route: Route, settings: ChannelSettings): Channel {
+  const { host, port } = route.endpoint;
+  const credentials = new SocketCredentials(route);
+  const client = new Client(`dns:///${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials, {
     ...CHANNEL_OPTIONS,
     ...(settings.keepalive ? KEEPALIVE : {}),
-    'grpc.ssl_target_name_override': nameForTls(route),
     'grpc-node.flow_control_window': settings.flowControlWindow,
   });
-}
-
-function securityOf(route: Route): ChannelCredentials {
-  const { endpoint, serverName = endpoint.host, insecureSkipVerify } = route;
-  if (!endpoint.secure) return credentials.createInsecure();
-  const { ca, identity } = route.material;
-  const context = createSecureContext({
-    ...(ca === undefined ? {} : { ca }),
-    ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
-  });
-  return credentials.createFromSecureContext(
-    context,
-    insecureSkipVerify
-      ? { rejectUnauthorized: false, checkServerIdentity: () => undefined }
-      : { checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate) },
-  );
-}
-
-/**
- * What TLS tells the server as its name. It must not be an address (RFC 6066 §3), but grpc-js would send one all the same,
- * and Node 26 refuses that. What etcd's certificate must carry is checked apart from it.
- */
-function nameForTls({ endpoint, serverName = endpoint.host }: Route): string {
-  return isIP(serverName) === 0 ? serverName : 'etcd';
+  return {
+    client,
+    isReady: () => client.getChannel().getConnectivityState(false) === connectivityState.READY,
+    retire: () => {
+      client.close();
+    },
+    destroy: () => {
+      client.close();
+      credentials.destroySockets();
+    },
+  };
 }
 
 const CHANNEL_OPTIONS: ChannelOptions = {
@@ -121,11 +112,13 @@ const KEEPALIVE: ChannelOptions = { 'grpc.keepalive_time_ms': 6_000, 'grpc.keepa
 type Settled = 'ready' | 'failed' | 'pending';
 
 /** Waits until the channel connects or fails to, at most until `deadline`; a closed one has failed. */
-function settled(client: Client, deadline: number): Promise<Settled> {
+function settled({ client }: Channel, deadline: number): Promise<Settled> {
   const channel = client.getChannel();
   return new Promise((resolve) => {
     const look = (timeUp?: Error): void => {
-      const state = channel.getConnectivityState(true);
+      // Asking a closed channel to connect would make it do so.
+      const closed = channel.getConnectivityState(false) === connectivityState.SHUTDOWN;
+      const state = channel.getConnectivityState(!closed);
       if (state === connectivityState.READY) resolve('ready');
       else if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN)
         resolve('failed');

@@ -17,7 +17,7 @@ export function rpcError(endpoint: string, rpc: string, ended: RpcStatus, cause?
     MEANINGS.find(({ says }) => says?.test(ended.details)) ??
     MEANINGS.find(({ code }) => code === ended.code) ??
     UNEXPECTED;
-  const words = ended.details === '' ? status[ended.code] : ended.details.replace(/^etcdserver: /, '');
+  const words = ended.details === '' ? status[ended.code] : ended.details.replace(/^(etcdserver|auth): /, '');
   const { hint, retryable } = found;
   const details: GuardianErrorDetails = { retryable: retryable ?? false, cause, ...(hint && { hint }) };
   return new GuardianError(found.error, `${endpoint} ${found.what} (${rpc}: ${words})`, details);
@@ -26,11 +26,6 @@ export function rpcError(endpoint: string, rpc: string, ended: RpcStatus, cause?
 /** True when another member may well answer what this one couldn't. */
 export function concernsOneMember(error: GuardianError): boolean {
   return error.retryable || ONE_MEMBER.has(error.code);
-}
-
-/** True when a fresh token may help. etcd 3.4 calls an expired one in a watch "permission denied". */
-export function tokenMayBeStale(error: GuardianError): boolean {
-  return error.code === 'etcd.token';
 }
 
 interface Meaning {
@@ -46,9 +41,10 @@ interface Meaning {
 const MEANINGS: readonly Meaning[] = [
   {
     says: /invalid auth token|revision of auth store is old/,
-    error: 'etcd.token',
+    error: 'etcd.unauthenticated',
     what: 'no longer takes our token',
-    hint: 'try again: a new token is asked for at once',
+    // The only retryable one of this code: a new token is asked for.
+    hint: 'try again; if it stays, check that the members agree about users: etcdctl auth status',
     retryable: true,
   },
   {

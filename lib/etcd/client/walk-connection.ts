@@ -1,6 +1,7 @@
 import { connect, isIP } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { type TLSSocket } from 'node:tls';
 import { type Route } from './route.ts';
+import { distrustOf, startTls } from './start-tls.ts';
 
 /** How far a connection came, and what ended it there. */
 export interface Walk {
@@ -39,9 +40,11 @@ export function walkConnection(route: Route, timeoutMs: number, signal: AbortSig
     let step: Walk['step'] = isIP(host) === 0 ? 'lookup' : 'tcp';
     let seen: Pick<Walk, 'distrust' | 'peer'> = {};
     const tcp = connect({ host, port });
+    let tls: TLSSocket | undefined;
     const end = (how: Omit<Walk, 'step'>, at = step): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
+      tls?.destroy();
       tcp.destroy();
       resolve({ step: at, ...seen, ...how });
     };
@@ -78,38 +81,16 @@ export function walkConnection(route: Route, timeoutMs: number, signal: AbortSig
         return;
       }
       step = 'tls';
-      const tls = startTls(tcp, route);
-      tls.on('error', fail);
-      tls.once('secureConnect', () => {
+      const secured = (tls = startTls(tcp, route));
+      secured.on('error', fail);
+      secured.once('secureConnect', () => {
         // A TLS 1.3 server judges our certificate only after this.
-        seen = { peer: peerOf(tls), distrust: route.insecureSkipVerify ? undefined : distrustOf(tls) };
+        seen = { peer: peerOf(secured), distrust: distrustOf(secured, route) };
         if (seen.distrust !== undefined) end({});
-        else speakHttp2(tls);
+        else speakHttp2(secured);
       });
     });
   });
-}
-
-function startTls(socket: ReturnType<typeof connect>, route: Route): TLSSocket {
-  const { host } = route.endpoint;
-  const { ca, identity } = route.material;
-  const name = route.serverName ?? host;
-  return connectTls({
-    socket,
-    host: name,
-    // RFC 6066 allows no address there.
-    ...(isIP(name) === 0 ? { servername: name } : {}),
-    ...(ca === undefined ? {} : { ca }),
-    ...(identity === undefined ? {} : { cert: identity.cert, key: identity.key }),
-    ALPNProtocols: ['h2'],
-    // We look at the verdict ourselves, to say more about the certificate.
-    rejectUnauthorized: false,
-  });
-}
-
-function distrustOf(tls: TLSSocket): string | undefined {
-  // Typed as an Error, but a code.
-  return tls.authorized ? undefined : String(tls.authorizationError);
 }
 
 function peerOf(tls: TLSSocket): PeerCertificate | undefined {
