@@ -1,10 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
 import { type FileVersions } from '../lib/etcd/datadir/version-rules.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 import { type SoundBackup } from '../lib/repository/repository.ts';
 import { type RestorePoint } from '../lib/restore/restore-plan.ts';
+import { type RestoreRecording } from '../lib/restore/settle-restore.ts';
 import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { openRepositoryWith, theCluster, type RepositoryOptions } from './repository-options.ts';
@@ -15,11 +17,15 @@ export interface RestoreInput {
   readonly source: SnapshotSource;
   readonly point: RestorePoint;
   readonly versions: FileVersions;
+  /** Where the restore is recorded; absent where no record is kept. */
+  readonly recording: RestoreRecording | undefined;
 }
 
 interface BackupChoice extends RepositoryOptions {
   readonly backup?: string;
   readonly allowOlder?: boolean;
+  readonly record: boolean;
+  readonly joinRestore?: string;
 }
 
 /** A backup from the store that the options name. */
@@ -47,7 +53,20 @@ export async function fromBackup(
       highWater: await repository.highWater(cluster, { signal }),
     },
     versions: { storageVersion: etcd.storageVersion, clusterVersion: etcd.clusterVersion },
+    recording: options.record
+      ? {
+          repository,
+          backup,
+          number: restoreNumber(options.joinRestore),
+          by: `${userInfo().username}@${hostname()}`,
+        }
+      : undefined,
   };
+}
+
+function restoreNumber(text: string | undefined): number | undefined {
+  if (text === undefined || /^[1-9]\d{0,5}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw new GuardianError('usage.number', `--join-restore: "${text}" is not the number of a restore`);
 }
 
 function sourceOf(backup: SoundBackup, location: string, open: SnapshotSource['open']): SnapshotSource {
@@ -105,6 +124,7 @@ export async function fromFile(
       highWater: verdict.currentRevision,
     },
     versions: { storageVersion: verdict.storageVersion, clusterVersion: verdict.clusterVersion },
+    recording: undefined,
   };
 }
 

@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import { judgeVersions, type VersionEdits } from '../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { restoreOffline, type Restored, type RestoreStep } from '../lib/restore/offline-restore.ts';
-import { planRestore, type RestorePlan, type RestoreRequest } from '../lib/restore/restore-plan.ts';
+import { type RestorePlan, type RestoreRequest } from '../lib/restore/restore-plan.ts';
+import { settleRestore, type SettledPlan } from '../lib/restore/settle-restore.ts';
 import { bytes, count, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -26,6 +27,8 @@ interface RestoreOptions extends RepositoryOptions, ReportOptions {
   readonly etcdVersion?: string;
   readonly allowMissingTrailer?: boolean;
   readonly allowOlder?: boolean;
+  readonly record: boolean;
+  readonly joinRestore?: string;
 }
 
 export function restoreCommand(session: Session): Command {
@@ -43,6 +46,10 @@ takes new data for old (--no-bump leaves revisions as they were).
 On one node:       etcdguardian restore --store s3://b/p --key-file k --backup latest --data-dir /var/lib/etcd
 On each of three:  … --name m1 --initial-cluster m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380
 All dirs at once:  … --all-members --data-dir /restored   makes /restored/m1, /restored/m2, …
+
+Nodes find each other by a record in the store: the same command on the others within 24 hours joins the restore, and
+one for a member that was made already begins another, which members of the first can't join. A rehearsal elsewhere
+is best done with --no-record.
 
 No API server may run meanwhile; start all members before the first one of them.`,
     )
@@ -64,6 +71,11 @@ No API server may run meanwhile; start all members before the first one of them.
       '--etcd-version <version>',
       'the etcd that will run on it, e.g. 3.6.16: checks, and adapts the file',
     )
+    .option('--no-record', 'neither look for nor leave a record of this restore in the store')
+    .option(
+      '--join-restore <number>',
+      'make a member again for a restore that is under way; only if what was made for it never ran',
+    )
     .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
   return withReportOptions(withRepositoryOptions(command)).action(async (options: RestoreOptions) => {
@@ -78,24 +90,48 @@ No API server may run meanwhile; start all members before the first one of them.
             terminal.signal,
             report.progress,
           );
-    const plan = planRestore(restoreRequest(options), input.point);
     const versionEdits = versionEditsFor(options.etcdVersion, input, report.progress);
-    report.progress.say(
-      `restoring ${input.source.label} to ${plan.dirs.map((dir) => dir.dataDir).join(', ')}`,
+    const settled = await settleRestore(
+      restoreRequest(options),
+      input.point,
+      input.source.size,
+      input.recording,
+      terminal.signal,
     );
-    const restored = await restoreOffline(input.source, plan, {
-      versionEdits,
-      signal: terminal.signal,
-      onStep: (step) => {
-        tell(report.progress, step);
-      },
-    });
+    tellSettled(report.progress, settled);
+    const restored = await restoreSettled(session, input, settled, versionEdits, report.progress);
     report.progress.end();
-    print(terminal, report.format, restoredValue(input, plan, restored), () =>
-      restoredText(input, plan, restored),
+    print(terminal, report.format, restoredValue(input, settled, restored), () =>
+      restoredText(input, settled.plan, restored),
     );
   });
 }
+
+async function restoreSettled(
+  { terminal }: Session,
+  input: RestoreInput,
+  { plan, joined }: SettledPlan,
+  versionEdits: VersionEdits | undefined,
+  progress: ProgressLine,
+): Promise<Restored> {
+  progress.say(`restoring ${input.source.label} to ${plan.dirs.map((dir) => dir.dataDir).join(', ')}`);
+  try {
+    return await restoreOffline(input.source, plan, {
+      versionEdits,
+      signal: terminal.signal,
+      onStep: (step) => {
+        tell(progress, step);
+      },
+    });
+  } catch (error) {
+    // Nothing was made: another run may make these members.
+    await joined?.release({ signal: AbortSignal.timeout(RELEASE_MS) }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** So long a failed restore tries to give its members back; else the next run begins another one. */
+const RELEASE_MS = 15_000;
 
 function restoreRequest(options: RestoreOptions): RestoreRequest {
   return {
@@ -131,6 +167,23 @@ function versionEditsFor(
   return edits;
 }
 
+function tellSettled(progress: ProgressLine, { joined, warnings }: SettledPlan): void {
+  for (const warning of warnings) progress.say(`warning: ${warning}`);
+  if (joined === undefined) return;
+  const { number, begunAt, by, claimed } = joined.record;
+  if (!joined.begun) {
+    const made = claimed.length === 0 ? 'no member yet' : claimed.join(', ');
+    progress.say(
+      `part of restore ${number}, begun ${begunAt.toISOString()} by ${by}, which has made ${made}`,
+    );
+    return;
+  }
+  const apart = joined.apartFrom;
+  progress.say(
+    `restore ${number} begins${apart === undefined ? '' : `, apart from restore ${apart.record.number} of ${apart.record.begunAt.toISOString()}: ${apart.why}`}`,
+  );
+}
+
 function tell(progress: ProgressLine, step: RestoreStep): void {
   switch (step.kind) {
     case 'writing':
@@ -148,11 +201,12 @@ function tell(progress: ProgressLine, step: RestoreStep): void {
 
 function restoredValue(
   input: RestoreInput,
-  plan: RestorePlan,
+  { plan, joined }: SettledPlan,
   restored: Restored,
 ): Readonly<Record<string, unknown>> {
   return {
     source: input.source.label,
+    restore: joined === undefined ? null : { number: joined.record.number, begunAt: joined.record.begunAt },
     clusterId: restored.clusterId.toString(16),
     token: plan.token,
     revision: restored.revision,

@@ -7,7 +7,7 @@ import { encodeRevisionKey } from '../etcd/mvcc/revision.ts';
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { refuseExisting, requireSpace } from './existing-dirs.ts';
+import { refuseExisting, requireRoom } from './existing-dirs.ts';
 import { type PlannedDir, type RestorePlan } from './restore-plan.ts';
 import { type JudgedSnapshot, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
 
@@ -68,7 +68,7 @@ export async function restoreOffline(
 ): Promise<Restored> {
   // 1. Nothing is overwritten, and each disk must hold its part.
   await refuseExisting(plan.dirs);
-  for (const dir of plan.dirs) await requireSpace(dir.dataDir, source.size + ROOM_BESIDE_DATABASE);
+  await requireRoom(plan.dirs, source.size);
 
   const made: (RestoredDir & { readonly clusterId: bigint })[] = [];
   try {
@@ -101,9 +101,6 @@ export async function restoreOffline(
     throw error;
   }
 }
-
-/** The log is made 64 MB long, and etcd wants to write before it cleans up. */
-const ROOM_BESIDE_DATABASE = 256 * 1024 * 1024;
 
 async function writeDir(
   dir: PlannedDir,

@@ -36,6 +36,28 @@ test('runs on three nodes come to one token and one bump', () => {
   );
 });
 
+test('the order of members and of their peer URLs is no part of a plan', () => {
+  const one = planRestore(
+    request({ initialCluster: 'a=http://a:1,b=http://b:1,a=http://a:2', name: 'a' }),
+    POINT,
+  );
+  const other = planRestore(
+    request({ initialCluster: 'b=http://b:1,a=http://a:2,a=http://a:1', name: 'b' }),
+    POINT,
+  );
+  assert.equal(one.token, other.token);
+});
+
+test('what was settled for all members is taken as it is', () => {
+  for (const bumpTo of [undefined, 10n]) {
+    const { token, bumpTo: planned } = planRestore(request({ bump: 1n }), POINT, {
+      token: 'settled',
+      bumpTo,
+    });
+    assert.deepEqual([token, planned], ['settled', bumpTo]);
+  }
+});
+
 test('a later restore, with a higher high-water mark, has another token', () => {
   const first = planRestore(request({ initialCluster: THREE, name: 'm1' }), POINT);
   const later = { ...POINT, highWater: 1_000_008_000n };
@@ -73,6 +95,7 @@ const REFUSED: readonly (readonly [string, Partial<RestoreRequest>, string])[] =
     'restore.peer-urls',
   ],
   ['a bump below what was served', { bump: 6999n }, 'restore.bump'],
+  ['a bump that leaves no revisions above it', { bump: 2n ** 62n }, 'restore.bump'],
   ['a name that leaves the folder', { initialCluster: '..=http://a:1', allMembers: true }, 'restore.name'],
 ];
 

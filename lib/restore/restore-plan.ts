@@ -32,6 +32,12 @@ export interface PlannedDir {
   readonly walDir: string | undefined;
 }
 
+/** What was settled for all members of a restore before this run, or together with others. */
+export interface SettledRestore {
+  readonly token: string;
+  readonly bumpTo: bigint | undefined;
+}
+
 /** Everything that decides what the restored members will be; made before anything is written. */
 export interface RestorePlan {
   readonly members: readonly PlannedMember[];
@@ -44,17 +50,24 @@ export interface RestorePlan {
 
 /**
  * Names, token and revision of a restored cluster. No clock, no chance: runs on different nodes from the same restore
- * point with the same initial cluster come to the same plan, so that their members find each other.
+ * point with the same initial cluster come to the same plan, so that their members find each other. So do two restores
+ * of one point, which must not meet: where there is a record of restores, what it `settled` is taken.
  */
-export function planRestore(request: RestoreRequest, point: RestorePoint): RestorePlan {
+export function planRestore(
+  request: RestoreRequest,
+  point: RestorePoint,
+  settled?: SettledRestore,
+): RestorePlan {
+  const { members, dirs } = planMembers(request);
+  const bumpTo = settled === undefined ? plannedBump(request.bump, point) : settled.bumpTo;
+  const token = settled?.token ?? request.token ?? derivedToken(point, members, bumpTo);
+  return { members, dirs, token, bumpTo };
+}
+
+/** The part of a plan that follows from what was asked for alone. */
+export function planMembers(request: RestoreRequest): Pick<RestorePlan, 'members' | 'dirs'> {
   const members = plannedMembers(request);
-  const bumpTo = plannedBump(request.bump, point);
-  return {
-    members,
-    dirs: plannedDirs(request, members),
-    token: request.token ?? derivedToken(point, members, bumpTo),
-    bumpTo,
-  };
+  return { members, dirs: plannedDirs(request, members) };
 }
 
 const DEFAULT_NAME = 'default';
@@ -108,17 +121,30 @@ function plannedDirs(request: RestoreRequest, members: readonly PlannedMember[])
  */
 export const BUMP_MARGIN = 1_000_000_000n;
 
-function plannedBump(bump: RestoreRequest['bump'], point: RestorePoint): bigint | undefined {
+/** The first revision of the restored cluster. Throws `restore.bump` where there is none that is safe. */
+export function plannedBump(
+  bump: RestoreRequest['bump'],
+  point: Omit<RestorePoint, 'identity'>,
+): bigint | undefined {
   if (bump === 'none') return undefined;
   const highest = point.highWater > point.currentRevision ? point.highWater : point.currentRevision;
-  if (bump === 'auto') return highest + BUMP_MARGIN;
-  if (bump > highest) return bump;
+  const first = bump === 'auto' ? highest + BUMP_MARGIN : bump;
+  if (first > highest && first < HIGHEST_BUMP) return first;
   throw new GuardianError(
     'restore.bump',
-    `the restored cluster can't start at revision ${bump}: it is known to have served ${highest} already`,
-    { hint: 'leave --bump-to out to have a safe revision chosen, or give a higher one' },
+    `the restored cluster can't start at revision ${first}: ${
+      first > highest
+        ? 'too few revisions would be left above it'
+        : `revision ${highest} was served, or given to an earlier restore, already`
+    }`,
+    {
+      hint: 'leave --bump-to out to have a safe revision chosen, or give a higher one; --no-bump goes on from the revision that was backed up',
+    },
   );
 }
+
+/** Half of what 64 bits can count. */
+const HIGHEST_BUMP = 2n ** 62n;
 
 /**
  * The token keeps members of the old cluster from joining the new one: it differs from every token before, but is the
@@ -130,7 +156,8 @@ function derivedToken(
   bumpTo: bigint | undefined,
 ): string {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([point.identity, members, bumpTo?.toString() ?? null]));
+  const each = members.map(({ name, peerUrls }) => JSON.stringify([name, ...peerUrls.toSorted()]));
+  hash.update(JSON.stringify([point.identity, each.sort(), bumpTo?.toString() ?? null]));
   return `etcdguardian-${hash.digest('hex').slice(0, 16)}`;
 }
 
