@@ -73,9 +73,9 @@ export interface FullBackup {
  */
 export async function fullBackup(request: FullBackupRequest, tools: FullBackupTools): Promise<FullBackup> {
   const cluster = await clusterName(tools.client, request.cluster, tools.signal);
-  const failed = new Set<bigint>();
+  const failed: FailedMembers = { damaged: new Set(), troubled: new Set() };
   for (let attempt = 1; ; attempt++) {
-    const source = await chooseSource(tools.client, failed, tools.signal);
+    const source = await nextSource(tools, failed);
     tools.onEvent({ kind: 'source', source, cluster });
     try {
       return await attemptBackup(request, tools, cluster, source);
@@ -84,13 +84,45 @@ export async function fullBackup(request: FullBackupRequest, tools: FullBackupTo
       const again = attempt < request.attempts && worthAnotherTry(error);
       tools.onEvent({ kind: 'attempt-failed', endpoint: source.endpoint, error, again });
       if (!again) throw error;
-      if (!hasCode(error, 'repository.history-differs')) failed.add(source.status.header.memberId);
+      recordFailure(failed, source.status.header.memberId, error);
       await delay(RETRY_DELAY_MS * attempt, undefined, { signal: tools.signal });
     }
   }
 }
 
 const RETRY_DELAY_MS = 1000;
+
+/** Members that failed in this run: for good, because their database is damaged, or for the moment. */
+interface FailedMembers {
+  readonly damaged: Set<bigint>;
+  readonly troubled: Set<bigint>;
+  lastDamage?: GuardianError;
+}
+
+function recordFailure(failed: FailedMembers, memberId: bigint, error: unknown): void {
+  if (hasCode(error, 'repository.history-differs')) return;
+  if (hasCode(error, 'backup.unsound')) {
+    failed.damaged.add(memberId);
+    failed.lastDamage = error;
+  } else {
+    failed.troubled.add(memberId);
+  }
+}
+
+/** The best member that hasn't failed; when all have, one whose trouble may have passed. */
+async function nextSource(tools: FullBackupTools, failed: FailedMembers): Promise<ChosenSource> {
+  const { damaged, troubled, lastDamage } = failed;
+  try {
+    return await chooseSource(tools.client, new Set([...damaged, ...troubled]), tools.signal);
+  } catch (error) {
+    if (!hasCode(error, 'etcd.no-member')) throw error;
+    if (troubled.size > 0) {
+      troubled.clear();
+      return nextSource(tools, failed);
+    }
+    throw lastDamage ?? error;
+  }
+}
 
 /** A member's fault can be another member's success; the store has been retried already by its decorator. */
 function worthAnotherTry(error: unknown): boolean {
