@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { zstdDecompressSync } from 'node:zlib';
+import {
+  buildDecrypt,
+  CommitmentPolicy,
+  RawAesKeyringNode,
+  RawAesWrappingSuiteIdentifier,
+} from '@aws-crypto/client-node';
+import { openRepository } from '../../lib/repository/open-repository.ts';
+import { LocalStore } from '../../lib/storage/local-store.ts';
+import { backUp, repositorySettings, testKeys } from '../harness/repository.ts';
+import { runProgram } from '../harness/run-program.ts';
+import { smallSnapshot } from '../harness/small-snapshot.ts';
+import { temporaryFolder } from '../harness/temporary-folder.ts';
+
+const FORMAT = new URL('../../docs/format.md', import.meta.url);
+
+test('the example in docs/format.md reads a backup that was signed, and one that was not', async () => {
+  await using folder = await temporaryFolder();
+  const { encryption, ...signing } = testKeys();
+  assert.ok(encryption);
+  await writeFile(folder.join('public.pem'), publicKeyOf(testKeys()));
+  // More than one frame.
+  const snapshot = await smallSnapshot({ keys: 40_000 });
+  assert.ok(snapshot.bytes.length > 4 << 20);
+  for (const [name, keys, pinned] of [
+    ['signed', signing, [folder.join('public.pem')]],
+    ['unsigned', {}, []],
+  ] as const) {
+    const store = new LocalStore(folder.join(name));
+    const { timeline, id } = await backUp(await openRepository(repositorySettings(store, keys)), snapshot);
+    const out = folder.join(`${name}.db`);
+    await runExample(folder.join('read-backup.mjs'), [
+      folder.join(name),
+      'prod',
+      timeline,
+      id,
+      out,
+      ...pinned,
+    ]);
+    assert.deepEqual(await readFile(out), snapshot.bytes);
+  }
+});
+
+test('the example refuses a wrong key and a changed base', async () => {
+  await using folder = await temporaryFolder();
+  const { encryption, ...signing } = testKeys();
+  assert.ok(encryption);
+  await writeFile(folder.join('public.pem'), publicKeyOf(testKeys(9)));
+  const store = new LocalStore(folder.join('store'));
+  const repository = await openRepository(repositorySettings(store, signing));
+  const { timeline, id, manifest } = await backUp(repository, await smallSnapshot());
+  const args = [folder.join('store'), 'prod', timeline, id, folder.join('out')];
+  const script = folder.join('read-backup.mjs');
+  await assert.rejects(runExample(script, [...args, folder.join('public.pem')]), /not right: signature/);
+  const base = folder.join('store', manifest.base.name);
+  const bytes = await readFile(base);
+  await writeFile(base, bytes.fill(0, 100, 101));
+  await assert.rejects(runExample(script, args), /not right: SHA-256 of the base/);
+});
+
+test('a sealed base opens with the AWS Encryption SDK alone, in the context that docs/keys.md tells', async () => {
+  await using folder = await temporaryFolder();
+  const store = new LocalStore(folder.path);
+  const repository = await openRepository(repositorySettings(store, testKeys()));
+  const snapshot = await smallSnapshot();
+  const { timeline, id } = await backUp(repository, snapshot);
+
+  const chain = `clusters/prod/timelines/${timeline}/chains/${id}`;
+  const { payload } = JSON.parse(await readFile(folder.join(chain, 'manifest.json'), 'utf8')) as {
+    payload: string;
+  };
+  const { base } = JSON.parse(Buffer.from(payload, 'base64').toString()) as {
+    base: { name: string; sha256: string; recipients: { id: string }[] };
+  };
+  const sealed = await readFile(folder.join(base.name));
+  assert.equal(createHash('sha256').update(sealed).digest('hex'), base.sha256);
+  const keyring = new RawAesKeyringNode({
+    keyName: base.recipients[0]?.id ?? '',
+    keyNamespace: 'etcdguardian',
+    unencryptedMasterKey: new Uint8Array(32).fill(7),
+    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
+  });
+  const { decrypt } = buildDecrypt(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
+  const { plaintext, messageHeader } = await decrypt(keyring, sealed);
+  assert.deepEqual(
+    { ...messageHeader.encryptionContext },
+    { cluster: 'prod', timeline, object: base.name, format: 'etcdguardian/1' },
+  );
+  assert.deepEqual(zstdDecompressSync(plaintext), snapshot.bytes);
+});
+
+test('the names in a store are those that docs/format.md shows', async () => {
+  await using folder = await temporaryFolder();
+  const repository = await openRepository(repositorySettings(new LocalStore(folder.path), testKeys()));
+  const snapshot = await smallSnapshot();
+  const backup = await backUp(repository, snapshot, { attachments: { 'pki.tar': Buffer.from('a key') } });
+  await repository.removeBackup(backup, { by: 'alice' });
+  const names = (await readdir(folder.path, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => `${entry.parentPath.slice(folder.path.length + 1)}/${entry.name}`.replace(/^\//, ''));
+  const timeline = 'clusters/prod/timelines/000001';
+  assert.deepEqual(names.sort(), [
+    `${timeline}/chains/${backup.id}/attachments/pki.tar.zst.sealed`,
+    `${timeline}/chains/${backup.id}/base.zst.sealed`,
+    `${timeline}/chains/${backup.id}/manifest.json`,
+    `${timeline}/high-water/9223372036854775786-21.json`,
+    `${timeline}/removals/${backup.id}/0001.json`,
+    `${timeline}/timeline.json`,
+    'etcdguardian.json',
+  ]);
+  assert.match(backup.id, /^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$/);
+  const marker = await readFile(folder.join('etcdguardian.json'), 'utf8');
+  assert.ok((await readFile(FORMAT, 'utf8')).includes(`    ${marker}`));
+});
+
+async function runExample(path: string, args: readonly string[]): Promise<void> {
+  const [, example] = /```js\n([^]*?)```/.exec(await readFile(FORMAT, 'utf8')) ?? [];
+  await writeFile(path, example ?? '');
+  await runProgram(process.execPath, [path, ...args]);
+}
+
+function publicKeyOf({ description }: ReturnType<typeof testKeys>): string {
+  const key = description.keys.find(({ publicKey }) => publicKey !== undefined)?.publicKey;
+  assert.ok(key);
+  return key;
+}
