@@ -1,5 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type ByteRange, type StoredObject } from './object-store.ts';
+import type { ByteRange, StoredObject } from './object-store.ts';
 
 /** `range` as offsets within `object`, `to` exclusive; rejects with `store.range` what isn't wholly within it. */
 export function checkRange(

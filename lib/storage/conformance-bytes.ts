@@ -22,6 +22,15 @@ export async function* randomBody(
   }
 }
 
+/** `total` bytes, each MiB of them different, that cost the process which makes them neither memory nor much time. */
+export async function* stampedBody(total: number): AsyncGenerator<Buffer, void> {
+  const chunk = await randomBytes('stamped', MIB);
+  for (let given = 0; given < total; given += chunk.length) {
+    chunk.writeDoubleBE(given);
+    yield chunk.subarray(0, Math.min(chunk.length, total - given));
+  }
+}
+
 /** What `randomBody` gives, at once. */
 export async function randomBytes(seed: string, total: number): Promise<Buffer> {
   return collect(randomBody(seed, total));

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { collect } from './conformance-bytes.ts';
 import { rejectsWith } from './conformance-writing.ts';
-import { type Rules } from './object-store.conformance.ts';
-import { type ListOptions, type ObjectStore } from './object-store.ts';
+import type { Rules } from './object-store.conformance.ts';
+import type { ListOptions, ObjectStore } from './object-store.ts';
 
 /** Sorted by bytes, which is neither by folder nor by locale. */
 const SORTED = [

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { collect, digest, MIB, randomBody, randomBytes } from './conformance-bytes.ts';
 import { rejectsWith } from './conformance-writing.ts';
-import { type Rules } from './object-store.conformance.ts';
-import { type ByteRange, type StoredObject } from './object-store.ts';
+import type { Rules } from './object-store.conformance.ts';
+import type { ByteRange, StoredObject } from './object-store.ts';
 
 export const readingRules: Rules = {
   'stat and get tell size, time and version before the first byte': async (store) => {

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import {
-  type GetOptions,
-  type ListOptions,
-  type ObjectStore,
-  type PutOptions,
-  type StoreCallOptions,
-  type StoredObject,
+import type {
+  GetOptions,
+  ListOptions,
+  ObjectStore,
+  PutOptions,
+  StoreCallOptions,
+  StoredObject,
 } from './object-store.ts';
 
 export type StoreOperation = 'put' | 'putIfAbsent' | 'get' | 'stat' | 'list' | 'delete' | 'sweepStaleUploads';

@@ -9,38 +9,36 @@ const FOLDER_MODE = 0o700;
 
 /** Makes `root` where it is missing, durably, and resolves to it without symbolic links. */
 export async function makeRoot(root: string): Promise<string> {
-  const firstMade = await makeFolder(root);
-  if (firstMade !== undefined) await syncFolders(root, dirname(firstMade));
+  try {
+    const firstMade = await mkdir(root, { recursive: true, mode: FOLDER_MODE });
+    if (firstMade !== undefined) await syncFolders(root, dirname(firstMade));
+  } catch (error) {
+    throw inPlaceOfFolder(error, root);
+  }
   return realpath(root);
 }
 
-/** Makes the folders of `path` (relative) below `root` where they are missing. None is a symbolic link then. */
+/** Makes the folders of `path` (relative) below `root`, itself resolved, where they are missing; follows no links. */
 export async function makeFolders(root: string, path: string): Promise<string> {
-  const folder = join(root, path);
-  await makeFolder(folder);
-  await refuseLinks(root, folder);
-  return folder;
-}
-
-/** Resolves to the first folder that it had to make. */
-async function makeFolder(folder: string): Promise<string | undefined> {
-  try {
-    return await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST' && errnoOf(error) !== 'ENOTDIR') throw error;
-    throw new GuardianError('store.name', `${folder} can't be a folder: there is a file in its place`, {
-      cause: error,
-      hint: "Name another folder, or move the file away; an object's name can't be the folder of another.",
-    });
+  let folder = root;
+  for (const segment of path.split('/')) {
+    folder = join(folder, segment);
+    try {
+      await mkdir(folder, FOLDER_MODE);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw inPlaceOfFolder(error, folder);
+      const found = await lstat(folder);
+      if (found.isSymbolicLink()) throw linkBelow(root, folder);
+      if (!found.isDirectory()) throw inPlaceOfFolder(error, folder);
+    }
   }
+  return folder;
 }
 
 /** Rejects with `store.denied` when a symbolic link lies between `root` (itself resolved) and `folder`. */
 export async function refuseLinks(root: string, folder: string): Promise<void> {
   if (folder === root || (await realpath(folder)) === folder) return;
-  throw new GuardianError('store.denied', `${folder} leads through a symbolic link below ${root}`, {
-    hint: 'Replace the link by a real folder; a store never follows links out of its root.',
-  });
+  throw linkBelow(root, folder);
 }
 
 /** Flushes the entries of `folder` and of each folder above it, up to `root`. */
@@ -150,4 +148,19 @@ function bytewise(a: string, b: string): number {
 function isGone(error: unknown): boolean {
   const errno = errnoOf(error);
   return errno === 'ENOENT' || errno === 'ENOTDIR';
+}
+
+function linkBelow(root: string, folder: string): GuardianError {
+  return new GuardianError('store.denied', `${folder} leads through a symbolic link below ${root}`, {
+    hint: 'Replace the link by a real folder; a store never follows links out of its root.',
+  });
+}
+
+/** The error of making a folder where there is a file. */
+function inPlaceOfFolder(cause: unknown, folder: string): unknown {
+  if (errnoOf(cause) !== 'EEXIST' && errnoOf(cause) !== 'ENOTDIR') return cause;
+  return new GuardianError('store.name', `${folder} can't be a folder: there is a file in its place`, {
+    cause,
+    hint: "Name another folder, or move the file away; an object's name can't be the folder of another.",
+  });
 }

@@ -9,13 +9,13 @@ import { errnoOf, localError } from './local-errors.ts';
 import { type FoundFile, makeRoot, pruneEmptyFolders, refuseLinks, walkFiles } from './local-folder.ts';
 import { LocalUpload, sweepLocalUploads } from './local-upload.ts';
 import { checkListPrefix, checkObjectName } from './object-name.ts';
-import {
-  type GetOptions,
-  type ListOptions,
-  type ObjectStore,
-  type PutOptions,
-  type StoreCallOptions,
-  type StoredObject,
+import type {
+  GetOptions,
+  ListOptions,
+  ObjectStore,
+  PutOptions,
+  StoreCallOptions,
+  StoredObject,
 } from './object-store.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -40,15 +40,18 @@ export class LocalStore implements ObjectStore {
   async put(name: string, body: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<StoredObject> {
     checkObjectName(name);
     options.signal?.throwIfAborted();
-    const upload = await this.#reading(name, async () =>
+    const writing = `writing ${this.#what(name)}`;
+    const upload = await as(writing, async () =>
       LocalUpload.begin(await makeRoot(this.#folder), this.#clock()),
     );
     try {
       for await (const chunk of untilAborted(body, options.signal)) {
-        await this.#reading(name, () => upload.write(chunk));
+        await as(writing, () => upload.write(chunk));
       }
-      await this.#reading(name, () => upload.publish(name));
-      return await this.#reading(name, async () => toStoredObject({ name, ...(await upload.describe()) }));
+      return await as(writing, async () => {
+        await upload.publish(name);
+        return toStoredObject({ name, ...(await upload.describe()) });
+      });
     } finally {
       await upload.end();
     }

@@ -62,7 +62,7 @@ export class LocalUpload {
     try {
       await syncFolders(dirname(target), this.#root);
     } catch (error) {
-      await unlink(target);
+      await unlink(target).catch(() => undefined);
       throw error;
     }
   }
@@ -103,8 +103,8 @@ export class LocalUpload {
 
   async #link(target: string, folder: string): Promise<void> {
     for (let race = 1; ; race += 1) {
-      await makeFolders(this.#root, folder);
       try {
+        await makeFolders(this.#root, folder);
         await link(this.#path, target);
         return;
       } catch (error) {

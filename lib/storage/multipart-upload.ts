@@ -1,5 +1,5 @@
 import { partSize, PartBuffers } from './part-buffers.ts';
-import { type StoredObject } from './object-store.ts';
+import type { StoredObject } from './object-store.ts';
 import { type RetryPolicy, withRetries } from './retry-policy.ts';
 import { untilAborted } from './until-aborted.ts';
 

@@ -2,7 +2,7 @@ import { describe, test } from 'node:test';
 import { listingRules } from './conformance-listing.ts';
 import { readingRules } from './conformance-reading.ts';
 import { writingRules } from './conformance-writing.ts';
-import { type ObjectStore } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
 
 /** Opens a fresh, empty store for one test; disposing of it removes what it holds. */
 export type OpenStore = () => Promise<{ readonly store: ObjectStore } & AsyncDisposable>;

@@ -1,11 +1,11 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { LocalStore } from './local-store.ts';
-import { type ObjectStore } from './object-store.ts';
+import type { ObjectStore } from './object-store.ts';
 import { RateLimitedStore, type RateLimits } from './rate-limited-store.ts';
 import { RetryingStore } from './retrying-store.ts';
 import { callRetries, partRetries, type Retry } from './retry-policy.ts';
 import { S3Store } from './s3-store.ts';
-import { type StoreSettings } from './store-url.ts';
+import type { StoreSettings } from './store-url.ts';
 
 export interface StoreDependencies {
   readonly clock?: Clock | undefined;

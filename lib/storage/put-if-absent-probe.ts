@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hasCode } from '../guardian-error.ts';
-import { type ObjectStore, type StoreCallOptions } from './object-store.ts';
+import type { ObjectStore, StoreCallOptions } from './object-store.ts';
 
 const RACERS = 4;
 

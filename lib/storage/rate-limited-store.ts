@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  type GetOptions,
-  type ListOptions,
-  type ObjectStore,
-  type PutOptions,
-  type StoreCallOptions,
-  type StoredObject,
+import type {
+  GetOptions,
+  ListOptions,
+  ObjectStore,
+  PutOptions,
+  StoreCallOptions,
+  StoredObject,
 } from './object-store.ts';
 
 export interface RateLimits {

@@ -14,7 +14,7 @@ import {
 } from './fault-injecting-store.ts';
 import { LocalStore } from './local-store.ts';
 import { describeObjectStore } from './object-store.conformance.ts';
-import { type StoredObject } from './object-store.ts';
+import type { StoredObject } from './object-store.ts';
 import { RetryingStore } from './retrying-store.ts';
 import { callRetries, type RetryPolicy } from './retry-policy.ts';
 

@@ -1,12 +1,12 @@
 import { hasCode } from '../guardian-error.ts';
-import {
-  type ByteRange,
-  type GetOptions,
-  type ListOptions,
-  type ObjectStore,
-  type PutOptions,
-  type StoreCallOptions,
-  type StoredObject,
+import type {
+  ByteRange,
+  GetOptions,
+  ListOptions,
+  ObjectStore,
+  PutOptions,
+  StoreCallOptions,
+  StoredObject,
 } from './object-store.ts';
 import { callRetries, isRetryable, Retries, type RetryPolicy, withRetries } from './retry-policy.ts';
 

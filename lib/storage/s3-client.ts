@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { type S3, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { type NodeHttpHandler as Handler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
-import { type Clock } from '../clock.ts';
+import type { S3, S3ClientConfig } from '@aws-sdk/client-s3';
+import type { NodeHttpHandler as Handler, NodeHttpHandlerOptions } from '@smithy/node-http-handler';
+import type { Clock } from '../clock.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { credentialsProvider } from './s3-credentials.ts';
 import { s3Error } from './s3-errors.ts';
-import { type S3Settings } from './s3-settings.ts';
+import type { S3Settings } from './s3-settings.ts';
 
 /** What a call passes to the SDK, as its second argument. */
 export interface SendOptions {

@@ -1,6 +1,6 @@
-import { type S3ClientConfig } from '@aws-sdk/client-s3';
-import { type Clock } from '../clock.ts';
-import { type S3Credentials } from './s3-settings.ts';
+import type { S3ClientConfig } from '@aws-sdk/client-s3';
+import type { Clock } from '../clock.ts';
+import type { S3Credentials } from './s3-settings.ts';
 
 type CredentialsProvider = Extract<S3ClientConfig['credentials'], (...input: never[]) => unknown>;
 type Identity = Awaited<ReturnType<CredentialsProvider>>;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type ProxyAction, s3ErrorBody, startHttpProxy } from '../../test/harness/http-proxy.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { collect } from './conformance-bytes.ts';
-import { type S3Settings } from './s3-settings.ts';
+import type { S3Settings } from './s3-settings.ts';
 import { impatient } from './s3-store.fixture.ts';
 import { S3Store } from './s3-store.ts';
 
@@ -26,7 +26,7 @@ function says(status: number, code: string, message?: string): ProxyAction {
 /** What S3 servers and what stands before them say, and what that is to us. */
 const cases: Case[] = [
   { answer: says(404, 'NoSuchBucket'), code: 'store.missing', hint: /bucket/ },
-  { answer: says(404, 'NoSuchKey'), code: 'store.not-found' },
+  { answer: says(404, 'XAdminUserNotFound'), code: 'store.denied', hint: /access key/ },
   { answer: says(403, 'AccessDenied'), code: 'store.denied', hint: /s3:PutObject/ },
   { answer: says(403, 'InvalidAccessKeyId'), code: 'store.denied', hint: /access key/ },
   { answer: says(403, 'SignatureDoesNotMatch'), code: 'store.denied', hint: /secret/ },
@@ -129,6 +129,18 @@ test('a page from somewhere is neither a list nor an object', async () => {
       assert.doesNotMatch(error.message, /\n|\$response/);
     }
   }
+});
+
+test('a list that is not found is no empty list', async () => {
+  const body = '<html>Not here</html>';
+  await using proxy = await startHttpProxy('http://127.0.0.1:9', () => ({
+    kind: 'answer',
+    status: 404,
+    body,
+  }));
+  const error = await thrownBy(storeAt(proxy.endpoint).list('').next());
+  assert.equal(error.code, 'store.settings');
+  assert.match(error.hint ?? '', /endpoint/);
 });
 
 test('answers to HEAD, which have no body, are told apart by their status', async () => {

@@ -51,6 +51,7 @@ function meaningOfCode({ code, bucketRegion, clockCorrected }: Answer, message: 
           'ListBucketMultipartUploads for this prefix. Without ListBucket, S3 answers this for a missing object too.',
       );
     case 'InvalidAccessKeyId':
+    case 'XAdminUserNotFound':
     case 'SignatureDoesNotMatch':
       return denied('Check the access key, its secret, and that both belong to this endpoint.');
     case 'ExpiredToken':
@@ -131,7 +132,7 @@ function meaningOfStatus({ status, bucketRegion }: Answer): Meaning | undefined 
     case 403:
       return denied('Check the credentials and what they may do with this bucket and prefix.');
     case 404:
-      return { code: 'store.not-found' };
+      return { code: 'store.settings', hint: NOT_S3 };
     case 408:
     case 409:
     case 425:
@@ -148,13 +149,11 @@ function meaningOfStatus({ status, bucketRegion }: Answer): Meaning | undefined 
       if (status >= 300 && status < 400) return elsewhere(bucketRegion);
       if (status >= 400) return { code: 'store.failed' };
       // A success whose body was cut or isn't S3's: something in between answers.
-      return {
-        code: 'store.unreachable',
-        retryable: true,
-        hint: 'What answers there may not be an S3 server: check the endpoint.',
-      };
+      return { code: 'store.unreachable', retryable: true, hint: NOT_S3 };
   }
 }
+
+const NOT_S3 = 'What answers there may not be an S3 server: check the endpoint.';
 
 const UNTRUSTED = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',

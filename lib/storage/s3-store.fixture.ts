@@ -1,6 +1,6 @@
-import { type S3Server } from '../../test/harness/s3.ts';
+import type { S3Server } from '../../test/harness/s3.ts';
 import { type RetryPolicy, partRetries } from './retry-policy.ts';
-import { type S3Settings } from './s3-settings.ts';
+import type { S3Settings } from './s3-settings.ts';
 import { S3Store } from './s3-store.ts';
 
 /** Waits of milliseconds, so that tests of bad days don't sleep. */

@@ -1,24 +1,28 @@
 import { Readable } from 'node:stream';
-import { type GetObjectCommandOutput } from '@aws-sdk/client-s3';
+import type {
+  GetObjectCommandOutput,
+  ListObjectsV2CommandInput,
+  ListObjectsV2CommandOutput,
+} from '@aws-sdk/client-s3';
 import { type Clock, systemClock } from '../clock.ts';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { checkRange } from './byte-range.ts';
 import { uploadInParts, type UploadSettings } from './multipart-upload.ts';
 import { checkListPrefix, checkObjectName, isObjectName } from './object-name.ts';
-import {
-  type ByteRange,
-  type GetOptions,
-  type ListOptions,
-  type ObjectStore,
-  type PutOptions,
-  type StoreCallOptions,
-  type StoredObject,
+import type {
+  ByteRange,
+  GetOptions,
+  ListOptions,
+  ObjectStore,
+  PutOptions,
+  StoreCallOptions,
+  StoredObject,
 } from './object-store.ts';
 import { FIRST_PART_BYTES } from './part-buffers.ts';
 import { partRetries, type RetryPolicy } from './retry-policy.ts';
 import { S3Connection } from './s3-client.ts';
 import { s3Error } from './s3-errors.ts';
-import { type S3Settings } from './s3-settings.ts';
+import type { S3Settings } from './s3-settings.ts';
 import { sweepS3Uploads } from './s3-sweep.ts';
 import { S3Upload } from './s3-upload.ts';
 
@@ -117,15 +121,7 @@ export class S3Store implements ObjectStore {
     let last = '';
     for (let page: { ContinuationToken?: string } | undefined = {}; page !== undefined;) {
       const from: { ContinuationToken?: string } = page;
-      const answer = await this.#connection.call(
-        what,
-        (s3, sending) =>
-          s3.listObjectsV2(
-            { Bucket: this.#settings.bucket, Prefix: this.#key(prefix), ...first, ...from },
-            sending,
-          ),
-        options,
-      );
+      const answer = await this.#listPage({ Prefix: this.#key(prefix), ...first, ...from }, what, options);
       // Some page of HTML would pass for an empty list.
       if (answer.IsTruncated === undefined) throw notS3(`${what}: the server gave no list`);
       for (const found of answer.Contents ?? []) {
@@ -155,6 +151,23 @@ export class S3Store implements ObjectStore {
 
   async sweepStaleUploads(olderThan: Date, options: StoreCallOptions = {}): Promise<number> {
     return sweepS3Uploads(this.#connection, this.#settings.bucket, this.#key(''), olderThan, options.signal);
+  }
+
+  async #listPage(
+    page: Partial<ListObjectsV2CommandInput>,
+    what: string,
+    options: ListOptions,
+  ): Promise<ListObjectsV2CommandOutput> {
+    try {
+      return await this.#connection.call(
+        what,
+        (s3, sending) => s3.listObjectsV2({ Bucket: this.#settings.bucket, ...page }, sending),
+        options,
+      );
+    } catch (error) {
+      // A list is never "not found"; what answers so isn't S3, and must not pass for an empty store.
+      throw hasCode(error, 'store.not-found') ? notS3(error.message, 'store.settings') : error;
+    }
   }
 
   async #open(
@@ -246,8 +259,8 @@ async function* watched(body: Readable, idleTimeoutMs: number): AsyncGenerator<B
   }
 }
 
-function notS3(message: string): GuardianError {
-  return new GuardianError('store.unsupported', message, {
+function notS3(message: string, code = 'store.unsupported'): GuardianError {
+  return new GuardianError(code, message, {
     hint: 'What answers there may not be an S3 server: check the endpoint.',
   });
 }

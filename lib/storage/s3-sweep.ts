@@ -1,5 +1,5 @@
 import { hasCode } from '../guardian-error.ts';
-import { type S3Connection } from './s3-client.ts';
+import type { S3Connection } from './s3-client.ts';
 
 /**
  * Aborts the multipart uploads of keys that start with `prefix` and were begun, by the server's clock, before

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { type CompletedPart } from '@aws-sdk/client-s3';
+import type { CompletedPart } from '@aws-sdk/client-s3';
 import { crc32c } from '@node-rs/crc32';
-import { type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type UploadTarget } from './multipart-upload.ts';
-import { type StoredObject } from './object-store.ts';
-import { type S3Connection } from './s3-client.ts';
-import { type S3Settings } from './s3-settings.ts';
+import type { UploadTarget } from './multipart-upload.ts';
+import type { StoredObject } from './object-store.ts';
+import type { S3Connection } from './s3-client.ts';
+import type { S3Settings } from './s3-settings.ts';
 
 const COMPLETE_TIMEOUT_MS = 15 * 60_000;
 const ABANDON_TIMEOUT_MS = 10_000;

@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { isObjectName } from './object-name.ts';
-import { type S3Settings } from './s3-settings.ts';
+import type { S3Settings } from './s3-settings.ts';
 
 export interface LocalSettings {
   readonly kind: 'local';
@@ -26,7 +26,7 @@ export function parseStoreUrl(text: string): StoreSettings {
   if (url.hash !== '') throw badUrl(`${withoutSecrets(text)} has a # part`);
   switch (url.protocol) {
     case 's3:':
-      return parseS3(url, withoutSecrets(text));
+      return parseS3(url, text, withoutSecrets(text));
     case 'file:':
       return parseFile(url, withoutSecrets(text));
     default:
@@ -40,14 +40,14 @@ function parseFile(url: URL, shown: string): LocalSettings {
   if (url.search !== '') throw badUrl(`${shown} has options; a local folder takes none`);
   try {
     const folder = fileURLToPath(url);
-    if (isAbsolute(folder) && folder !== '/') return { kind: 'local', folder };
+    if (isAbsolute(folder) && folder !== '/' && !folder.includes('\0')) return { kind: 'local', folder };
   } catch (error) {
     throw badUrl(`${shown}: ${reasonOf(error)}`);
   }
   throw badUrl(`${shown} names no folder`);
 }
 
-function parseS3(url: URL, shown: string): S3Settings {
+function parseS3(url: URL, text: string, shown: string): S3Settings {
   if (url.username !== '' || url.password !== '') throw withCredentials(shown);
   if (url.port !== '')
     throw badUrl(
@@ -59,7 +59,9 @@ function parseS3(url: URL, shown: string): S3Settings {
     throw badUrl(`${shown} has no valid bucket name`, 'Bucket names have 3 to 63 of a-z 0-9 . -.');
   }
   const prefix = url.pathname.replace(/^\//, '').replace(/\/$/, '');
-  if (prefix !== '' && (!isObjectName(prefix) || prefix.length > 200)) {
+  // `URL` resolves `..` by itself, which would lead elsewhere than what is written.
+  const asWritten = /^s3:\/\/[^/?#]*([^?#]*)/i.exec(text)?.[1] === url.pathname;
+  if (!asWritten || (prefix !== '' && (!isObjectName(prefix) || prefix.length > 200))) {
     throw badUrl(
       `${shown} has no valid prefix`,
       'Prefixes have up to 200 of A-Z a-z 0-9 . _ - and single slashes.',
