@@ -64,7 +64,7 @@ export function guardianCli(
     async fails(status, code, args, options) {
       const outcome = await cli.run(args, options);
       const told = `${args.join(' ')}\n${outcome.stderr}${outcome.stdout}`;
-      assert.match(outcome.stderr, new RegExp(`\\[${code}\\]`), told);
+      assert.match(outcome.stderr, new RegExp(`^etcdguardian: .*\\[${code}\\]$`, 'm'), told);
       assert.equal(outcome.status, status, told);
       return outcome.stderr;
     },
