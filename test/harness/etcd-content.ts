@@ -1,6 +1,9 @@
 import { base64, callGateway } from './etcd-gateway.ts';
-import { type Etcd } from './etcd.ts';
+import { type Etcd, startEtcd } from './etcd.ts';
+import { testRandom } from './sampling.ts';
 import { type SeededRandom } from './seeded-random.ts';
+import { type TemporaryFolder } from './temporary-folder.ts';
+import { type EtcdVersion } from './tools.ts';
 
 /** What a member answers for HashKV(0). */
 export interface LiveHash {
@@ -99,4 +102,14 @@ export async function liveHash(etcd: Etcd): Promise<LiveHash> {
 export async function putOne(etcd: Etcd, key: string, value: string): Promise<bigint> {
   const answer = await callGateway(etcd, 'kv/put', { key: base64(key), value: base64(value) });
   return BigInt(answer.header?.revision ?? 0);
+}
+
+/** The snapshot of a member of that version with some history and a large value. */
+export async function snapshotWithHistory(folder: TemporaryFolder, version: EtcdVersion): Promise<string> {
+  const file = folder.join(`${version}.db`);
+  await using etcd = await startEtcd({ version });
+  await fillWithHistory(etcd, testRandom(`history ${version}`), 30);
+  await putOne(etcd, '/large', 'x'.repeat(500_000));
+  await etcd.etcdctl('snapshot', 'save', file);
+  return file;
 }

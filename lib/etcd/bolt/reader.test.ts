@@ -133,7 +133,7 @@ test('damage anywhere either shows as an error of ours or not at all', async () 
   const path = folder.join('x.db');
   const bytes = await smallFile(path);
   const outcomes = new Map<string, number>();
-  for (let round = 0; round < 1500; round++) {
+  for (let round = 0; round < 700; round++) {
     const copy = Buffer.from(bytes);
     for (let flips = random.integer(1, 4); flips > 0; flips--) {
       // Headers and elements are where it hurts most.
