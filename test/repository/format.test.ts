@@ -99,11 +99,17 @@ test('the names in a store are those that docs/format.md shows', async () => {
   const snapshot = await smallSnapshot();
   const backup = await backUp(repository, snapshot, { attachments: { 'pki.tar': Buffer.from('a key') } });
   await repository.removeBackup(backup, { by: 'alice' });
+  await repository.joinRestore({
+    ...{ cluster: 'prod', backup, own: ['m1'], bump: 'auto', by: 'alice', firstRevision: () => 99n },
+    members: [{ name: 'm1', peerUrls: ['http://127.0.0.1:2380'] }],
+  });
   const names = (await readdir(folder.path, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => `${entry.parentPath.slice(folder.path.length + 1)}/${entry.name}`.replace(/^\//, ''));
   const timeline = 'clusters/prod/timelines/000001';
   assert.deepEqual(names.sort(), [
+    `clusters/prod/restores/000001/members/${createHash('sha256').update('m1').digest('hex')}.json`,
+    'clusters/prod/restores/000001/restore.json',
     `${timeline}/chains/${backup.id}/attachments/pki.tar.zst.sealed`,
     `${timeline}/chains/${backup.id}/base.zst.sealed`,
     `${timeline}/chains/${backup.id}/manifest.json`,
