@@ -32,8 +32,6 @@ export const FIRST_DATA_PAGE = 2;
 
 export const MAX_KEY_SIZE = 32768;
 export const MAX_VALUE_SIZE = 2 ** 31 - 2;
-/** Elements in one page; 0xffff is reserved. */
-export const MAX_PAGE_COUNT = 0xfffe;
 
 export interface PageHeader {
   readonly id: number;
