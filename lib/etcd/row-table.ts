@@ -1,15 +1,19 @@
 const CHUNK_BITS = 14;
 const ROWS_PER_CHUNK = 1 << CHUNK_BITS;
 const MASK = ROWS_PER_CHUNK - 1;
+const FIRST_ROWS = 64;
 
 /**
  * Rows of a fixed number of bytes each, addressed by number: millions of them without an object per row, growing
- * without ever being copied. Fields are read and written at byte offsets within the row, little-endian.
+ * without being copied (but for the first chunk, which starts small). Fields are read and written at byte offsets
+ * within the row, little-endian.
  */
 export class RowTable {
   readonly rowSize: number;
   length = 0;
-  private readonly chunks: DataView[] = [];
+  private readonly chunks: DataView<ArrayBuffer>[] = [];
+  /** Rows that there is room for. */
+  private capacity = 0;
 
   constructor(rowSize: number) {
     this.rowSize = rowSize;
@@ -18,16 +22,14 @@ export class RowTable {
   /** Adds a row and returns its number. What is in it is unspecified until written, zeros at first. */
   add(): number {
     const row = this.length++;
-    if (row >>> CHUNK_BITS >= this.chunks.length) this.addChunk();
+    if (row === this.capacity) this.extend();
     return row;
   }
 
   /** Adds rows until there are `length`, unspecified as those of `add`. */
   grow(length: number): void {
-    if (length > this.length) {
-      while (this.chunks.length * ROWS_PER_CHUNK < length) this.addChunk();
-      this.length = length;
-    }
+    while (this.capacity < length) this.extend();
+    this.length = Math.max(this.length, length);
   }
 
   /** Forgets the rows from number `length` on. */
@@ -35,7 +37,10 @@ export class RowTable {
     this.length = length;
   }
 
-  /** For loops that touch several fields of a row: its chunk, in which the row starts at `at(row)`. */
+  /**
+   * For loops that touch several fields of a row: its chunk, in which the row starts at `at(row)`. Good until rows are
+   * added.
+   */
   chunk(row: number): DataView {
     const chunk = this.chunks[row >>> CHUNK_BITS];
     if (chunk === undefined || row >= this.length) throw new RangeError(`row ${row} of ${this.length}`);
@@ -69,7 +74,18 @@ export class RowTable {
     return low;
   }
 
-  private addChunk(): void {
-    this.chunks.push(new DataView(new ArrayBuffer(ROWS_PER_CHUNK * this.rowSize)));
+  private extend(): void {
+    const first = this.chunks[0];
+    if (this.capacity >= ROWS_PER_CHUNK || first === undefined) {
+      const rows = first === undefined ? FIRST_ROWS : ROWS_PER_CHUNK;
+      this.chunks.push(new DataView(new ArrayBuffer(rows * this.rowSize)));
+      this.capacity += rows;
+      return;
+    }
+    const rows = Math.min(8 * this.capacity, ROWS_PER_CHUNK);
+    const larger = new Uint8Array(rows * this.rowSize);
+    larger.set(new Uint8Array(first.buffer));
+    this.chunks[0] = new DataView(larger.buffer);
+    this.capacity = rows;
   }
 }

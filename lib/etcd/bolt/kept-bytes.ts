@@ -3,6 +3,7 @@ import { ByteWindow } from '../byte-window.ts';
 
 const CHUNK_BITS = 18;
 const CHUNK_SIZE = 1 << CHUNK_BITS;
+const FIRST_CHUNK_SIZE = 1 << 13;
 const LENGTH_SIZE = 4;
 
 /**
@@ -12,7 +13,7 @@ const LENGTH_SIZE = 4;
 export class KeptBytes {
   private readonly chunks: Buffer[] = [];
   /** Where the next piece goes in the last chunk. */
-  private at = CHUNK_SIZE;
+  private at = 0;
   private room: number;
 
   constructor(budget: number) {
@@ -29,13 +30,14 @@ export class KeptBytes {
     const size = LENGTH_SIZE + end - start;
     if (size > this.room) return undefined;
     this.room -= size;
-    if (this.at + size > CHUNK_SIZE) {
-      this.chunks.push(Buffer.allocUnsafeSlow(Math.max(size, CHUNK_SIZE)));
+    let chunk = this.chunks.at(-1);
+    if (chunk === undefined || this.at + size > chunk.length) {
+      const chunkSize = chunk === undefined ? FIRST_CHUNK_SIZE : CHUNK_SIZE;
+      chunk = Buffer.allocUnsafeSlow(Math.max(size, chunkSize));
+      this.chunks.push(chunk);
       this.at = 0;
     }
-    const index = this.chunks.length - 1;
-    const ref = index * CHUNK_SIZE + this.at;
-    const chunk = this.chunkAt(index);
+    const ref = (this.chunks.length - 1) * CHUNK_SIZE + this.at;
     chunk.writeUInt32LE(end - start, this.at);
     bytes.copy(chunk, this.at + LENGTH_SIZE, start, end);
     this.at += size;
@@ -43,14 +45,9 @@ export class KeptBytes {
   }
 
   read(ref: number): ByteWindow {
-    const chunk = this.chunkAt(Math.floor(ref / CHUNK_SIZE));
+    const chunk = this.chunks[Math.floor(ref / CHUNK_SIZE)];
+    if (chunk === undefined) throw new RangeError(`nothing is kept at ${ref}`);
     const start = (ref % CHUNK_SIZE) + LENGTH_SIZE;
     return new ByteWindow(chunk.subarray(start, start + chunk.readUInt32LE(start - LENGTH_SIZE)));
-  }
-
-  private chunkAt(index: number): Buffer {
-    const chunk = this.chunks[index];
-    if (chunk === undefined) throw new RangeError(`chunk ${index} of ${this.chunks.length}`);
-    return chunk;
   }
 }
