@@ -1,11 +1,14 @@
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
+import { Agent } from 'node:https';
+import { connect } from 'node:net';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { Agent } from 'node:https';
 import { type Authority } from './certificates.ts';
-import { DEADLINE_MS } from './eventually.ts';
+import { DEADLINE_MS, eventually } from './eventually.ts';
 import { onFreePorts } from './free-port.ts';
 import { type ServerProcess, startProcess } from './server-process.ts';
+import { type SmallDisk } from './small-disk.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { requireTool } from './tools.ts';
 
@@ -16,6 +19,8 @@ export interface S3Options {
   readonly versioning?: boolean;
   /** Also answers to `BUCKET.<this domain>`, as virtual-host style has it. */
   readonly virtualDomain?: string;
+  /** Where it keeps the objects; default a temporary folder. */
+  readonly disk?: Pick<SmallDisk, 'path' | 'within'>;
   /** Further flags of versitygw. */
   readonly args?: readonly string[];
 }
@@ -50,17 +55,19 @@ export async function startS3Server(options: S3Options = {}): Promise<S3Server> 
 }
 
 async function start(port: number, options: S3Options): Promise<S3Server> {
-  const { tls, versioning = false, virtualDomain, args = [] } = options;
+  const { tls, versioning = false, virtualDomain, disk, args = [] } = options;
   const temporary = await temporaryFolder();
-  const folder = temporary.join('buckets');
-  await mkdir(folder);
+  const folder = disk?.path ?? temporary.join('buckets');
+  await mkdir(folder, { recursive: true });
   await mkdir(temporary.join('versions'));
   const address = `127.0.0.1:${port}`;
   const endpoint = `${tls === undefined ? 'http' : 'https'}://${address}`;
   const credentials = { accessKeyId: 'test-access-key', secretAccessKey: 'test-secret-key' };
   const certificate = await tls?.authority.issue({ uses: ['server'] });
 
-  const command = [
+  const [command, ...commandArgs] = [
+    ...(disk?.within ?? []),
+    requireTool('versitygw'),
     `--port=${address}`,
     `--region=${REGION}`,
     '--keep-alive',
@@ -81,9 +88,11 @@ async function start(port: number, options: S3Options): Promise<S3Server> {
 
   let server: ServerProcess;
   const run = async (): Promise<ServerProcess> => {
-    const started = await startProcess(requireTool('versitygw'), command, { env });
+    const started = await startProcess(command, commandArgs, { env });
     try {
       await started.line(/service listening on/, DEADLINE_MS);
+      // It says so a moment before it is true.
+      await eventually('the S3 server takes connections', () => takesConnections(port));
       return started;
     } catch (error) {
       await started.kill();
@@ -133,4 +142,14 @@ async function start(port: number, options: S3Options): Promise<S3Server> {
       await temporary[Symbol.asyncDispose]();
     },
   };
+}
+
+async function takesConnections(port: number): Promise<true> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } finally {
+    socket.destroy();
+  }
 }
