@@ -5,8 +5,13 @@ import { z } from 'zod';
  * JSON readers lose digits above 2^53; each codec gives the typed value on decoding and the canonical text on encoding.
  */
 
+const int64 = z
+  .bigint()
+  .min(-(2n ** 63n))
+  .max(2n ** 63n - 1n);
+
 /** A signed 64-bit number in decimal, e.g. a revision; `-1` where etcd says "never". */
-export const decimal64 = z.codec(z.string().regex(/^(?:0|-?[1-9][0-9]{0,18})$/), z.bigint(), {
+export const decimal64 = z.codec(z.string().regex(/^(?:0|-?[1-9][0-9]{0,18})$/), int64, {
   decode: (text) => BigInt(text),
   encode: (value) => value.toString(),
 });
