@@ -35,10 +35,10 @@ export async function listTimelines(
   signal: AbortSignal | undefined,
 ): Promise<TimelineEntry[]> {
   const entries: TimelineEntry[] = [];
-  for await (const timeline of listFolders(settings.store, timelinesFolder(cluster), signal)) {
-    if (/^[0-9]{6}$/.test(timeline)) entries.push(await readEntry(settings, cluster, timeline, signal));
+  for (const timeline of await timelineNames(settings, cluster, signal)) {
+    entries.push(await readEntry(settings, cluster, timeline, signal));
   }
-  return entries.reverse();
+  return entries;
 }
 
 /** The newest one that can be trusted. */
@@ -47,7 +47,23 @@ export async function newestTimeline(
   cluster: string,
   signal: AbortSignal | undefined,
 ): Promise<Timeline | undefined> {
-  return (await listTimelines(settings, cluster, signal)).find((entry) => entry.state === 'sound');
+  for (const timeline of await timelineNames(settings, cluster, signal)) {
+    const entry = await readEntry(settings, cluster, timeline, signal);
+    if (entry.state === 'sound') return entry;
+  }
+  return undefined;
+}
+
+async function timelineNames(
+  { store }: RepositorySettings,
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of listFolders(store, timelinesFolder(cluster), signal)) {
+    if (/^[0-9]{6}$/.test(name)) names.push(name);
+  }
+  return names.reverse();
 }
 
 export async function readTimeline(
