@@ -38,6 +38,7 @@ test('every record that the encoder makes is canonical and read back', () => {
     const record = read(bytes);
     assert.ok(record);
     assert.deepEqual(bytes.subarray(record.keyStart, record.keyEnd), expected.key);
+    assert.deepEqual(bytes.subarray(record.valueStart, record.valueEnd), expected.value);
     assert.equal(BigInt(record.createRevision), expected.createRevision);
     assert.equal(BigInt(record.modRevision), expected.modRevision);
     assert.equal(BigInt(record.version), expected.version);

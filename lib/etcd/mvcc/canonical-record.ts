@@ -7,6 +7,8 @@
 export class CanonicalRecord {
   keyStart = 0;
   keyEnd = 0;
+  valueStart = 0;
+  valueEnd = 0;
   /** Below 2^53; 0 when absent. */
   createRevision = 0;
   modRevision = 0;
@@ -22,7 +24,7 @@ export class CanonicalRecord {
   read(view: DataView, start: number, end: number): boolean {
     this.at = start;
     this.end = end;
-    this.keyStart = this.keyEnd = start;
+    this.keyStart = this.keyEnd = this.valueStart = this.valueEnd = start;
     this.createRevision = this.modRevision = this.version = this.leaseHigh = this.leaseLow = 0;
     if (this.takes(view, 0x0a)) {
       const size = this.number(view);
@@ -34,7 +36,8 @@ export class CanonicalRecord {
     if (this.takes(view, 0x20)) this.version = this.number(view);
     if (this.takes(view, 0x2a)) {
       const size = this.number(view);
-      this.at += size;
+      this.valueStart = this.at;
+      this.valueEnd = this.at += size;
     }
     if (this.takes(view, 0x30)) this.lease(view);
     return this.at === end;

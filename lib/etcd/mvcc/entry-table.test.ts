@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteWindow } from '../byte-window.ts';
 import { crc32c, crc32cOfRange } from '../crc32c.ts';
-import { EntryTable, type NewEntry } from './entry-table.ts';
+import { EntryTable, type NewEntry, NO_GROUP } from './entry-table.ts';
 
 function entry(main: number, sub: number, more: Partial<NewEntry> = {}): NewEntry {
   return {
@@ -15,6 +15,7 @@ function entry(main: number, sub: number, more: Partial<NewEntry> = {}): NewEntr
     size: 20,
     continuity: 4,
     group: 5,
+    valuePrefix: 6,
     ...more,
   };
 }
@@ -108,4 +109,25 @@ test('a link takes the place of the hash', () => {
   table.link(0, 1);
   table.link(1, -1);
   assert.deepEqual([table.successorOf(0), table.successorOf(1)], [1, -1]);
+});
+
+test('a group and the prefix of the value share a word, and neither spills into the other', () => {
+  const table = new EntryTable(true);
+  const pairs = [
+    [0, 0],
+    [NO_GROUP, 0],
+    [0, 255],
+    [NO_GROUP, 255],
+    [65_535, 65],
+  ] as const;
+  for (const [index, [group, valuePrefix]] of pairs.entries()) {
+    table.add(entry(index + 1, 0, { group, valuePrefix }));
+  }
+  assert.deepEqual(
+    pairs.map((_, row) => [table.groupOf(row), table.valuePrefixOf(row)]),
+    pairs,
+  );
+  const ungrouped = new EntryTable(false);
+  ungrouped.add(entry(1, 0));
+  assert.deepEqual([ungrouped.groupOf(0), ungrouped.valuePrefixOf(0)], [NO_GROUP, 0]);
 });

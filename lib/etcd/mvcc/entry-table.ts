@@ -16,7 +16,7 @@ const KEY_HASH_2 = 8;
 const CHECKSUM = 12; // CRC-32C of the page's entries up to and including this one
 const SIZE = 16; // bytes of revision key and record, and two flags
 const CONTINUITY = 20;
-const GROUP = 24;
+const GROUP = 24; // and in the high byte the number of the value's prefix
 
 const TOMBSTONE = 0x8000_0000;
 const SUB_STORED = 0x4000_0000;
@@ -25,8 +25,8 @@ const SIZE_MASK = 0x3fff_ffff;
 /** The most bytes that a revision key and its record may have together. */
 export const MAX_ENTRY_SIZE = SIZE_MASK;
 
-/** The group of entries that belong to none. */
-export const NO_GROUP = 0xffff_ffff;
+/** The group of entries that belong to none, and of those that are one too many. */
+export const NO_GROUP = 0xff_ffff;
 
 export interface NewEntry {
   main: number;
@@ -40,7 +40,10 @@ export interface NewEntry {
   /** Bytes of revision key and record. */
   size: number;
   continuity: number;
+  /** Up to `NO_GROUP`. */
   group: number;
+  /** Of the value; below 256. */
+  valuePrefix: number;
 }
 
 /**
@@ -108,7 +111,7 @@ export class EntryTable {
     chunk.setUint32(at + CHECKSUM, entry.checksum, true);
     chunk.setUint32(at + SIZE, size, true);
     chunk.setUint32(at + CONTINUITY, entry.continuity, true);
-    if (this.grouped) chunk.setUint32(at + GROUP, entry.group, true);
+    if (this.grouped) chunk.setUint32(at + GROUP, entry.group | (entry.valuePrefix << 24), true);
   }
 
   /** Forgets the rows from `length` on, which must be where a page began. */
@@ -167,7 +170,12 @@ export class EntryTable {
   }
 
   groupOf(row: number): number {
-    return this.grouped ? this.rows.get(row, GROUP) : NO_GROUP;
+    return this.grouped ? this.rows.get(row, GROUP) & NO_GROUP : NO_GROUP;
+  }
+
+  /** 0 where none was noted. */
+  valuePrefixOf(row: number): number {
+    return this.grouped ? this.rows.get(row, GROUP) >>> 24 : 0;
   }
 
   revisionOf(row: number): Revision {

@@ -17,14 +17,15 @@ export interface Judgement {
 
 /** The verdict over a file that has passed. */
 export function judge(
-  { size, database, facts, problems, warnings }: PassResult,
+  { size, database, census, facts, problems, warnings }: PassResult,
   digest: DatabaseDigest,
   grouping: KeyGrouping | undefined,
 ): Judgement {
   const pageSize = database?.meta.pageSize ?? 0;
   const pages = database?.meta.pageCount ?? 0;
+  const records = database?.walk.records ?? new LiveRecords(new EntryTable(false), new PageIndex());
   const history = new RecordHistory(
-    database?.walk.records ?? new LiveRecords(new EntryTable(false), new PageIndex()),
+    records,
     database?.pages.records.continuity ?? new Continuity(),
     facts,
     problems,
@@ -72,6 +73,7 @@ export function judge(
     orphanLeases,
     authEnabled: facts.authEnabled,
     statistics: grouping === undefined ? undefined : history.statistics(grouping),
+    valuePrefixes: census?.live(records),
   };
   return { data, history };
 }

@@ -26,6 +26,7 @@ import { LeasedEntries } from './leased-entries.ts';
 import { RecordBranchPacker, unpackRecordBranch } from './record-branch.ts';
 import { RecordLeafReader, startsWithRecord } from './record-leaf.ts';
 import { type KeyGrouping } from './snapshot-verdict.ts';
+import { type ValueCensus } from './value-census.ts';
 
 /** The page number under which an inline bucket `key` is found in the index. */
 export const INLINE_RECORDS = 1;
@@ -45,6 +46,7 @@ export interface SummaryOptions {
   /** Bytes kept at most of branches and of leaves that hold no records. */
   readonly maxKeptBytes: number;
   readonly grouping: KeyGrouping | undefined;
+  readonly census: ValueCensus | undefined;
   /** How to get at pages that the limits left out; without it, a live one among them is a problem. */
   readonly reread: Reread | undefined;
 }
@@ -69,8 +71,9 @@ export class PageSummaries implements PageSink, TreePages {
     this.options = options;
     this.kept = new KeptBytes(options.maxKeptBytes);
     this.maxEntries = options.maxEntries;
-    this.entries = new EntryTable(options.grouping !== undefined);
-    this.records = new RecordLeafReader(this.entries, this.leased, options.grouping);
+    const { grouping, census } = options;
+    this.entries = new EntryTable(grouping !== undefined || census !== undefined);
+    this.records = new RecordLeafReader(this.entries, this.leased, grouping, census);
   }
 
   seen(pages: number): void {

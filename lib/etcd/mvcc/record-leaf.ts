@@ -9,6 +9,7 @@ import { type LeasedEntries } from './leased-entries.ts';
 import { isRevisionKey, REVISION_KEY_SIZE, TOMBSTONE_KEY_SIZE } from './revision.ts';
 import { type KeyGrouping } from './snapshot-verdict.ts';
 import { UserKeyHash } from './user-key-hash.ts';
+import { NO_PREFIX, type ValueCensus } from './value-census.ts';
 
 /** True when the leaf page at `page` starts with an entry of bucket `key`. */
 export function startsWithRecord({ view, bytes }: ByteWindow, page: number, end: number): boolean {
@@ -29,6 +30,7 @@ export class RecordLeafReader {
   private readonly entries: EntryTable;
   private readonly leased: LeasedEntries;
   private readonly grouping: KeyGrouping | undefined;
+  private readonly census: ValueCensus | undefined;
   private readonly keyHash = new UserKeyHash();
   private readonly record = new CanonicalRecord();
   private readonly entry: NewEntry = {
@@ -41,12 +43,19 @@ export class RecordLeafReader {
     size: 0,
     continuity: 0,
     group: NO_GROUP,
+    valuePrefix: NO_PREFIX,
   };
 
-  constructor(entries: EntryTable, leased: LeasedEntries, grouping: KeyGrouping | undefined) {
+  constructor(
+    entries: EntryTable,
+    leased: LeasedEntries,
+    grouping: KeyGrouping | undefined,
+    census: ValueCensus | undefined,
+  ) {
     this.entries = entries;
     this.leased = leased;
     this.grouping = grouping;
+    this.census = census;
   }
 
   /** Adds the entries of the leaf page [page, end), or, when there is a fault, none of them. */
@@ -127,14 +136,19 @@ export class RecordLeafReader {
   }
 
   private add(window: ByteWindow): void {
-    const { record, entry, keyHash, grouping } = this;
+    const { record, entry, keyHash, grouping, census } = this;
     keyHash.hash(window.view, record.keyStart, record.keyEnd);
     entry.keyHash = keyHash.first;
     entry.keyHash2 = keyHash.second;
     entry.continuity = this.continuity.of(record.createRevision, record.version);
     if (grouping !== undefined) {
       const hasKey = record.keyEnd > record.keyStart;
-      entry.group = hasKey ? grouping.groupOf(window.bytes, record.keyStart, record.keyEnd) : NO_GROUP;
+      const group = hasKey ? grouping.groupOf(window.bytes, record.keyStart, record.keyEnd) : NO_GROUP;
+      entry.group = Math.min(group, NO_GROUP);
+    }
+    if (census !== undefined) {
+      const { valueStart, valueEnd } = record;
+      entry.valuePrefix = census.numberOf(window.view, window.bytes, valueStart, valueEnd);
     }
     if (record.leaseLow !== 0 || record.leaseHigh !== 0) {
       this.leased.add(this.entries.length, record.leaseHigh, record.leaseLow);

@@ -8,8 +8,9 @@ import { ProblemList } from '../problem-list.ts';
 import { BucketWalk } from './bucket-walk.ts';
 import { PageSummaries, type Reread } from './page-summaries.ts';
 import { type DatabaseDigest, hasTrailer, TRAILER_SIZE } from './snapshot-digest.ts';
-import { type KeyGrouping } from './snapshot-verdict.ts';
+import { type KeyGrouping, type ValuePrefixes } from './snapshot-verdict.ts';
 import { StoreFacts } from './store-facts.ts';
+import { ValueCensus } from './value-census.ts';
 
 export interface SnapshotPassOptions {
   /** A snapshot must end in its SHA-256; the file of a member, `member/snap/db`, has none. */
@@ -17,6 +18,7 @@ export interface SnapshotPassOptions {
   /** Bytes, trailer included, when the sender announced them. */
   readonly expectedSize?: number | undefined;
   readonly grouping?: KeyGrouping | undefined;
+  readonly valuePrefixes?: ValuePrefixes | undefined;
   /**
    * MVCC entries kept at most, about 26 bytes each, live ones and those in free pages together. A live page beyond
    * that is read once more where `reread` is given, and is a problem elsewhere.
@@ -33,6 +35,8 @@ export interface PassResult {
   readonly size: number;
   /** Undefined when there was no usable meta page to start from. */
   readonly database: PassedDatabase | undefined;
+  /** Undefined when nobody asked. */
+  readonly census: ValueCensus | undefined;
   readonly facts: StoreFacts;
   readonly problems: ProblemList;
   readonly warnings: ProblemList;
@@ -52,6 +56,7 @@ export class SnapshotPass {
   private readonly options: SnapshotPassOptions;
   private readonly problems = new ProblemList();
   private readonly warnings = new ProblemList();
+  private readonly census: ValueCensus | undefined;
   private size = 0;
   /** The beginning of the file, until it is long enough to find its meta pages. */
   private head: Buffer[] | undefined = [];
@@ -61,6 +66,8 @@ export class SnapshotPass {
 
   constructor(options: SnapshotPassOptions) {
     this.options = options;
+    const { valuePrefixes } = options;
+    this.census = valuePrefixes === undefined ? undefined : new ValueCensus(valuePrefixes);
   }
 
   /** The next bytes; they belong to the caller again when this returns. */
@@ -76,16 +83,16 @@ export class SnapshotPass {
   finish(digest: DatabaseDigest): PassResult {
     if (this.head !== undefined) this.start(Buffer.concat(this.head));
     this.stream?.finish();
-    const { meta, pages, problems, warnings, size } = this;
+    const { meta, pages, problems, warnings, size, census } = this;
     this.checkSize(digest);
     const facts = new StoreFacts(problems);
     if (meta === undefined || pages === undefined) {
-      return { size, database: undefined, facts, problems, warnings };
+      return { size, database: undefined, census, facts, problems, warnings };
     }
     const walk = new BucketWalk(pages, meta, facts, problems, warnings);
     walk.run();
     if (meta.freelistPage !== undefined) this.checkFreelist(meta.freelistPage, meta, pages);
-    return { size, database: { meta, pages, walk }, facts, problems, warnings };
+    return { size, database: { meta, pages, walk }, census, facts, problems, warnings };
   }
 
   private start(head: Buffer): void {
@@ -100,6 +107,7 @@ export class SnapshotPass {
       maxEntries: this.options.maxEntries ?? DEFAULT_MAX_ENTRIES,
       maxKeptBytes: MAX_KEPT_BYTES,
       grouping: this.options.grouping,
+      census: this.census,
       reread: this.options.reread,
     });
     this.stream = new PageStream(meta.pageSize, meta.pageCount, this.pages);

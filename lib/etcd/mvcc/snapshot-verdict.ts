@@ -24,6 +24,22 @@ export interface GroupStatistics {
   readonly historyBytes: number;
 }
 
+/**
+ * Asks which prefixes values have, among those that begin with `marker` (ASCII, at least 4 bytes): the marker and so
+ * many further fields, each with the colon that ends it.
+ */
+export interface ValuePrefixes {
+  readonly marker: string;
+  readonly fields: number;
+}
+
+export interface LivePrefix {
+  /** As latin1, one character a byte; the marker alone for what has fewer fields, or is one prefix too many (64). */
+  readonly prefix: string;
+  /** Keys alive at the end of the file whose value begins so. */
+  readonly liveKeys: number;
+}
+
 /** An entry of bucket `members`. Ids are lower-case hex without padding, as etcdctl prints them. */
 export interface SnapshotMember {
   readonly id: string;
@@ -116,6 +132,8 @@ export interface SnapshotVerdictData {
   readonly authEnabled: boolean;
   /** Every group with a record, in the order of the grouping's numbers; undefined when no grouping was given. */
   readonly statistics: readonly GroupStatistics[] | undefined;
+  /** In the order found; undefined when nobody asked. */
+  readonly valuePrefixes: readonly LivePrefix[] | undefined;
 }
 
 export interface SnapshotVerdict extends SnapshotVerdictData {

@@ -24,13 +24,15 @@ const groupings = new URL('../../../test/harness/key-groupings.ts', import.meta.
 
 test('the thread says what the same pass in this thread says', async () => {
   const file = await largeSnapshot();
-  const local = createSnapshotVerifier({ trailer: 'required', grouping: groupingOfOne() });
+  const valuePrefixes = { marker: '\u0007'.repeat(4), fields: 1 };
+  const local = createSnapshotVerifier({ trailer: 'required', grouping: groupingOfOne(), valuePrefixes });
   local.write(file);
   const expected = local.finish();
   assert.equal(expected.sound, true);
+  assert.equal(expected.valuePrefixes?.length, 1);
   for (const chunkSize of [32 * 1024, 1 << 20, 3_000_001]) {
     await using thread = startVerifierThread({
-      trailer: 'required',
+      ...{ trailer: 'required', valuePrefixes },
       grouping: { module: groupings, factory: 'groupingOfOne' },
     });
     await writeAll(thread, file, chunkSize);

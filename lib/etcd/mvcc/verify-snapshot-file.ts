@@ -7,12 +7,13 @@ import { judge, verdictOf } from './judge.ts';
 import { type Reread } from './page-summaries.ts';
 import { type DatabaseDigest, SnapshotDigest } from './snapshot-digest.ts';
 import { SnapshotPass } from './snapshot-pass.ts';
-import { type KeyGrouping, type SnapshotVerdict } from './snapshot-verdict.ts';
+import { type KeyGrouping, type SnapshotVerdict, type ValuePrefixes } from './snapshot-verdict.ts';
 
 export interface VerifyFileOptions {
   /** A snapshot must end in its SHA-256; the file of a stopped member, `member/snap/db`, has none. */
   readonly trailer: 'required' | 'optional';
   readonly grouping?: KeyGrouping | undefined;
+  readonly valuePrefixes?: ValuePrefixes | undefined;
   /** See SnapshotPassOptions; live pages beyond it are read once more. */
   readonly maxEntries?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -33,13 +34,13 @@ const SMALL = 16 << 20;
  * verdict.
  */
 export async function verifySnapshotFile(path: string, options: VerifyFileOptions): Promise<SnapshotVerdict> {
-  const { trailer, grouping, maxEntries, signal, onProgress } = options;
+  const { trailer, grouping, valuePrefixes, maxEntries, signal, onProgress } = options;
   try {
     const file = await open(path, 'r');
     try {
       const { size } = await file.stat();
       const pass = new SnapshotPass({
-        ...{ trailer, grouping, maxEntries },
+        ...{ trailer, grouping, valuePrefixes, maxEntries },
         expectedSize: size,
         reread: rereadFrom(file),
       });
