@@ -11,8 +11,9 @@ const SHAPE = { pageSize: 1024, pageCount: 8 };
 /** What is found wrong with a freelist of these ids, in a file of 8 pages of which 2, 3 and 5 are in use. */
 function faultsOf(
   ids: readonly number[],
-  { count = ids.length, kind = PageKind.freelist, long = false } = {},
+  details: { count?: number; kind?: PageKind; long?: boolean } = {},
 ): string[] {
+  const { count = ids.length, kind = PageKind.freelist, long = false } = details;
   const index = new PageIndex();
   index.grow(SHAPE.pageCount);
   for (const page of [2, 3, 5]) index.reach(page);
