@@ -5,7 +5,6 @@ import { type Etcd, startEtcd } from '../harness/etcd.ts';
 import { listAnswer, sweptAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { s3StoreOptions } from '../harness/guardian-store.ts';
-import { startHttpProxy } from '../harness/http-proxy.ts';
 import { HOUR_MS } from '../harness/repository.ts';
 import { runProgram } from '../harness/run-program.ts';
 import { startS3Server } from '../harness/s3.ts';
@@ -26,7 +25,7 @@ describe('with a full disk', { ...needsSmallDisk(), ...needs('etcd 3.6.16', 'ver
   before(async () => {
     folder = await temporaryFolder();
     etcd = await startEtcd();
-    await fillWithNoise(etcd, 48, testRandom('full disks'));
+    await fillWithNoise(etcd, 24, testRandom('full disks'));
     cli = guardianCli(folder);
     create = ['backup', 'create', '--endpoints', etcd.endpoint, '--cluster', 'prod'];
   });
@@ -61,28 +60,5 @@ describe('with a full disk', { ...needsSmallDisk(), ...needs('etcd 3.6.16', 'ver
     const [command = '', ...within] = disk.within;
     const kibibytes = await runProgram(command, [...within, 'du', '-sk', disk.path]);
     assert.ok(Number.parseInt(kibibytes) < 100, kibibytes);
-  });
-
-  test('for the spool the backup succeeds: etcd waits for the store, and a warning says so', async () => {
-    await using disk = await smallDisk(4 * MIB);
-    await using s3 = await startS3Server();
-    await s3.createBucket('backups');
-    const storeWorks = Promise.withResolvers<undefined>();
-    await using proxy = await startHttpProxy(s3.endpoint, async ({ url }) => {
-      if (url.includes('partNumber=')) await storeWorks.promise;
-      return { kind: 'pass' };
-    });
-    const store = s3StoreOptions(s3, 'backups/prod', proxy.endpoint);
-    const spool = ['--spool-memory', '2Mi', '--spool-dir', disk.path];
-    const backup = await cli.start([...create, ...store, ...spool], disk);
-    await backup.line(/^warning: no more spool on disk in .* \(no more room for the spool file/);
-    // Parts being sent, spool memory and spool disk hold less than the database: etcd is being held up.
-    assert.doesNotMatch(backup.output(), /verified:/);
-    storeWorks.resolve(undefined);
-    assert.equal(await backup.exited, 0, backup.output());
-    const [listed] = await cli.json(listAnswer, ['backup', 'list', ...s3StoreOptions(s3, 'backups/prod')]);
-    assert.equal(listed?.state, 'sound');
-    const verify = ['backup', 'verify', '--deep', ...s3StoreOptions(s3, 'backups/prod')];
-    assert.equal((await cli.run(verify)).status, 0);
   });
 });
