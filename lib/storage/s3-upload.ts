@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import type { CompletedPart } from '@aws-sdk/client-s3';
+import type { CompletedPart, S3 } from '@aws-sdk/client-s3';
 import { crc32c } from '@node-rs/crc32';
 import type { Clock } from '../clock.ts';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import type { UploadTarget } from './multipart-upload.ts';
 import type { StoredObject } from './object-store.ts';
-import type { S3Connection } from './s3-client.ts';
+import type { S3Connection, SendOptions } from './s3-client.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 const COMPLETE_TIMEOUT_MS = 15 * 60_000;
 const ABANDON_TIMEOUT_MS = 10_000;
+/** Smaller ones are sent before a refusal arrives. */
+const LARGE_BODY_BYTES = 1 << 16;
+const REFUSALS: ReadonlySet<string> = new Set(['store.denied', 'store.missing', 'store.settings']);
 /** Object metadata that tells an object of ours from one of another writer when a reply was lost. */
 const WRITER = 'etcdguardian-writer';
 
@@ -45,20 +48,8 @@ export class S3Upload implements UploadTarget<CompletedPart> {
   async putWhole(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<StoredObject> {
     this.#size = bytes.length;
     return this.#makeVisible(signal, async () => {
-      const { ETag } = await this.#connection.call(
-        this.what,
-        (s3, options) =>
-          s3.putObject(
-            {
-              ...this.#attributes(),
-              ...this.#key(),
-              Body: bytes,
-              ChecksumCRC32C: checksum(bytes),
-              IfNoneMatch: '*',
-            },
-            options,
-          ),
-        { signal },
+      const { ETag } = await this.#send(this.what, bytes, signal, (s3, body, options) =>
+        s3.putObject({ ...this.#attributes(), ...this.#key(), ...body, IfNoneMatch: '*' }, options),
       );
       return ETag;
     });
@@ -84,20 +75,12 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     bytes: Uint8Array,
     signal: AbortSignal,
   ): Promise<CompletedPart> {
-    const { ETag, ChecksumCRC32C } = await this.#connection.call(
+    const { ETag, ChecksumCRC32C } = await this.#send(
       `${this.what}, part ${number}`,
-      (s3, options) =>
-        s3.uploadPart(
-          {
-            ...this.#key(),
-            UploadId: upload,
-            PartNumber: number,
-            Body: bytes,
-            ChecksumCRC32C: checksum(bytes),
-          },
-          options,
-        ),
-      { signal },
+      bytes,
+      signal,
+      (s3, body, options) =>
+        s3.uploadPart({ ...this.#key(), UploadId: upload, PartNumber: number, ...body }, options),
     );
     if (ETag === undefined) throw this.#nonsense(`no ETag for part ${number}`);
     this.#size += bytes.length;
@@ -130,6 +113,44 @@ export class S3Upload implements UploadTarget<CompletedPart> {
       (s3, options) => s3.abortMultipartUpload({ ...this.#key(), UploadId: upload }, options),
       { signal: AbortSignal.timeout(ABANDON_TIMEOUT_MS) },
     );
+  }
+
+  /**
+   * A server that refuses a large body closes the connection while it is still being sent, and its answer is lost:
+   * with a small request it says why.
+   */
+  async #send<T>(
+    what: string,
+    bytes: Uint8Array,
+    signal: AbortSignal | undefined,
+    send: (s3: S3, body: { Body: Uint8Array; ChecksumCRC32C: string }, options: SendOptions) => Promise<T>,
+  ): Promise<T> {
+    const body = { Body: bytes, ChecksumCRC32C: checksum(bytes) };
+    try {
+      return await this.#connection.call(what, (s3, options) => send(s3, body, options), { signal });
+    } catch (error) {
+      if (bytes.length < LARGE_BODY_BYTES || !hasCode(error, 'store.unreachable')) throw error;
+      throw (await this.#refusal(what, signal)) ?? error;
+    }
+  }
+
+  /** Why the bucket is closed to us; nothing if it isn't, or if we merely may not ask. */
+  async #refusal(what: string, signal: AbortSignal | undefined): Promise<GuardianError | undefined> {
+    const { Bucket, Key } = this.#key();
+    try {
+      await this.#connection.call(
+        what,
+        (s3, options) => s3.listObjectsV2({ Bucket, Prefix: Key, MaxKeys: 1 }, options),
+        {
+          signal,
+        },
+      );
+      return undefined;
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!(error instanceof GuardianError) || !REFUSALS.has(error.code)) return undefined;
+      return error.cause instanceof Error && error.cause.name === 'AccessDenied' ? undefined : error;
+    }
   }
 
   /** Runs the request that makes the object visible; one refused because an earlier try of it arrived has succeeded. */
