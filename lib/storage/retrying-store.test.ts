@@ -34,8 +34,6 @@ async function open(plan: FaultPlan): Promise<Opened> {
   return { store, faulty, local, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
 }
 
-describeObjectStore('a retrying store', () => open(() => undefined));
-
 // Streamed puts are the store's to repeat, and a repeated sweep counts only what it found.
 const random = seededRandom(1);
 const trouble = randomFaults(() => random.next(), 0.2, [{ kind: 'refused' }, { kind: 'reply-lost' }]);
