@@ -154,28 +154,35 @@ export class EndpointConnection {
   }
 
   private async ready(signal: AbortSignal | undefined): Promise<Client> {
-    const { tls, closing, channel, serverName, insecureSkipVerify } = this.settings;
+    const { tls, closing } = this.settings;
     (signal ?? closing).throwIfAborted();
     closing.throwIfAborted();
     const material = await tls.current();
     const { open } = this;
-    if (open?.material === material && open.channel.isReady()) return open.channel.client;
+    const same = open?.material === material ? open.channel : undefined;
+    if (same?.isReady() === true) return same.client;
 
     // Calls that come at once share one connection, and one reason why there is none.
-    this.opening ??= openChannel(
-      { endpoint: this.endpoint, material, serverName, insecureSkipVerify, complaint: tls.complaint },
-      channel,
-      closing,
-    )
-      .then((channel) => {
-        this.open?.channel.retire();
-        this.open = { channel, material };
-        return channel.client;
-      })
-      .finally(() => {
-        this.opening = undefined;
-      });
+    this.opening ??= this.connect(material, same);
     return signal === undefined ? this.opening : withSignal(this.opening, signal);
+  }
+
+  /** `broken` is the channel so far, when it was made with the same material. */
+  private async connect(material: TlsMaterial, broken: Channel | undefined): Promise<Client> {
+    const { tls, closing, channel: settings, serverName, insecureSkipVerify } = this.settings;
+    const { complaint } = tls;
+    const route = { endpoint: this.endpoint, material, serverName, insecureSkipVerify, complaint };
+    try {
+      const channel = await openChannel(route, settings, closing, broken);
+      if (channel !== this.open?.channel) this.open?.channel.retire();
+      this.open = { channel, material };
+      return channel.client;
+    } catch (error) {
+      if (broken !== undefined) this.open = undefined;
+      throw error;
+    } finally {
+      this.opening = undefined;
+    }
   }
 }
 

@@ -28,15 +28,19 @@ export interface Channel {
  * Connects, and resolves once etcd has answered in HTTP/2. Rejects with the true reason within `connectTimeoutMs`, or with
  * the signal's. gRPC itself hides why a connection fails: when it gives up, or half the time is over, the same road is
  * walked by hand to see where it ends.
+ *
+ * A channel that lost its connection is given as `broken`: it connects again, remembering how often etcd lets it ping,
+ * or is destroyed.
  */
 export async function openChannel(
   route: Route,
   settings: ChannelSettings,
   signal: AbortSignal,
+  broken?: Channel,
 ): Promise<Channel> {
   signal.throwIfAborted();
   const deadline = Date.now() + settings.connectTimeoutMs;
-  let channel = newChannel(route, settings);
+  let channel = broken ?? newChannel(route, settings);
   const giveUp = (): void => {
     channel.destroy();
   };

@@ -115,6 +115,14 @@ const MEANINGS: readonly Meaning[] = [
     retryable: true,
   },
   {
+    // grpc-js's words for HTTP/2's ENHANCE_YOUR_CALM. It pings half as often when it connects again.
+    says: /^Bandwidth exhausted/,
+    error: 'etcd.connection-lost',
+    what: 'finds that we ping too often',
+    hint: "try again: we ping less often then; etcd's limit is its --grpc-keepalive-min-time",
+    retryable: true,
+  },
+  {
     code: status.UNIMPLEMENTED,
     error: 'etcd.unsupported',
     what: "doesn't know this call",
