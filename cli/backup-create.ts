@@ -3,9 +3,11 @@ import { userInfo } from 'node:os';
 import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
+import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { backupLine, backupValue, proofText } from './backup-figures.ts';
 import { parseByteCount, parseDuration } from './duration.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
+import { keysText } from './keys-needed-text.ts';
 import { bytes, count, duration, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -123,6 +125,7 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
         `verified: revision ${count(event.verdict.revision)}, ${count(event.verdict.totalKeys)} keys, ${bytes(event.verdict.totalSize)}, no problem found`,
       );
       for (const warning of event.verdict.warnings.slice(0, 5)) progress.say(`warning: ${warning.message}`);
+      warnOfKeys(progress, keysText(keysNeeded(event.verdict.valuePrefixes ?? [])));
       return;
     case 'proving':
       progress.say(`asking ${event.endpoint} for its HashKV`);
@@ -138,6 +141,13 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
         `${event.endpoint} failed: ${whyFailed(event.error)}${event.again ? '; trying again' : ''}`,
       );
   }
+}
+
+function warnOfKeys(progress: ProgressLine, keys: string | undefined): void {
+  if (keys === undefined) return;
+  progress.say(
+    `warning: Secrets are encrypted at rest with ${keys}: a restore needs that EncryptionConfiguration (and its KMS), which is not part of this backup`,
+  );
 }
 
 function createdText(done: FullBackup, location: string, tookMs: number): string {

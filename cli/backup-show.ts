@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type SoundBackup } from '../lib/repository/repository.ts';
 import { backupValue, proofText } from './backup-figures.ts';
+import { keysText } from './keys-needed-text.ts';
 import { bytes, count, fields, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -35,6 +36,7 @@ export function backupShowCommand(session: Session): Command {
         snapshot: backup.manifest.snapshot,
         base: backup.manifest.base,
         statistics: backup.manifest.statistics ?? null,
+        encryptionAtRest: backup.manifest.encryptionAtRest ?? null,
         attachments: backup.manifest.attachments,
       };
       print(terminal, report.format, value, () => showText(backup, location));
@@ -74,6 +76,7 @@ function showText(backup: SoundBackup, location: string): string {
       ['HashKV', `${snapshot.hashKV.hash} at revision ${snapshot.hashKV.revision}`],
       ['proof', proofText(manifest.proof)],
       ['readable by', recipients || 'anyone: it is not encrypted'],
+      ['needs encryption keys', keysText(manifest.encryptionAtRest ?? [])],
       ['kept until', manifest.retainUntil?.toISOString()],
       [
         'removed',

@@ -3,7 +3,9 @@ import { judgeVersions, type VersionEdits } from '../lib/etcd/datadir/version-ru
 import { GuardianError } from '../lib/guardian-error.ts';
 import { restoreOffline, type Restored, type RestoreStep } from '../lib/restore/offline-restore.ts';
 import { type RestorePlan, type RestoreRequest } from '../lib/restore/restore-plan.ts';
+import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { settleRestore, type SettledPlan } from '../lib/restore/settle-restore.ts';
+import { keysText } from './keys-needed-text.ts';
 import { bytes, count, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -212,6 +214,7 @@ function restoredValue(
     revision: restored.revision,
     bumped: plan.bumpTo !== undefined,
     hashKV: restored.hashKV,
+    encryptionAtRest: keysNeeded(restored.verdict.valuePrefixes ?? []),
     members: restored.dirs.map((dir) => ({ ...dir, memberId: dir.memberId.toString(16) })),
     snapshot: snapshotFigures(input.source.label, restored.verdict),
   };
@@ -241,6 +244,13 @@ function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored
       : `Revisions start at ${count(restored.revision)}, all before it compacted: watchers and caches will read everything anew.\n`;
   return `restored ${input.source.label}: ${count(restored.verdict.totalKeys)} keys at revision ${count(restored.verdict.currentRevision)}
 ${made}${bump}Start etcd with its usual settings and:
-${start}${others}Then "etcdctl endpoint hashkv" must answer ${restored.hashKV} on every member, before the first write.
+${start}${others}${keysNote(restored)}Then "etcdctl endpoint hashkv" must answer ${restored.hashKV} on every member, before the first write.
 `;
+}
+
+function keysNote({ verdict }: Restored): string {
+  const keys = keysText(keysNeeded(verdict.valuePrefixes ?? []));
+  return keys === undefined
+    ? ''
+    : `Values are encrypted at rest: API servers need an EncryptionConfiguration with ${keys}.\n`;
 }

@@ -3,10 +3,12 @@ import { type GroupStatistics, type SnapshotVerdict } from '../lib/etcd/mvcc/sna
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { keyGrouping } from '../lib/keyspace/key-grouping.ts';
+import { ENCRYPTED_VALUES, keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, fields, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import { type Session } from './session.ts';
+import { countedKeysText } from './keys-needed-text.ts';
 import { problemLines, snapshotFigures } from './snapshot-figures.ts';
 
 interface InspectOptions extends ReportOptions {
@@ -28,6 +30,7 @@ from, its alarms. Damage is told, too, and what is still readable is shown: all 
     const verdict = await verifySnapshotFile(file, {
       trailer: 'optional',
       grouping: keyGrouping(),
+      valuePrefixes: ENCRYPTED_VALUES,
       signal: session.terminal.signal,
       onProgress: (done, total) => {
         report.progress.update({ label: 'reading', done, total });
@@ -38,6 +41,7 @@ from, its alarms. Damage is told, too, and what is still readable is shown: all 
     const namespaces = summed(verdict.statistics ?? [], namespaceOf);
     const value = {
       ...snapshotFigures(file, verdict),
+      encryptionAtRest: keysNeeded(verdict.valuePrefixes ?? []),
       resources: resources.slice(0, top),
       namespaces: namespaces.slice(0, top),
     };
@@ -85,6 +89,7 @@ function overview(file: string, verdict: SnapshotVerdict): string {
         verdict.alarms.map(({ memberId, alarm }) => `${alarm} of ${memberId}`).join(', ') || undefined,
       ],
       ['auth', verdict.authEnabled ? 'enabled' : undefined],
+      ['needs encryption keys', countedKeysText(keysNeeded(verdict.valuePrefixes ?? []))],
     ])
   );
 }

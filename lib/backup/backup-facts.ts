@@ -2,8 +2,10 @@ import { type MemberStatus } from '../etcd/client/etcd-client.ts';
 import {
   type Anchor,
   type GroupStatistics,
+  type LivePrefix,
   type SnapshotVerdictData,
 } from '../etcd/mvcc/snapshot-verdict.ts';
+import { keysNeeded } from '../keyspace/keys-needed.ts';
 import { type BackupFacts, type KeyStatistics, type Proof } from '../repository/manifest.ts';
 
 /** What one backup knows of its source, beside the snapshot itself. */
@@ -57,7 +59,14 @@ export function backupFacts(
     anchors: [...anchors],
     proof,
     ...(verdict.statistics === undefined ? {} : { statistics: largestGroups(verdict.statistics) }),
+    ...(verdict.valuePrefixes === undefined
+      ? {}
+      : { encryptionAtRest: encryptionAtRest(verdict.valuePrefixes) }),
   };
+}
+
+function encryptionAtRest(prefixes: readonly LivePrefix[]): BackupFacts['encryptionAtRest'] {
+  return keysNeeded(prefixes).map(({ provider, key }) => ({ provider, key }));
 }
 
 const GROUPS_IN_MANIFEST = 50;

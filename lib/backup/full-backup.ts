@@ -4,6 +4,7 @@ import { type EtcdClient } from '../etcd/client/etcd-client.ts';
 import { startVerifierThread, type VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError, hasCode, reasonOf } from '../guardian-error.ts';
+import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
 import { type Proof } from '../repository/manifest.ts';
 import { type BackupWriter, type Repository, type SoundBackup } from '../repository/repository.ts';
 import { backupFacts } from './backup-facts.ts';
@@ -138,7 +139,11 @@ async function attemptBackup(
   source: ChosenSource,
 ): Promise<FullBackup> {
   const { repository, signal } = tools;
-  await using verifier = startVerifierThread({ trailer: 'required', grouping: KUBERNETES_GROUPING });
+  await using verifier = startVerifierThread({
+    trailer: 'required',
+    grouping: KUBERNETES_GROUPING,
+    valuePrefixes: ENCRYPTED_VALUES,
+  });
 
   // 1. Reserve a place; nothing there counts before the commit.
   const writer = await repository.beginBackup(

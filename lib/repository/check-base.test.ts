@@ -67,6 +67,14 @@ test('anchors and the proven hash are compared', async () => {
   }
 });
 
+test('the keys that encrypted values need are compared where the manifest names them', async () => {
+  assert.deepEqual(await check({ ...manifest, encryptionAtRest: [] }), []);
+  const vault = { provider: 'kms-v2', key: 'vault' };
+  assert.deepEqual(await check({ ...manifest, encryptionAtRest: [vault] }), [
+    'encryptionAtRest is none in the snapshot, and kms-v2 vault in the manifest',
+  ]);
+});
+
 test('an unsound base has the verifier’s problems', async () => {
   const bytes = Buffer.from(snapshot.bytes);
   bytes.writeUInt8(0xff, 2 * 4096 + 8);

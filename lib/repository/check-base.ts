@@ -6,6 +6,7 @@ import {
 } from '../etcd/mvcc/snapshot-verdict.ts';
 import { startVerifierThread, type VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { GuardianError } from '../guardian-error.ts';
+import { ENCRYPTED_VALUES, keysNeeded } from '../keyspace/keys-needed.ts';
 import { type Manifest } from './manifest.ts';
 
 /** What is wrong with a base, or differs from its manifest. */
@@ -21,7 +22,10 @@ interface Finding {
 
 /** Verifies the snapshot file as if it came from etcd, and compares it with every figure in the manifest. */
 export async function checkBase(plain: AsyncIterable<Uint8Array>, manifest: Manifest): Promise<BaseFindings> {
-  const options = { trailer: 'required', expectedSize: manifest.base.plainSize } as const;
+  const options = {
+    ...({ trailer: 'required', valuePrefixes: ENCRYPTED_VALUES } as const),
+    expectedSize: manifest.base.plainSize,
+  };
   if (manifest.base.plainSize < SMALL) {
     const verifier = createSnapshotVerifier(options);
     for await (const chunk of plain) verifier.write(chunk);
@@ -47,6 +51,7 @@ async function findings(
   if (!verdict.sound) return { problems: verdict.problems, warnings };
   const compared = [
     ...figures(verdict, manifest),
+    ...encryptionAtRest(verdict, manifest),
     ...(await hashes(answers, manifest)),
     ...(await anchors(answers, manifest)),
   ];
@@ -70,6 +75,14 @@ function figures(verdict: SnapshotVerdictData, { snapshot }: Manifest): Comparis
     ...FIGURES.map((name): Comparison => [name, snapshot[name], verdict[name]]),
     ['alarms', snapshot.alarms.map(alarmText).join(', '), verdict.alarms.map(verdictAlarmText).join(', ')],
   ];
+}
+
+/** Absent where whoever made the backup didn't look. */
+function encryptionAtRest(verdict: SnapshotVerdictData, { encryptionAtRest }: Manifest): Comparison[] {
+  if (encryptionAtRest === undefined) return [];
+  const text = (keys: readonly { provider: string; key: string }[]): string =>
+    keys.map(({ provider, key }) => `${provider} ${key}`).join(', ') || 'none';
+  return [['encryptionAtRest', text(encryptionAtRest), text(keysNeeded(verdict.valuePrefixes ?? []))]];
 }
 
 async function hashes(answers: Answers, { snapshot, proof }: Manifest): Promise<Comparison[]> {

@@ -118,7 +118,7 @@ export const manifestSchema = z.object({
   anchors: z.array(anchor).max(256),
   proof,
   statistics: statistics.optional(),
-  /** Which keys the API servers need to read encrypted values, e.g. provider `kms:v2`, key `vault`. */
+  /** Which keys the API servers need to read encrypted values, e.g. provider `kms-v2`, key `vault`; empty: none. */
   encryptionAtRest: z
     .array(z.object({ provider: words, key: words }))
     .max(256)

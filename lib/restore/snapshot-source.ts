@@ -1,6 +1,7 @@
 import { type HashPoint, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { startVerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { GuardianError } from '../guardian-error.ts';
+import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
 
 /** A snapshot file to restore from, wherever it lies. */
 export interface SnapshotSource {
@@ -33,7 +34,7 @@ export interface JudgedSnapshot extends AsyncDisposable {
 
 /** Reads `source` once; whoever takes the bytes learns at their end, as `restore.unsound`, if they can't be trusted. */
 export function judgedSnapshot(source: SnapshotSource, signal: AbortSignal | undefined): JudgedSnapshot {
-  const verifier = startVerifierThread({ trailer: source.trailer });
+  const verifier = startVerifierThread({ trailer: source.trailer, valuePrefixes: ENCRYPTED_VALUES });
   let verdict: SnapshotVerdictData | undefined;
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
     for await (const chunk of source.open(signal)) {
