@@ -14,7 +14,7 @@ export interface SpoolOptions {
 /** Adds the options of the buffer that keeps etcd's stream going while the store is slow. */
 export function withSpoolOptions(command: Command): Command {
   return command
-    .option('--spool-memory <bytes>', 'held in memory while the store is slower than etcd', '32Mi')
+    .option('--spool-memory <bytes>', 'held in memory while the store is slower than etcd', '16Mi')
     .option('--spool-disk <bytes>', 'held on disk beyond that, encrypted; then etcd has to wait', '20Gi')
     .option('--spool-dir <dir>', "where (default: the system's folder for temporary files)");
 }
