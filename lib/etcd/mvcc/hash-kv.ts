@@ -1,6 +1,14 @@
 import { crc32c } from '../crc32c.ts';
 import { type EntryTable } from './entry-table.ts';
 import { type LiveRecords } from './live-records.ts';
+import { REVISION_KEY_SIZE } from './revision.ts';
+
+/** `HashPoint`, filled in. */
+export interface HashSpan {
+  readonly revision: number;
+  readonly compactRevision: number;
+  readonly withoutBumps?: boolean | undefined;
+}
 
 const BUCKET_NAME = Buffer.from('key');
 
@@ -13,11 +21,15 @@ const BUCKET_NAME = Buffer.from('key');
  * then, those that a compaction leaves, the latest of keys alive at the compaction. A tombstone at the compaction
  * itself, which newer versions of etcd keep, never counts.
  */
-export function hashKV(records: LiveRecords, revision: number, compactRevision: number): number {
+export function hashKV(
+  records: LiveRecords,
+  { revision, compactRevision, withoutBumps = false }: HashSpan,
+): number {
   const { entries } = records;
   const latestAt = isAnyKeyAlive(records, revision) ? revision : compactRevision;
   const counts = (row: number): boolean => {
     const main = entries.mainOf(row);
+    if (withoutBumps && isBump(entries, row)) return false;
     return main <= revision && (main > compactRevision || isAlive(entries, row, latestAt));
   };
   let hash = crc32c(BUCKET_NAME);
@@ -44,6 +56,11 @@ function isAnyKeyAlive(records: LiveRecords, revision: number): boolean {
     }
   }
   return false;
+}
+
+/** The entry that `--bump-revision` makes is the only one without a value: it has the empty user key. */
+function isBump(entries: EntryTable, row: number): boolean {
+  return entries.sizeOf(row) === REVISION_KEY_SIZE;
 }
 
 /** True when the entry, which is not above `revision`, is its key's value at that revision. */

@@ -64,7 +64,7 @@ export class RecordHistory {
         { hint: `Ask for a compaction from ${this.compactRevision} up to the revision.` },
       );
     }
-    return hashKV(this.records, revision, compactRevision);
+    return hashKV(this.records, { revision, compactRevision, withoutBumps: point.withoutBumps });
   }
 
   entryAt(revision: Revision): EntryMark | undefined {

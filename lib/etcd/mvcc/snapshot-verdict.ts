@@ -78,6 +78,8 @@ export interface HashPoint {
   readonly revision: bigint;
   /** -1n for a store that was never compacted; left out, the file's own. */
   readonly compactRevision?: bigint;
+  /** Leaves out the entries of earlier `--bump-revision`s: the next bump writes the same empty key anew. */
+  readonly withoutBumps?: boolean;
 }
 
 /** What there is to say about a snapshot once all of it has passed. Plain data. */
