@@ -25,30 +25,110 @@ export const EXIT_CODE_HELP = `Exit status:
 /** The exit status for anything that was thrown. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof GuardianError)) return EXIT_CODES.failed;
-  return RULES.find(([pattern]) => pattern.test(error.code))?.[1] ?? byRetry(error);
+  // A store whose certificate isn't trusted is never reached, and trying again doesn't help.
+  if (error.code === 'store.unreachable' && !error.retryable) return EXIT_CODES.refused;
+  return EXIT_CODES[kindOf(error.code) ?? 'failed'];
 }
 
-const RULES: readonly (readonly [RegExp, number])[] = [
-  [/^usage\./, EXIT_CODES.usage],
-  [/^store\.url$/, EXIT_CODES.usage],
-  [/^interrupted$/, EXIT_CODES.interrupted],
-  [/not-found$/, EXIT_CODES.notFound],
-  [/^store\.missing$/, EXIT_CODES.notFound],
-  [
-    /^(encryption|signature|keys)\..*(missing|untrusted|unreadable|permissions|passphrase)$/,
-    EXIT_CODES.refused,
-  ],
-  [/^(bolt|mvcc|snapshot|signature)\./, EXIT_CODES.unsound],
-  [/^encryption\.(truncated|corrupt|context|plaintext)$/, EXIT_CODES.unsound],
-  [
-    /^(repository|backup|restore)\.(damaged|misplaced|unsound|rolled-back|unproven|hash-mismatch)$/,
-    EXIT_CODES.unsound,
-  ],
-  [/^store\.corrupt$/, EXIT_CODES.unsound],
-  [/(denied|unauthenticated)$/, EXIT_CODES.refused],
-  [/^etcd\.tls/, EXIT_CODES.refused],
-];
-
-function byRetry(error: GuardianError): number {
-  return error.retryable ? EXIT_CODES.unreachable : EXIT_CODES.failed;
+/** What an error's code means for whoever waits for the exit status; undefined for codes that no rule knows. */
+export function kindOf(code: string): ErrorKind | undefined {
+  return KIND_OF_CODE.get(code) ?? KIND_OF_ROOM.get(code.slice(0, code.indexOf('.')));
 }
+
+export type ErrorKind = Exclude<keyof typeof EXIT_CODES, 'ok' | 'interrupted'>;
+
+/** Every code that isn't covered by its room. */
+export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
+  usage: [
+    ...['store.url', 'store.settings', 'etcd.settings', 'keys.label'],
+    ...['repository.cluster-name', 'repository.attachment-name', 'repository.other-restore'],
+    ...[
+      'restore.name',
+      'restore.initial-cluster',
+      'restore.peer-urls',
+      'restore.bump',
+      'restore.bump-too-low',
+    ],
+  ],
+  unsound: [
+    ...['backup.unsound', 'backup.unproven', 'backup.hash-mismatch', 'etcd.corrupt-alarm'],
+    ...['repository.damaged', 'repository.misplaced', 'repository.missing', 'repository.rolled-back'],
+    ...['restore.unsound', 'restore.wrong-copy', 'store.corrupt', 'store.changed'],
+    ...['encryption.truncated', 'encryption.corrupt', 'encryption.context', 'encryption.plaintext'],
+    ...['signature.invalid', 'signature.malformed', 'signature.missing'],
+  ],
+  notFound: [
+    ...['disk.not-found', 'repository.not-found', 'snapshot.not-found', 'store.not-found', 'store.missing'],
+    ...['mvcc.compacted', 'mvcc.future-revision', 'etcd.compacted', 'etcd.future-revision'],
+  ],
+  refused: [
+    ...[
+      'disk.denied',
+      'store.denied',
+      'encryption.key-missing',
+      'encryption.read-only',
+      'signature.untrusted',
+    ],
+    ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
+    ...['keys.format', 'keys.malformed', 'keys.passphrase', 'keys.permissions', 'keys.unreadable'],
+  ],
+  unreachable: [
+    ...[
+      'etcd.busy',
+      'etcd.connect-timeout',
+      'etcd.connection-lost',
+      'etcd.deadline',
+      'etcd.dns',
+      'etcd.refused',
+    ],
+    ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
+    ...['store.busy', 'store.unreachable', 'store.upload-lost', 'backup.member-lags'],
+    ...['repository.contended', 'repository.history-differs', 'repository.too-late'],
+  ],
+  failed: [
+    ...['backup.cluster-name', 'backup.compacted-meanwhile', 'backup.last-good', 'backup.stream-limit'],
+    ...[
+      'disk.failed',
+      'disk.full',
+      'spool.corrupt',
+      'spool.failed',
+      'spool.full',
+      'keys.exists',
+      'keys.unwritable',
+    ],
+    ...[
+      'etcd.auth-off',
+      'etcd.closed',
+      'etcd.learner',
+      'etcd.mixed-clusters',
+      'etcd.no-member',
+      'etcd.no-space',
+    ],
+    ...['etcd.protocol', 'etcd.rejected', 'etcd.unsupported', 'rpc.proto', 'thread.died', 'thread.failed'],
+    ...['repository.ambiguous', 'repository.attachment-plaintext', 'repository.document-size'],
+    ...['repository.foreign', 'repository.format', 'repository.grace-over', 'repository.known-points'],
+    ...[
+      'repository.no-base',
+      'repository.other-cluster',
+      'repository.removed',
+      'repository.restores-exhausted',
+    ],
+    ...['repository.timelines-exhausted', 'restore.data-dir-exists', 'restore.wal-dir-exists'],
+    ...['restore.no-space', 'restore.version', 'store.exists', 'store.failed', 'store.full', 'store.name'],
+    ...['store.range', 'store.unsupported', 'verify.grouping'],
+  ],
+};
+
+/** Rooms whose other codes all mean one thing: a wrong command line, or what is wrong with a database. */
+const KIND_OF_ROOM = new Map<string, ErrorKind>([
+  ['usage', 'usage'],
+  ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'meta', 'mvcc', 'verify'].map(
+    (room) => [room, 'unsound'] as const,
+  ),
+]);
+
+const KIND_OF_CODE = new Map(
+  Object.entries(CODES_BY_KIND).flatMap(([kind, codes]) =>
+    codes.map((code) => [code, kind as ErrorKind] as const),
+  ),
+);
