@@ -5,6 +5,7 @@ import { GuardianError } from '../guardian-error.ts';
 import { collect } from './conformance-bytes.ts';
 import type { S3Settings } from './s3-settings.ts';
 import { impatient } from './s3-store.fixture.ts';
+import { RetryingStore } from './retrying-store.ts';
 import { S3Store } from './s3-store.ts';
 
 interface Case {
@@ -58,6 +59,11 @@ const cases: Case[] = [
     code: 'store.unsupported',
   },
   { answer: says(400, 'InvalidRequest', 'something else'), code: 'store.failed' },
+  {
+    answer: says(400, 'InvalidArgument', "Unsupported header 'x-amz-checksum-crc32c'"),
+    code: 'store.unsupported',
+    hint: /checksum=md5/,
+  },
   { answer: says(418, 'Teapot'), code: 'store.failed' },
   {
     answer: { kind: 'answer', status: 502, body: '<html>Bad Gateway</html>' },
@@ -78,6 +84,11 @@ function storeAt(endpoint: string, changes: Partial<S3Settings> = {}): S3Store {
   const credentials = { kind: 'static', accessKeyId: 'a', secretAccessKey: 'very-secret' } as const;
   const settings = { kind: 's3', bucket: 'bucket', prefix: 'p', endpoint, credentials } as const;
   return new S3Store({ ...settings, ...changes }, { retries: impatient });
+}
+
+/** Of `20300101T000000Z`. */
+function signedAt(text: string): number {
+  return Date.parse(text.replace(/^(\d{4})(\d\d)(\d\dT\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3:$4:$5Z'));
 }
 
 async function thrownBy(call: Promise<unknown>): Promise<GuardianError> {
@@ -195,6 +206,41 @@ test('nobody there, an unknown name, not HTTP: each says what to check', async (
   const unknown = await thrownBy(storeAt('http://no-such-host.invalid', { pathStyle: false }).stat('x'));
   assert.equal(unknown.code, 'store.unreachable');
   assert.match(`${unknown.message} ${unknown.hint ?? ''}`, /bucket\.no-such-host\.invalid.*virtual-host/);
+});
+
+test("a wrong clock is set right by the server's, and the call repeated", async () => {
+  const wrongBy = 3_600_000;
+  const date = new Date(Date.now() + wrongBy).toUTCString();
+  await using proxy = await startHttpProxy('http://127.0.0.1:9', ({ index }) => {
+    if (index > 0) return { kind: 'answer', status: 200, headers: { etag: '"e"', date } };
+    return { kind: 'answer', status: 403, body: s3ErrorBody('RequestTimeTooSkewed'), headers: { date } };
+  });
+  const store = new RetryingStore(storeAt(proxy.endpoint), impatient);
+  await store.putIfAbsent('x', Buffer.from('x'));
+  const [before, after] = proxy.seen.map(({ headers }) => signedAt(String(headers['x-amz-date'])));
+  assert.ok(before !== undefined && after !== undefined);
+  assert.ok(Math.abs(after - before - wrongBy) < 60_000, `${before} ${after}`);
+});
+
+test('a missing region is told', async () => {
+  const names = ['AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_CONFIG_FILE'];
+  const kept = names.map((name) => process.env[name]);
+  for (const name of names) Reflect.deleteProperty(process.env, name);
+  process.env.AWS_CONFIG_FILE = '/nonexistent/config';
+  try {
+    const credentials = { kind: 'static', accessKeyId: 'a', secretAccessKey: 'b' } as const;
+    const error = await thrownBy(
+      new S3Store({ kind: 's3', bucket: 'bucket', prefix: '', credentials }).stat('x'),
+    );
+    assert.equal(error.code, 'store.settings');
+    assert.match(error.hint ?? '', /region/);
+  } finally {
+    names.forEach((name, index) => {
+      const value = kept[index];
+      if (value === undefined) Reflect.deleteProperty(process.env, name);
+      else process.env[name] = value;
+    });
+  }
 });
 
 test('no message holds the secret', async () => {

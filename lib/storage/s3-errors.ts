@@ -29,6 +29,9 @@ interface Answer {
 }
 
 function meaningOfCode({ code, bucketRegion, clockCorrected }: Answer, message: string): Meaning | undefined {
+  if (/x-amz-checksum|x-amz-sdk-checksum/i.test(message)) {
+    return { code: 'store.unsupported', hint: "The server doesn't know this checksum: set checksum=md5." };
+  }
   switch (code) {
     case 'NoSuchKey':
     case 'NotFound':
@@ -202,6 +205,9 @@ function meaningOfNetwork({ code }: Answer, error: unknown): Meaning {
   }
   if (NETWORK.has(code) || /socket hang up|aborted|premature close/i.test(reasonOf(error))) {
     return { ...unreachable, retryable: true, hint: 'Check the endpoint and the network to it.' };
+  }
+  if (/region is missing/i.test(reasonOf(error))) {
+    return { code: 'store.settings', hint: 'Set region, or endpoint for a server other than Amazon.' };
   }
   return { code: 'store.failed' };
 }

@@ -24,6 +24,11 @@ export interface S3Settings {
    * headers with their CRC-32C. Default: the bytes where neither TLS nor a loopback address protects them.
    */
   readonly signPayload?: boolean | undefined;
+  /**
+   * What the server compares the bytes with: their CRC-32C (default), or for servers that refuse that header their MD5,
+   * which costs a CPU second more per GB.
+   */
+  readonly checksum?: 'crc32c' | 'md5' | undefined;
   /** Parts of one upload sent at the same time (default 3). */
   readonly uploadConcurrency?: number | undefined;
   /** Of the first 1,000 parts (default 8 MiB; S3 allows no less than 5 MiB). */

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { CompletedPart, S3 } from '@aws-sdk/client-s3';
 import { crc32c } from '@node-rs/crc32';
 import type { Clock } from '../clock.ts';
@@ -60,7 +60,11 @@ export class S3Upload implements UploadTarget<CompletedPart> {
       this.what,
       (s3, options) =>
         s3.createMultipartUpload(
-          { ...this.#attributes(), ...this.#key(), ChecksumAlgorithm: 'CRC32C' },
+          {
+            ...this.#attributes(),
+            ...this.#key(),
+            ...(this.#usesCrc() ? { ChecksumAlgorithm: 'CRC32C' } : {}),
+          },
           options,
         ),
       { signal },
@@ -123,9 +127,11 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     what: string,
     bytes: Uint8Array,
     signal: AbortSignal | undefined,
-    send: (s3: S3, body: { Body: Uint8Array; ChecksumCRC32C: string }, options: SendOptions) => Promise<T>,
+    send: (s3: S3, body: CheckedBody, options: SendOptions) => Promise<T>,
   ): Promise<T> {
-    const body = { Body: bytes, ChecksumCRC32C: checksum(bytes) };
+    const body = this.#usesCrc()
+      ? { Body: bytes, ChecksumCRC32C: checksum(bytes) }
+      : { Body: bytes, ContentMD5: hash('md5', bytes, 'base64') };
     try {
       return await this.#connection.call(what, (s3, options) => send(s3, body, options), { signal });
     } catch (error) {
@@ -192,6 +198,10 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     }
   }
 
+  #usesCrc(): boolean {
+    return this.#settings.checksum !== 'md5';
+  }
+
   #key(): { Bucket: string; Key: string } {
     return { Bucket: this.#settings.bucket, Key: this.#object.key };
   }
@@ -212,6 +222,9 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     });
   }
 }
+
+/** With what the server compares it. */
+type CheckedBody = { Body: Uint8Array } & ({ ChecksumCRC32C: string } | { ContentMD5: string });
 
 interface S3Attributes {
   Metadata: Record<string, string>;

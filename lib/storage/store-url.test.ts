@@ -38,7 +38,7 @@ test('buckets', () => {
   assert.deepEqual(
     parsed(
       's3://backups/p?endpoint=https://minio.local:9000&region=r&pathStyle=false&ca=/etc/ca.pem' +
-        '&objectLock=COMPLIANCE&signPayload=true',
+        '&objectLock=COMPLIANCE&signPayload=true&checksum=md5',
     ),
     {
       ...plain,
@@ -49,6 +49,7 @@ test('buckets', () => {
       ca: { file: '/etc/ca.pem' },
       objectLock: 'COMPLIANCE',
       signPayload: true,
+      checksum: 'md5',
     },
   );
   assert.deepEqual(parsed('s3://backups?endpoint=http%3A%2F%2F%5B%3A%3A1%5D%3A9000/'), {
@@ -84,6 +85,7 @@ test('what is unclear is refused with store.url', () => {
     's3://backups?region=a&region=b',
     's3://backups?pathStyle=yes',
     's3://backups?objectLock=forever',
+    's3://backups?checksum=none',
     's3://backups?endpoint=minio:9000',
     's3://backups?endpoint=ftp://minio',
     's3://backups?endpoint=https://minio/path',

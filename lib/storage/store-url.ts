@@ -13,11 +13,11 @@ export interface LocalSettings {
 export type StoreSettings = LocalSettings | S3Settings;
 
 const FORMS = 's3://BUCKET/PREFIX?endpoint=…&region=… or file:///FOLDER';
-const S3_OPTIONS = ['endpoint', 'region', 'pathStyle', 'ca', 'objectLock', 'signPayload'];
+const S3_OPTIONS = ['endpoint', 'region', 'pathStyle', 'ca', 'objectLock', 'signPayload', 'checksum'];
 
 /**
  * Reads `s3://bucket/prefix?endpoint=https://host:port&region=…&pathStyle=true|false&ca=/file.pem
- * &objectLock=GOVERNANCE|COMPLIANCE&signPayload=true|false` or `file:///folder`. Rejects with `store.url` whatever is
+ * &objectLock=GOVERNANCE|COMPLIANCE&signPayload=true|false&checksum=crc32c|md5` or `file:///folder`. Rejects with `store.url` whatever is
  * unclear; a message repeats no credentials that someone put in.
  */
 export function parseStoreUrl(text: string): StoreSettings {
@@ -84,6 +84,10 @@ function parseS3(url: URL, text: string, shown: string): S3Settings {
   if (objectLock !== undefined && objectLock !== 'GOVERNANCE' && objectLock !== 'COMPLIANCE') {
     throw badUrl(`${shown} has objectLock=${objectLock}`, 'It is GOVERNANCE or COMPLIANCE.');
   }
+  const checksum = options.get('checksum');
+  if (checksum !== undefined && checksum !== 'crc32c' && checksum !== 'md5') {
+    throw badUrl(`${shown} has checksum=${checksum}`, 'It is crc32c or md5.');
+  }
   return {
     kind: 's3',
     bucket,
@@ -94,6 +98,7 @@ function parseS3(url: URL, text: string, shown: string): S3Settings {
     ca: ca === undefined ? undefined : { file: ca },
     objectLock,
     signPayload: booleanIn(options, 'signPayload', shown),
+    checksum,
   };
 }
 

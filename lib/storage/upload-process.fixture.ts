@@ -35,7 +35,7 @@ const begun = performance.now();
 async function* body(): AsyncGenerator<Uint8Array, void> {
   let given = 0;
   for await (const chunk of stampedBody(task.bytes)) {
-    rssMost = Math.max(rssMost, process.memoryUsage.rss());
+    if (given % (1 << 24) === 0) rssMost = Math.max(rssMost, process.memoryUsage.rss());
     if (task.pauseAfter !== undefined && given >= task.pauseAfter) {
       process.stdout.write('paused\n');
       await new Promise(() => undefined);
