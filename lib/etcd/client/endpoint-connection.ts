@@ -1,4 +1,4 @@
-import { type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { type Endpoint } from './endpoint.ts';
 import { type CallOptions } from './etcd-client.ts';
@@ -126,7 +126,12 @@ export class EndpointConnection {
     );
     signal.throwIfAborted();
     const { url } = this.endpoint;
-    if (error !== null) throw rpcError(url, rpc.name, error, error);
+    if (error !== null) {
+      // etcd keeps the deadline too: on a busy machine its reset can be seen before our own timer fires.
+      const late = error.code === status.CANCELLED && Date.now() >= deadline;
+      const ended = late ? { code: status.DEADLINE_EXCEEDED, details: error.details } : error;
+      throw rpcError(url, rpc.name, ended, error);
+    }
     return decodeReply(url, rpc, reply ?? Buffer.alloc(0));
   }
 

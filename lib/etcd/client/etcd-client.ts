@@ -14,7 +14,8 @@ import { type KeyValue } from '../mvcc/key-value.ts';
  * - `etcd.compacted` (an `EtcdCompactedError` from a watch), `etcd.future-revision`, `etcd.no-space`,
  *   `etcd.corrupt-alarm`, `etcd.learner`, `etcd.unsupported`: etcd's own answer;
  * - `etcd.snapshot-cut`, `etcd.snapshot-idle`: a snapshot that isn't whole;
- * - `etcd.protocol`: bytes that no etcd sends; `etcd.rejected`: any other refusal, in etcd's words.
+ * - `etcd.protocol`: bytes that no etcd sends; `etcd.rejected`: any other refusal, in etcd's words;
+ * - `etcd.closed`: the client was closed meanwhile.
  */
 export interface EtcdClient extends AsyncDisposable {
   /** As configured, normalised to `http(s)://host:port`, without repetitions, in the order given. */

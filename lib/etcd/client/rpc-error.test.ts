@@ -44,6 +44,7 @@ const cases: readonly [code: status, details: string, error: string, retryable: 
   [status.UNAVAILABLE, 'read ECONNRESET', 'etcd.connection-lost', true],
   [status.INTERNAL, 'Received RST_STREAM with code 2 (Internal server error)', 'etcd.connection-lost', true],
   [status.RESOURCE_EXHAUSTED, 'Bandwidth exhausted or memory limit exceeded', 'etcd.connection-lost', true],
+  [status.CANCELLED, 'Call cancelled', 'etcd.connection-lost', true],
   [status.UNIMPLEMENTED, 'unknown service etcdserverpb.Maintenance', 'etcd.unsupported', false],
   [status.PERMISSION_DENIED, 'Received HTTP status code 403', 'etcd.permission-denied', false],
   [status.INVALID_ARGUMENT, 'etcdserver: key is not provided', 'etcd.rejected', false],

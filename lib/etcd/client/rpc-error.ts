@@ -142,14 +142,14 @@ const MEANINGS: readonly Meaning[] = [
     hint: 'etcd went down, or the network between here and there broke',
     retryable: true,
   },
-  // What grpc-js makes of a connection that breaks at an unlucky moment.
-  {
-    code: status.INTERNAL,
+  // What grpc-js makes of a connection that breaks at an unlucky moment. Calls that we end ourselves don't come here.
+  ...[status.INTERNAL, status.CANCELLED].map((code) => ({
+    code,
     error: 'etcd.connection-lost',
     what: 'broke the call off',
     hint: 'etcd went down, the network broke, or a proxy interfered',
     retryable: true,
-  },
+  })),
   {
     code: status.PERMISSION_DENIED,
     error: 'etcd.permission-denied',
