@@ -31,7 +31,8 @@ export class EndpointConnection {
   private readonly settings: ConnectionSettings;
   private open: { readonly channel: Channel; readonly material: TlsMaterial } | undefined;
   private opening: Promise<Client> | undefined;
-  private token: string | undefined;
+  /** What etcd gave us for our credentials; its token is undefined where authentication is off. */
+  private pass: { readonly token: string | undefined } | undefined;
 
   constructor(endpoint: Endpoint, settings: ConnectionSettings) {
     this.endpoint = endpoint;
@@ -136,7 +137,7 @@ export class EndpointConnection {
   }
 
   private async currentToken(options: CallOptions): Promise<string | undefined> {
-    return this.token ?? (await this.freshToken(options));
+    return this.pass === undefined ? await this.freshToken(options) : this.pass.token;
   }
 
   private async freshToken(options: CallOptions): Promise<string | undefined> {
@@ -144,12 +145,12 @@ export class EndpointConnection {
     if (credentials === undefined) return undefined;
     const { username: name, password } = credentials;
     try {
-      this.token = (await this.unary(AUTHENTICATE, { name, password }, undefined, options)).token;
+      this.pass = await this.unary(AUTHENTICATE, { name, password }, undefined, options);
     } catch (error) {
       if (!hasCode(error, 'etcd.auth-off')) throw error;
-      this.token = undefined;
+      this.pass = { token: undefined };
     }
-    return this.token;
+    return this.pass.token;
   }
 
   /** The signal of this one call and of the whole client. */
