@@ -4,6 +4,7 @@ import {
   type BackupEntry,
   type BackupPlace,
   type CallOptions,
+  type DamagedBackup,
   type Removal,
   type Repository,
   type SoundBackup,
@@ -19,8 +20,9 @@ export interface FreshnessOptions extends CallOptions {
 /**
  * Compares what the store shows of a cluster with what this machine has seen there before, and remembers what is new.
  * Rejects with `repository.rolled-back` when a backup that was there is gone without a trusted removal, has another
- * manifest, or is back after it was removed; nothing is remembered then. Resolves to what the store shows, removed
- * backups included.
+ * manifest, or is back after it was removed; with `signature.untrusted` or `signature.missing` when a known one isn't
+ * signed by whom the given keys trust: then they may be the wrong keys. Nothing is remembered then. Resolves to what
+ * the store shows, removed backups included.
  *
  * A machine that never saw the store learns what is there now and can't tell (docs/format.md, "What can't be seen").
  */
@@ -37,7 +39,9 @@ export async function checkFreshness(
     if (removal !== undefined) gone.set(placeOf(point), removal);
   }
   const contradiction = contradictionOf(known, shown, gone);
-  if (contradiction !== undefined && !acceptOlder) throw rolledBack(repository.location, contradiction);
+  if (contradiction !== undefined && !acceptOlder) {
+    throw untrustedPoint(known, shown)?.problem ?? rolledBack(repository.location, contradiction);
+  }
   const still = known.map((point) => {
     const removal = gone.get(placeOf(point));
     return removal === undefined ? point : { ...point, removed: true, lastMark: removal.mark };
@@ -77,6 +81,18 @@ export function contradictionOf(
     }
   }
   return undefined;
+}
+
+function untrustedPoint(
+  known: readonly KnownPoint[],
+  shown: readonly BackupEntry[],
+): DamagedBackup | undefined {
+  return shown.find(
+    (entry): entry is DamagedBackup =>
+      entry.state === 'damaged' &&
+      entry.problem.code.startsWith('signature.') &&
+      known.some((point) => isPoint(entry, point)),
+  );
 }
 
 /** As many are remembered of each cluster: the newest ones, which are what a rollback is about. */
