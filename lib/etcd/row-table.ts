@@ -19,6 +19,11 @@ export class RowTable {
     this.rowSize = rowSize;
   }
 
+  /** Bytes of all rows. */
+  get size(): number {
+    return this.length * this.rowSize;
+  }
+
   /** Adds a row and returns its number. What is in it is unspecified until written, zeros at first. */
   add(): number {
     const row = this.length++;

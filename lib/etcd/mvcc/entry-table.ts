@@ -28,6 +28,9 @@ export const MAX_ENTRY_SIZE = SIZE_MASK;
 /** The group of entries that belong to none, and of those that are one too many. */
 export const NO_GROUP = 0xff_ffff;
 
+/** Bytes that an entry takes when nothing about it is usual, its lease included. */
+export const MAX_ROW_SIZE = 28 + 8 + 8 + 12;
+
 export interface NewEntry {
   main: number;
   sub: number;
@@ -75,6 +78,11 @@ export class EntryTable {
 
   get length(): number {
     return this.rows.length;
+  }
+
+  /** Bytes kept. */
+  get size(): number {
+    return this.rows.size + this.subs.size + this.epochs.size;
   }
 
   /** The next entry is the first of a page. */

@@ -1,4 +1,3 @@
-import { FIRST_DATA_PAGE } from '../bolt/page.ts';
 import { PageIndex } from '../bolt/page-index.ts';
 import { type ProblemList } from '../problem-list.ts';
 import { Continuity } from './continuity.ts';
@@ -54,7 +53,7 @@ export function judge(
     pageSize,
     totalSize: pages * pageSize,
     pages,
-    freePages: database === undefined ? 0 : pages - FIRST_DATA_PAGE - database.walk.reached,
+    freePages: database?.freePages ?? 0,
     revision: BigInt(history.revision),
     currentRevision: BigInt(history.currentRevision),
     compactRevision: BigInt(history.compactRevision),

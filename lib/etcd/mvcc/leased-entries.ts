@@ -8,6 +8,11 @@ const LEASE_LOW = 8;
 export class LeasedEntries {
   private readonly rows = new RowTable(12);
 
+  /** Bytes kept. */
+  get size(): number {
+    return this.rows.size;
+  }
+
   add(entry: number, leaseHigh: number, leaseLow: number): void {
     const row = this.rows.add();
     this.rows.set(row, ENTRY, entry);

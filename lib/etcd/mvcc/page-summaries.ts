@@ -20,7 +20,7 @@ import {
 } from '../bolt/plain-pages.ts';
 import { type TreePages } from '../bolt/tree-walk.ts';
 import { ByteWindow } from '../byte-window.ts';
-import { EntryTable } from './entry-table.ts';
+import { EntryTable, MAX_ROW_SIZE } from './entry-table.ts';
 import { LeaseLeafPacker, unpackLeaseLeaf } from './lease-leaf.ts';
 import { LeasedEntries } from './leased-entries.ts';
 import { RecordBranchPacker, unpackRecordBranch } from './record-branch.ts';
@@ -41,8 +41,8 @@ export interface SummaryOptions {
   readonly pageSize: number;
   readonly rootPage: number;
   readonly freelistPage: number | undefined;
-  /** Entries kept at most, live or stale. */
-  readonly maxEntries: number;
+  /** Bytes kept at most of MVCC entries, live or stale. */
+  readonly maxRecordBytes: number;
   /** Bytes kept at most of branches and of leaves that hold no records. */
   readonly maxKeptBytes: number;
   readonly grouping: KeyGrouping | undefined;
@@ -64,13 +64,13 @@ export class PageSummaries implements PageSink, TreePages {
   private readonly kept: KeptBytes;
   private readonly branches = new RecordBranchPacker();
   private readonly leases = new LeaseLeafPacker();
-  private maxEntries: number;
+  private maxRecordBytes: number;
   private isExtended = false;
 
   constructor(options: SummaryOptions) {
     this.options = options;
     this.kept = new KeptBytes(options.maxKeptBytes);
-    this.maxEntries = options.maxEntries;
+    this.maxRecordBytes = options.maxRecordBytes;
     const { grouping, census } = options;
     this.entries = new EntryTable(grouping !== undefined || census !== undefined);
     this.records = new RecordLeafReader(this.entries, this.leased, grouping, census);
@@ -145,7 +145,7 @@ export class PageSummaries implements PageSink, TreePages {
   private extendLimits(): void {
     if (this.isExtended) return;
     this.isExtended = true;
-    this.maxEntries += this.options.maxEntries;
+    this.maxRecordBytes += this.options.maxRecordBytes;
     this.kept.extend(this.options.maxKeptBytes);
   }
 
@@ -153,7 +153,8 @@ export class PageSummaries implements PageSink, TreePages {
     const count = window.view.getUint16(start + 10, true);
     if (count > 0 && startsWithRecord(window, start, end)) {
       const first = this.entries.length;
-      if (first + count > this.maxEntries) {
+      const size = this.entries.size + this.leased.size;
+      if (size + count * MAX_ROW_SIZE > this.maxRecordBytes) {
         this.skipped(page, overflow);
         return;
       }

@@ -1,6 +1,6 @@
 import { checkFreelist } from '../bolt/freelist-check.ts';
 import { chooseMeta, findMetas, META_SEARCH_SIZE, type Meta, metaFault } from '../bolt/meta.ts';
-import { META_PAGE, readPageHeader } from '../bolt/page.ts';
+import { FIRST_DATA_PAGE, META_PAGE, readPageHeader } from '../bolt/page.ts';
 import { PageKind } from '../bolt/page-index.ts';
 import { PageStream } from '../bolt/page-stream.ts';
 import { ByteWindow } from '../byte-window.ts';
@@ -20,14 +20,14 @@ export interface SnapshotPassOptions {
   readonly grouping?: KeyGrouping | undefined;
   readonly valuePrefixes?: ValuePrefixes | undefined;
   /**
-   * MVCC entries kept at most, about 26 bytes each, live ones and those in free pages together. A live page beyond
-   * that is read once more where `reread` is given, and is a problem elsewhere.
+   * Bytes kept at most of MVCC entries, 24 to 40 each, live ones and those in free pages together; default 448 MiB. A
+   * live page beyond that is read once more where `reread` is given, and is a problem elsewhere.
    */
-  readonly maxEntries?: number | undefined;
+  readonly maxRecordBytes?: number | undefined;
   readonly reread?: Reread | undefined;
 }
 
-const DEFAULT_MAX_ENTRIES = 16_000_000;
+const DEFAULT_MAX_RECORD_BYTES = 448 * 1024 * 1024;
 const MAX_KEPT_BYTES = 96 * 1024 * 1024;
 
 /** What a pass found, before its records are judged as a history. */
@@ -46,6 +46,7 @@ export interface PassedDatabase {
   readonly meta: Meta;
   readonly pages: PageSummaries;
   readonly walk: BucketWalk;
+  readonly freePages: number;
 }
 
 /**
@@ -91,8 +92,9 @@ export class SnapshotPass {
     }
     const walk = new BucketWalk(pages, meta, facts, problems, warnings);
     walk.run();
-    if (meta.freelistPage !== undefined) this.checkFreelist(meta.freelistPage, meta, pages);
-    return { size, database: { meta, pages, walk }, census, facts, problems, warnings };
+    let freePages = meta.pageCount - FIRST_DATA_PAGE - walk.reached;
+    if (meta.freelistPage !== undefined) freePages -= this.checkFreelist(meta.freelistPage, meta, pages);
+    return { size, database: { meta, pages, walk, freePages }, census, facts, problems, warnings };
   }
 
   private start(head: Buffer): void {
@@ -104,7 +106,7 @@ export class SnapshotPass {
       pageSize: meta.pageSize,
       rootPage: meta.rootPage,
       freelistPage: meta.freelistPage,
-      maxEntries: this.options.maxEntries ?? DEFAULT_MAX_ENTRIES,
+      maxRecordBytes: this.options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES,
       maxKeptBytes: MAX_KEPT_BYTES,
       grouping: this.options.grouping,
       census: this.census,
@@ -168,10 +170,12 @@ export class SnapshotPass {
     }
   }
 
-  private checkFreelist(page: number, meta: Meta, pages: PageSummaries): void {
+  /** Returns the pages that the freelist takes itself. */
+  private checkFreelist(page: number, meta: Meta, pages: PageSummaries): number {
     const isKept = page < pages.index.length && pages.index.kindOf(page) === PageKind.freelist;
     const bytes = isKept ? pages.plainPage(page).bytes : undefined;
     checkFreelist(page, bytes, pages.index, meta, this.problems);
+    return isKept ? pages.index.overflowOf(page) + 1 : 0;
   }
 
   private report(code: string, message: string, page?: number, offset?: number): void {

@@ -1,5 +1,5 @@
 import { type Problem, type ProblemList } from '../problem-list.ts';
-import { LeaseIds } from './lease-leaf.ts';
+import { LeaseIds } from './lease-ids.ts';
 import { decodeLease, encodeLeaseKey } from './lease.ts';
 import { isMemberId, parseObject, readAlarm, readMember } from './membership.ts';
 import { decodeRevisionKey } from './revision.ts';
@@ -58,11 +58,15 @@ const READERS = new Map<string, EntryReader>([
   ['meta', takeMeta],
 ]);
 
+/** Members and alarms listed; a cluster has seven members at most. */
+const MAX_LISTED = 1000;
+
 const VERSION = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/;
 
 function takeAlarm(facts: StoreFacts, key: Buffer, value: Buffer): Fault | undefined {
   const alarm = readAlarm(key);
   if (alarm === undefined || value.length > 0) return { code: 'alarm.record', text: 'is not an alarm' };
+  if (facts.alarms.length >= MAX_LISTED) return { code: 'alarm.record', text: 'is one of too many' };
   facts.alarms.push(alarm);
   return undefined;
 }
@@ -117,6 +121,7 @@ function takeLease(facts: StoreFacts, key: Buffer, value: Buffer): Fault | undef
 function takeMember(facts: StoreFacts, key: Buffer, value: Buffer): Fault | undefined {
   const member = readMember(key, value);
   if (member === undefined) return { code: 'members.record', text: 'is not a member of that id' };
+  if (facts.members.length >= MAX_LISTED) return { code: 'members.record', text: 'is one of too many' };
   facts.members.push(member);
   return undefined;
 }

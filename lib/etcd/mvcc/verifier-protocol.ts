@@ -19,7 +19,7 @@ export interface GroupingSource {
 /** The options of a pass, as they cross to its thread. */
 export interface VerifierWorkerOptions extends Pick<
   SnapshotPassOptions,
-  'trailer' | 'expectedSize' | 'maxEntries' | 'valuePrefixes'
+  'trailer' | 'expectedSize' | 'maxRecordBytes' | 'valuePrefixes'
 > {
   readonly grouping: { readonly module: string; readonly factory: string } | undefined;
 }

@@ -10,7 +10,7 @@ import {
 
 export interface VerifierThreadOptions extends Pick<
   SnapshotPassOptions,
-  'trailer' | 'expectedSize' | 'maxEntries' | 'valuePrefixes'
+  'trailer' | 'expectedSize' | 'maxRecordBytes' | 'valuePrefixes'
 > {
   readonly grouping?: GroupingSource | undefined;
 }
@@ -38,9 +38,9 @@ const SLOTS = { count: 4, size: 1 << 20 };
  * case: a thread that is left alone keeps its memory.
  */
 export function startVerifierThread(options: VerifierThreadOptions): VerifierThread {
-  const { trailer, expectedSize, maxEntries, valuePrefixes, grouping } = options;
+  const { trailer, expectedSize, maxRecordBytes, valuePrefixes, grouping } = options;
   const workerOptions: VerifierWorkerOptions = {
-    ...{ trailer, expectedSize, maxEntries, valuePrefixes },
+    ...{ trailer, expectedSize, maxRecordBytes, valuePrefixes },
     grouping:
       grouping === undefined ? undefined : { module: grouping.module.href, factory: grouping.factory },
   };

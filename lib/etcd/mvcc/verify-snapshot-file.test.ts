@@ -56,16 +56,16 @@ test('pages beyond the memory limit are read once more, and a stream says that i
   const path = folder.join('many.db');
   await writeFile(path, bytes);
   const whole = await verifySnapshotFile(path, { trailer: 'required' });
-  const limited = await verifySnapshotFile(path, { trailer: 'required', maxEntries: 1001 });
+  const limited = await verifySnapshotFile(path, { trailer: 'required', maxRecordBytes: 30_000 });
   assert.deepEqual(limited.problems, []);
   assert.deepEqual(
     [limited.hash, limited.hashKV, limited.totalKeys],
     [whole.hash, whole.hashKV, whole.totalKeys],
   );
-  const stream = createSnapshotVerifier({ trailer: 'required', maxEntries: 1001 });
+  const stream = createSnapshotVerifier({ trailer: 'required', maxRecordBytes: 30_000 });
   stream.write(bytes);
   assert.deepEqual([...new Set(stream.finish().problems.map(({ code }) => code))], ['verify.page-skipped']);
-  const tooMany = await verifySnapshotFile(path, { trailer: 'required', maxEntries: 500 });
+  const tooMany = await verifySnapshotFile(path, { trailer: 'required', maxRecordBytes: 12_000 });
   assert.deepEqual([...new Set(tooMany.problems.map(({ code }) => code))], ['verify.page-skipped']);
 });
 

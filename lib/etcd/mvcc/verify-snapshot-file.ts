@@ -15,7 +15,7 @@ export interface VerifyFileOptions {
   readonly grouping?: KeyGrouping | undefined;
   readonly valuePrefixes?: ValuePrefixes | undefined;
   /** See SnapshotPassOptions; live pages beyond it are read once more. */
-  readonly maxEntries?: number | undefined;
+  readonly maxRecordBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((bytesDone: number, bytesTotal: number) => void) | undefined;
 }
@@ -34,13 +34,13 @@ const SMALL = 16 << 20;
  * verdict.
  */
 export async function verifySnapshotFile(path: string, options: VerifyFileOptions): Promise<SnapshotVerdict> {
-  const { trailer, grouping, valuePrefixes, maxEntries, signal, onProgress } = options;
+  const { trailer, grouping, valuePrefixes, maxRecordBytes, signal, onProgress } = options;
   try {
     const file = await open(path, 'r');
     try {
       const { size } = await file.stat();
       const pass = new SnapshotPass({
-        ...{ trailer, grouping, valuePrefixes, maxEntries },
+        ...{ trailer, grouping, valuePrefixes, maxRecordBytes },
         expectedSize: size,
         reread: rereadFrom(file),
       });
