@@ -172,24 +172,23 @@ test('a reader without retries gets a retryable error', needs('versitygw'), asyn
   await assert.rejects(collect(opened.store.get('object')), { code: 'store.unreachable', retryable: true });
 });
 
-test('a silent network is given up: for calls, uploads and readers', needs('versitygw'), async () => {
-  const proxy = await toxiproxy.createProxy(server.address);
-  const settings = {
-    ...bucketSettings(server, quick),
-    endpoint: `http://${proxy.address}`,
-    idleTimeoutMs: 300,
-  };
+test('a silent store is given up: for calls, uploads and readers', needs('versitygw'), async () => {
+  const settings = { ...bucketSettings(server, quick), idleTimeoutMs: 200 };
   const store = new S3Store(settings, { retries: { ...impatient, attempts: 2 } });
-  await store.put('object', randomBody('silent', 9 * MIB));
+  // More than the kernel buffers on the way.
+  await store.put('object', randomBody('silent', 40 * MIB));
   const reading = store.get('object');
   await reading.next();
-  const removeToxic = await proxy.addToxic({ type: 'timeout', afterMs: 0 });
-  await rejectsWith('store.unreachable', collect(reading));
-  await rejectsWith('store.unreachable', store.stat('object'));
-  await rejectsWith('store.unreachable', store.list('').next());
-  await rejectsWith('store.unreachable', store.put('other', randomBody('silent', 100)));
-  await removeToxic();
-  assert.equal((await store.stat('object')).size, 9 * MIB);
+  server.pause();
+  try {
+    await rejectsWith('store.unreachable', collect(reading));
+    await rejectsWith('store.unreachable', store.stat('object'));
+    await rejectsWith('store.unreachable', store.list('').next());
+    await rejectsWith('store.unreachable', store.put('other', randomBody('silent', 100)));
+  } finally {
+    server.resume();
+  }
+  assert.equal((await store.stat('object')).size, 40 * MIB);
 });
 
 test('a slow network is not a silent one', needs('versitygw'), async () => {

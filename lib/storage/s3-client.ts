@@ -24,6 +24,8 @@ export interface CallOptions {
 const CONNECT_TIMEOUT_MS = 10_000;
 const IDLE_TIMEOUT_MS = 60_000;
 const FREE_SOCKET_MS = 30_000;
+/** The kernel takes megabytes of a body at once; on a slow line nothing moves for us until they have left. */
+const SENDING_FACTOR = 3;
 /** Marks calls that the handler must not watch; 0 also means "no timeout" to it. */
 const UNWATCHED = 0;
 
@@ -136,15 +138,16 @@ function requestHandler(settings: S3Settings, ca: string | undefined, NodeHandle
     httpAgent: new HttpAgent(agent),
     httpsAgent: new HttpsAgent(ca === undefined ? agent : { ...agent, ca }),
   };
+  const idleTimeoutMs = settings.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   const patient = new NodeHandler({ ...options, socketTimeout: 0 });
+  const sending = new NodeHandler({ ...options, socketTimeout: SENDING_FACTOR * idleTimeoutMs });
   class WatchingHandler extends NodeHandler {
-    override handle(...[request, sending]: Parameters<Handler['handle']>): ReturnType<Handler['handle']> {
-      return sending?.requestTimeout === UNWATCHED
-        ? patient.handle(request, sending)
-        : super.handle(request, sending);
+    override handle(...[request, sendOptions]: Parameters<Handler['handle']>): ReturnType<Handler['handle']> {
+      if (sendOptions?.requestTimeout === UNWATCHED) return patient.handle(request, sendOptions);
+      return hasBytes(request) ? sending.handle(request, sendOptions) : super.handle(request, sendOptions);
     }
   }
-  return new WatchingHandler({ ...options, socketTimeout: settings.idleTimeoutMs ?? IDLE_TIMEOUT_MS });
+  return new WatchingHandler({ ...options, socketTimeout: idleTimeoutMs });
 }
 
 /** TLS, or the machine itself, keeps others from changing bytes on their way; else the signature has to. */

@@ -35,7 +35,7 @@ export interface S3Settings {
   readonly firstPartBytes?: number | undefined;
   /** Default 10 s. */
   readonly connectTimeoutMs?: number | undefined;
-  /** A connection on which nothing moves for this long is given up (default 60 s). */
+  /** A connection on which nothing moves for this long, three times as long while sending, is given up (default 60 s). */
   readonly idleTimeoutMs?: number | undefined;
   /** How long a server may take to put an object together from its parts (default 15 min). */
   readonly completeTimeoutMs?: number | undefined;

@@ -4,7 +4,7 @@ import type { S3Settings } from './s3-settings.ts';
 import { S3Store } from './s3-store.ts';
 
 /** Waits of milliseconds, so that tests of bad days don't sleep. */
-export const impatient: RetryPolicy = { ...partRetries, attempts: 8, firstDelayMs: 1, longestDelayMs: 5 };
+export const impatient: RetryPolicy = { ...partRetries, attempts: 12, firstDelayMs: 1, longestDelayMs: 5 };
 
 let prefixes = 0;
 
