@@ -1,22 +1,14 @@
 import { Command } from 'commander';
-import { backupCreateCommand } from './backup-create.ts';
-import { backupDeleteCommand } from './backup-delete.ts';
-import { backupListCommand } from './backup-list.ts';
-import { backupShowCommand } from './backup-show.ts';
-import { backupPruneCommand, backupSweepCommand, backupUndeleteCommand } from './backup-upkeep.ts';
-import { backupVerifyCommand } from './backup-verify.ts';
 import { completionScript } from './completion.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
-import { keysCommand } from './keys.ts';
-import { restoreCommand } from './restore.ts';
 import { type Session } from './session.ts';
-import { snapshotDiffCommand } from './snapshot-diff.ts';
-import { snapshotInspectCommand } from './snapshot-inspect.ts';
-import { snapshotVerifyCommand } from './snapshot-verify.ts';
 import { VERSION } from './version.ts';
 
-/** The whole command line, ready to parse. Errors are thrown, never exited with. */
-export function buildProgram(session: Session): Command {
+/**
+ * The command line, ready to parse `args`. Errors are thrown, never exited with. Of the commands only those are loaded
+ * that `args` may be about: most of a start is loading what another command needs.
+ */
+export async function buildProgram(session: Session, args: readonly string[]): Promise<Command> {
   const program = new Command('etcdguardian')
     .description('Proven backups and restores of etcd, and of the Kubernetes control planes that live in it.')
     .version(VERSION, '-V, --version')
@@ -34,25 +26,7 @@ S3 credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, or
 
 ${EXIT_CODE_HELP}`,
     );
-  program
-    .command('backup')
-    .description('backups in a store')
-    .addCommand(backupCreateCommand(session))
-    .addCommand(backupListCommand(session))
-    .addCommand(backupShowCommand(session))
-    .addCommand(backupVerifyCommand(session))
-    .addCommand(backupDeleteCommand(session))
-    .addCommand(backupUndeleteCommand(session))
-    .addCommand(backupPruneCommand(session))
-    .addCommand(backupSweepCommand(session));
-  program.addCommand(restoreCommand(session));
-  program
-    .command('snapshot')
-    .description('any snapshot file of etcd, wherever it came from')
-    .addCommand(snapshotVerifyCommand(session))
-    .addCommand(snapshotInspectCommand(session))
-    .addCommand(snapshotDiffCommand(session));
-  program.addCommand(keysCommand(session));
+  for (const source of wantedBy(args)) program.addCommand(await commandOf(source, session));
   program
     .command('completion')
     .summary('print a completion script for your shell')
@@ -73,4 +47,95 @@ function throwing(command: Command, session: Session): void {
   });
   command.showHelpAfterError('(--help shows what there is)');
   for (const child of command.commands) throwing(child, session);
+}
+
+type Source = Leaf | Group;
+
+interface Leaf {
+  readonly name: string;
+  readonly load: (session: Session) => Promise<Command>;
+}
+
+interface Group {
+  readonly name: string;
+  readonly description: string;
+  readonly children: readonly Leaf[];
+}
+
+const COMMANDS: readonly Source[] = [
+  {
+    name: 'backup',
+    description: 'backups in a store',
+    children: [
+      {
+        name: 'create',
+        load: async (session) => (await import('./backup-create.ts')).backupCreateCommand(session),
+      },
+      {
+        name: 'list',
+        load: async (session) => (await import('./backup-list.ts')).backupListCommand(session),
+      },
+      {
+        name: 'show',
+        load: async (session) => (await import('./backup-show.ts')).backupShowCommand(session),
+      },
+      {
+        name: 'verify',
+        load: async (session) => (await import('./backup-verify.ts')).backupVerifyCommand(session),
+      },
+      {
+        name: 'delete',
+        load: async (session) => (await import('./backup-delete.ts')).backupDeleteCommand(session),
+      },
+      {
+        name: 'undelete',
+        load: async (session) => (await import('./backup-upkeep.ts')).backupUndeleteCommand(session),
+      },
+      {
+        name: 'prune',
+        load: async (session) => (await import('./backup-upkeep.ts')).backupPruneCommand(session),
+      },
+      {
+        name: 'sweep',
+        load: async (session) => (await import('./backup-upkeep.ts')).backupSweepCommand(session),
+      },
+    ],
+  },
+  { name: 'restore', load: async (session) => (await import('./restore.ts')).restoreCommand(session) },
+  {
+    name: 'snapshot',
+    description: 'any snapshot file of etcd, wherever it came from',
+    children: [
+      {
+        name: 'verify',
+        load: async (session) => (await import('./snapshot-verify.ts')).snapshotVerifyCommand(session),
+      },
+      {
+        name: 'inspect',
+        load: async (session) => (await import('./snapshot-inspect.ts')).snapshotInspectCommand(session),
+      },
+      {
+        name: 'diff',
+        load: async (session) => (await import('./snapshot-diff.ts')).snapshotDiffCommand(session),
+      },
+    ],
+  },
+  { name: 'keys', load: async (session) => (await import('./keys.ts')).keysCommand(session) },
+];
+
+/** The one command that is named, or all of them where help, completion or a correction may want them. */
+function wantedBy([first, second]: readonly string[]): readonly Source[] {
+  if (first === '--version' || first === '-V') return [];
+  const named = COMMANDS.find(({ name }) => name === first);
+  if (named === undefined) return COMMANDS;
+  if ('load' in named) return [named];
+  const child = named.children.find(({ name }) => name === second);
+  return [child === undefined ? named : { ...named, children: [child] }];
+}
+
+async function commandOf(source: Source, session: Session): Promise<Command> {
+  if ('load' in source) return source.load(session);
+  const group = new Command(source.name).description(source.description);
+  for (const child of source.children) group.addCommand(await child.load(session));
+  return group;
 }

@@ -1,10 +1,8 @@
 import { type Command, Option } from 'commander';
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { spoolingStore } from '../lib/backup/spooling-store.ts';
-import { loadKeys } from '../lib/encryption/load-keys.ts';
 import { type KeySet } from '../lib/encryption/key-set.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 import { checkFreshness, rememberBackup } from '../lib/repository/freshness.ts';
@@ -12,6 +10,7 @@ import { openRepository } from '../lib/repository/open-repository.ts';
 import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
 import { openStore } from '../lib/storage/open-store.ts';
 import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
+import { passphraseIn } from './passphrase-file.ts';
 import { type Session } from './session.ts';
 import { spoolSettings, type SpoolOptions } from './spool-options.ts';
 import { type Terminal } from './terminal.ts';
@@ -153,23 +152,10 @@ function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSet
 async function keysOf(options: RepositoryOptions, terminal: Terminal): Promise<KeySet | undefined> {
   const file = options.keyFile ?? terminal.env.ETCDGUARDIAN_KEY_FILE;
   if (file === undefined || file === '') return undefined;
-  const keys = await loadKeys({ file }, { passphrase: passphrase(options) });
+  const passphrase = passphraseIn(options.keyPassphraseFile);
+  // The encryption SDK takes time and memory that commands without keys needn't pay.
+  const { loadKeys } = await import('../lib/encryption/load-keys.ts');
+  const keys = await loadKeys({ file }, { passphrase });
   for (const warning of keys.description.warnings) terminal.stderr.write(`warning: ${file}: ${warning}\n`);
   return keys;
-}
-
-function passphrase(options: RepositoryOptions): string | undefined {
-  const file = options.keyPassphraseFile;
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file, 'utf8').split(/\r?\n/, 1)[0];
-  } catch (error) {
-    throw new GuardianError(
-      'usage.passphrase-file',
-      `the passphrase file can't be read: ${reasonOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
 }

@@ -9,7 +9,8 @@ import { type Terminal } from './terminal.ts';
 export async function run(args: readonly string[], terminal: Terminal, clock: Clock): Promise<number> {
   const session = { terminal, clock, exitCode: EXIT_CODES.ok as number };
   try {
-    await buildProgram(session).parseAsync(args, { from: 'user' });
+    const program = await buildProgram(session, args);
+    await program.parseAsync(args, { from: 'user' });
     return session.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage;
