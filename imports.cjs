@@ -39,7 +39,7 @@ const rooms = {
 const foundations = '^lib/[^/]+$';
 
 /** Tests beside a file may also use the harness, and neighbours to build their input. */
-const tests = '[.](test|conformance)[.]ts$';
+const tests = '[.](test|conformance|fixture)[.]ts$';
 
 /** npm package: the rooms that may import it, so that a change of library stays in one place. */
 const packages = {

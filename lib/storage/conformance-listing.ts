@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { collect } from './conformance-bytes.ts';
 import { rejectsWith } from './conformance-writing.ts';
-import type { Rules } from './object-store.conformance.ts';
+import type { Rules } from './conformance-rules.ts';
 import type { ListOptions, ObjectStore } from './object-store.ts';
 
 /** Sorted by bytes, which is neither by folder nor by locale. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setImmediate as turn } from 'node:timers/promises';
 import { collect, digest, MIB, randomBody, randomBytes } from './conformance-bytes.ts';
 import { rejectsWith } from './conformance-writing.ts';
-import type { Rules } from './object-store.conformance.ts';
+import type { Rules } from './conformance-rules.ts';
 import type { ByteRange, StoredObject } from './object-store.ts';
 
 export const readingRules: Rules = {

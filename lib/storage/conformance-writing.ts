@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { hasCode } from '../guardian-error.ts';
 import { collect, digest, MIB, randomBody, randomBytes, stampedBody } from './conformance-bytes.ts';
-import type { Rules } from './object-store.conformance.ts';
+import type { Rules } from './conformance-rules.ts';
 import type { ObjectStore } from './object-store.ts';
 
 /** The default first part of an upload in parts; see part-size.ts. */

@@ -7,9 +7,6 @@ import type { ObjectStore } from './object-store.ts';
 /** Opens a fresh, empty store for one test; disposing of it removes what it holds. */
 export type OpenStore = () => Promise<{ readonly store: ObjectStore } & AsyncDisposable>;
 
-/** What holds of every store, by name. */
-export type Rules = Record<string, (store: ObjectStore) => Promise<void>>;
-
 /** The suite that every `ObjectStore` passes, decorated or not, on the real thing that it talks to. */
 export function describeObjectStore(name: string, open: OpenStore): void {
   describe(`${name} as an object store`, () => {
