@@ -50,9 +50,9 @@ export function etcdSettings(options: EtcdOptions, terminal: Terminal): EtcdSett
     });
   }
   const tls = {
-    caFile: options.cacert ?? env.ETCDCTL_CACERT,
-    certFile: options.cert ?? env.ETCDCTL_CERT,
-    keyFile: options.key ?? env.ETCDCTL_KEY,
+    caFile: options.cacert ?? set(env.ETCDCTL_CACERT),
+    certFile: options.cert ?? set(env.ETCDCTL_CERT),
+    keyFile: options.key ?? set(env.ETCDCTL_KEY),
     serverName: options.tlsServerName,
     insecureSkipVerify: options.insecureSkipTlsVerify,
   };
@@ -63,6 +63,11 @@ export function etcdSettings(options: EtcdOptions, terminal: Terminal): EtcdSett
     credentials: credentials(options, env),
     connectTimeoutMs: parseDuration(options.connectTimeout ?? '5s', '--connect-timeout'),
   };
+}
+
+/** In an environment, empty means not set. */
+function set(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value;
 }
 
 function credentials(options: EtcdOptions, env: Terminal['env']): EtcdCredentials | undefined {

@@ -10,8 +10,9 @@ export interface Transfer {
 }
 
 /**
- * Shows progress on stderr: a line that redraws itself, with rate and time left, where a person watches; a plain line
- * when a step begins and every `quietIntervalMs` elsewhere, so that a log stays readable. Nothing at all when `quiet`.
+ * Shows progress on stderr: a line that redraws itself, with rate and time left, where a person watches; elsewhere a
+ * plain line every ten seconds, so that a log stays readable. Steps that are sooner done show nothing. Nothing at all
+ * when `quiet`.
  */
 export class ProgressLine {
   readonly #terminal: Terminal;
@@ -78,8 +79,8 @@ export function transferText(transfer: Transfer, elapsedMs: number): string {
     parts.push(
       `${(share * 100).toFixed(0).padStart(3)}%  ${bytes(transfer.done)} of ${bytes(transfer.total)}`,
     );
-    if (rate > 0)
-      parts.push(`${bytes(rate)}/s`, `${duration(((transfer.total - transfer.done) / rate) * 1000)} left`);
+    const left = Math.max(0, transfer.total - transfer.done);
+    if (rate > 0) parts.push(`${bytes(rate)}/s`, `${duration((left / rate) * 1000)} left`);
   } else {
     parts.push(bytes(transfer.done));
     if (rate > 0) parts.push(`${bytes(rate)}/s`);
