@@ -60,7 +60,7 @@ const cases: Case[] = [
   },
   { answer: says(400, 'InvalidRequest', 'something else'), code: 'store.failed' },
   {
-    answer: says(400, 'InvalidArgument', "Unsupported header 'x-amz-checksum-crc32c'"),
+    answer: says(400, 'InvalidArgument', "Unsupported header 'x-amz-checksum-crc32'"),
     code: 'store.unsupported',
     hint: /checksum=md5/,
   },

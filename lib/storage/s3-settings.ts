@@ -21,14 +21,14 @@ export interface S3Settings {
   readonly objectLock?: 'GOVERNANCE' | 'COMPLIANCE' | undefined;
   /**
    * Whether signatures cover the bytes (SHA-256, 0.6 CPU seconds per GB here and more at the server) or only the
-   * headers with their CRC-32C. Default: the bytes where neither TLS nor a loopback address protects them.
+   * headers with their CRC-32. Default: the bytes where neither TLS nor a loopback address protects them.
    */
   readonly signPayload?: boolean | undefined;
   /**
-   * What the server compares the bytes with: their CRC-32C (default), or for servers that refuse that header their MD5,
+   * What the server compares the bytes with: their CRC-32 (default), or for servers that refuse that header their MD5,
    * which costs a CPU second more per GB.
    */
-  readonly checksum?: 'crc32c' | 'md5' | undefined;
+  readonly checksum?: 'crc32' | 'md5' | undefined;
   /** Parts of one upload sent at the same time (default 3). */
   readonly uploadConcurrency?: number | undefined;
   /** Of the first 1,000 parts (default 8 MiB; S3 allows no less than 5 MiB). */

@@ -1,6 +1,6 @@
 import { hash, randomUUID } from 'node:crypto';
 import type { CompletedPart, S3 } from '@aws-sdk/client-s3';
-import { crc32c } from '@node-rs/crc32';
+import { crc32 } from '@node-rs/crc32';
 import type { Clock } from '../clock.ts';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import type { UploadTarget } from './multipart-upload.ts';
@@ -63,7 +63,7 @@ export class S3Upload implements UploadTarget<CompletedPart> {
           {
             ...this.#attributes(),
             ...this.#key(),
-            ...(this.#usesCrc() ? { ChecksumAlgorithm: 'CRC32C' } : {}),
+            ...(this.#usesCrc() ? { ChecksumAlgorithm: 'CRC32' } : {}),
           },
           options,
         ),
@@ -79,7 +79,7 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     bytes: Uint8Array,
     signal: AbortSignal,
   ): Promise<CompletedPart> {
-    const { ETag, ChecksumCRC32C } = await this.#send(
+    const { ETag, ChecksumCRC32 } = await this.#send(
       `${this.what}, part ${number}`,
       bytes,
       signal,
@@ -89,7 +89,7 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     if (ETag === undefined) throw this.#nonsense(`no ETag for part ${number}`);
     this.#size += bytes.length;
     // A server that doesn't know the checksum must not be told it at the end either.
-    return { PartNumber: number, ETag, ...(ChecksumCRC32C === undefined ? {} : { ChecksumCRC32C }) };
+    return { PartNumber: number, ETag, ...(ChecksumCRC32 === undefined ? {} : { ChecksumCRC32 }) };
   }
 
   async complete(
@@ -130,7 +130,7 @@ export class S3Upload implements UploadTarget<CompletedPart> {
     send: (s3: S3, body: CheckedBody, options: SendOptions) => Promise<T>,
   ): Promise<T> {
     const body = this.#usesCrc()
-      ? { Body: bytes, ChecksumCRC32C: checksum(bytes) }
+      ? { Body: bytes, ChecksumCRC32: checksum(bytes) }
       : { Body: bytes, ContentMD5: hash('md5', bytes, 'base64') };
     try {
       return await this.#connection.call(what, (s3, options) => send(s3, body, options), { signal });
@@ -224,7 +224,7 @@ export class S3Upload implements UploadTarget<CompletedPart> {
 }
 
 /** With what the server compares it. */
-type CheckedBody = { Body: Uint8Array } & ({ ChecksumCRC32C: string } | { ContentMD5: string });
+type CheckedBody = { Body: Uint8Array } & ({ ChecksumCRC32: string } | { ContentMD5: string });
 
 interface S3Attributes {
   Metadata: Record<string, string>;
@@ -233,9 +233,9 @@ interface S3Attributes {
   ObjectLockRetainUntilDate?: Date;
 }
 
-/** As S3 wants it: the CRC-32C's four bytes, big-endian, in base64. */
+/** As S3 wants it: the CRC-32's four bytes, big-endian, in base64. */
 function checksum(bytes: Uint8Array): string {
   const crc = Buffer.alloc(4);
-  crc.writeUInt32BE(crc32c(bytes) >>> 0);
+  crc.writeUInt32BE(crc32(bytes) >>> 0);
   return crc.toString('base64');
 }

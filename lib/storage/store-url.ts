@@ -16,9 +16,10 @@ const FORMS = 's3://BUCKET/PREFIX?endpoint=…&region=… or file:///FOLDER';
 const S3_OPTIONS = ['endpoint', 'region', 'pathStyle', 'ca', 'objectLock', 'signPayload', 'checksum'];
 
 /**
- * Reads `s3://bucket/prefix?endpoint=https://host:port&region=…&pathStyle=true|false&ca=/file.pem
- * &objectLock=GOVERNANCE|COMPLIANCE&signPayload=true|false&checksum=crc32c|md5` or `file:///folder`. Rejects with `store.url` whatever is
- * unclear; a message repeats no credentials that someone put in.
+ * Reads `file:///folder` or `s3://bucket/prefix`, the latter with options as a query: `endpoint=https://host:port`,
+ * `region=…`, `pathStyle=true|false`, `ca=/file.pem`, `objectLock=GOVERNANCE|COMPLIANCE`, `signPayload=true|false`,
+ * `checksum=crc32|md5`; see `S3Settings`. Rejects with `store.url` whatever is unclear; a message repeats no
+ * credentials that someone put in.
  */
 export function parseStoreUrl(text: string): StoreSettings {
   const url = URL.parse(text);
@@ -85,8 +86,8 @@ function parseS3(url: URL, text: string, shown: string): S3Settings {
     throw badUrl(`${shown} has objectLock=${objectLock}`, 'It is GOVERNANCE or COMPLIANCE.');
   }
   const checksum = options.get('checksum');
-  if (checksum !== undefined && checksum !== 'crc32c' && checksum !== 'md5') {
-    throw badUrl(`${shown} has checksum=${checksum}`, 'It is crc32c or md5.');
+  if (checksum !== undefined && checksum !== 'crc32' && checksum !== 'md5') {
+    throw badUrl(`${shown} has checksum=${checksum}`, 'It is crc32 or md5.');
   }
   return {
     kind: 's3',
