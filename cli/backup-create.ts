@@ -97,11 +97,20 @@ function labels(pairs: readonly string[]): Record<string, string> | undefined {
   return Object.fromEntries(
     pairs.map((pair) => {
       const equals = pair.indexOf('=');
-      if (equals > 0) return [pair.slice(0, equals), pair.slice(equals + 1)];
-      throw new GuardianError('usage.label', `--label "${pair}" is not NAME=VALUE`);
+      if (equals <= 0) throw new GuardianError('usage.label', `--label "${pair}" is not NAME=VALUE`);
+      const [name, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
+      if (name.length <= LONGEST_NAME && value.length <= LONGEST_VALUE) return [name, value];
+      throw new GuardianError(
+        'usage.label',
+        `--label ${name.slice(0, 40)}…: a name has up to ${LONGEST_NAME} characters, a value up to ${LONGEST_VALUE}`,
+      );
     }),
   );
 }
+
+/** What a manifest holds. */
+const LONGEST_NAME = 256;
+const LONGEST_VALUE = 1024;
 
 function positive(text: string, option: string): number {
   const value = Number(text);

@@ -105,7 +105,12 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'etcd.no-space',
     ],
     ...['etcd.protocol', 'etcd.rejected', 'etcd.unsupported', 'rpc.proto', 'thread.died', 'thread.failed'],
-    ...['repository.ambiguous', 'repository.attachment-plaintext', 'repository.document-size'],
+    ...[
+      'repository.ambiguous',
+      'repository.attachment-plaintext',
+      'repository.document-size',
+      'repository.document-value',
+    ],
     ...['repository.foreign', 'repository.format', 'repository.grace-over', 'repository.known-points'],
     ...[
       'repository.no-base',

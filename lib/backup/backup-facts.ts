@@ -26,12 +26,12 @@ export function backupFacts(
     etcd: {
       clusterId: status.header.clusterId,
       memberId: status.header.memberId,
-      memberName: source.memberName,
-      endpoint: status.endpoint,
-      serverVersion: status.version,
+      memberName: fitting(source.memberName),
+      endpoint: fitting(status.endpoint),
+      serverVersion: fitting(status.version),
       raftTerm: status.header.raftTerm,
-      ...(verdict.storageVersion === undefined ? {} : { storageVersion: verdict.storageVersion }),
-      ...(verdict.clusterVersion === undefined ? {} : { clusterVersion: verdict.clusterVersion }),
+      ...(verdict.storageVersion === undefined ? {} : { storageVersion: fitting(verdict.storageVersion) }),
+      ...(verdict.clusterVersion === undefined ? {} : { clusterVersion: fitting(verdict.clusterVersion) }),
       ...(status.leader === undefined ? {} : { leader: status.leader }),
     },
     snapshot: {
@@ -51,13 +51,13 @@ export function backupFacts(
       },
       leases: verdict.leases,
       orphanLeases: verdict.orphanLeases,
-      alarms: verdict.alarms.map(({ memberId, alarm }) => ({
+      alarms: verdict.alarms.slice(0, ALARMS_IN_MANIFEST).map(({ memberId, alarm }) => ({
         memberId: BigInt(`0x${memberId}`),
         kind: alarm,
       })),
     },
     anchors: [...anchors],
-    proof,
+    proof: proof.kind === 'none' ? { ...proof, reason: fitting(proof.reason) } : proof,
     ...(verdict.statistics === undefined ? {} : { statistics: largestGroups(verdict.statistics) }),
     ...(verdict.valuePrefixes === undefined
       ? {}
@@ -70,6 +70,14 @@ function encryptionAtRest(prefixes: readonly LivePrefix[]): BackupFacts['encrypt
 }
 
 const GROUPS_IN_MANIFEST = 50;
+const ALARMS_IN_MANIFEST = 64;
+
+/** What etcd or a proxy says may be of any length. */
+function fitting(text: string): string {
+  return text.slice(0, LONGEST_TEXT);
+}
+
+const LONGEST_TEXT = 1024;
 
 function largestGroups(groups: readonly GroupStatistics[]): KeyStatistics {
   const bySize = [...groups].sort((a, b) => b.liveBytes + b.historyBytes - (a.liveBytes + a.historyBytes));

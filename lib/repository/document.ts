@@ -26,14 +26,24 @@ export interface OpenedDocument<Schema extends z.ZodType> {
 
 /**
  * The bytes of a document (docs/format.md, "Documents"): a DSSE envelope around compact JSON, signed if there is a
- * signer, ending with a SHA-256 of itself, so that damage is told from forgery, also where nothing is signed.
+ * signer, ending with a SHA-256 of itself, so that damage is told from forgery, also where nothing is signed. Rejects
+ * with `repository.document-value` what the schema can't hold, e.g. an overlong text, and with
+ * `repository.document-size`.
  */
 export function encodeDocument<Schema extends z.ZodType>(
   kind: DocumentKind<Schema>,
   value: z.output<Schema>,
   signer: Signer | undefined,
 ): Buffer {
-  const payload = Buffer.from(JSON.stringify(z.encode(kind.schema, value)));
+  const encoded = z.safeEncode(kind.schema, value);
+  if (!encoded.success) {
+    throw new GuardianError(
+      'repository.document-value',
+      `a document (${kind.payloadType}) can't hold what is to be written: ${oneLine(encoded.error)}`,
+      { hint: 'Shorten or correct what is named here, e.g. a label.', cause: encoded.error },
+    );
+  }
+  const payload = Buffer.from(JSON.stringify(encoded.data));
   const envelope = signDocument(kind.payloadType, payload, signer);
   const head = envelope.subarray(0, envelope.length - 1);
   const document = Buffer.concat([head, Buffer.from(tailFor(head))]);
@@ -60,8 +70,7 @@ export function decodeDocument<Schema extends z.ZodType>(
   if (success && data.formatVersion > FORMAT_VERSION) throw newerFormat(name, data.formatVersion);
   // What comes from outside is `unknown` until the schema has seen it.
   const decoded = z.safeDecode(kind.schema, json as z.input<Schema>);
-  if (!decoded.success)
-    throw damagedDocument(name, z.prettifyError(decoded.error).replaceAll(/\s*\n\s*/g, ' '));
+  if (!decoded.success) throw damagedDocument(name, oneLine(decoded.error));
   return { value: decoded.data, sha256: createHash('sha256').update(document).digest('hex') };
 }
 
@@ -106,6 +115,10 @@ export function newerFormat(name: string, version: number): GuardianError {
     `${name} has format version ${version}; this program reads versions up to ${FORMAT_VERSION}`,
     { hint: 'Use the version of etcdguardian that wrote it, or a newer one.' },
   );
+}
+
+function oneLine(error: z.ZodError): string {
+  return z.prettifyError(error).replaceAll(/\s*\n\s*/g, ' ');
 }
 
 function tailFor(head: Buffer): string {

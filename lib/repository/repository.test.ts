@@ -184,3 +184,14 @@ function beginning(clusterRevision: bigint): {
 } {
   return { cluster: 'prod', etcdClusterId: 0xcdf818194e3a8c32n, clusterRevision };
 }
+
+test('what a manifest can’t hold is refused by its name, before it is written', async () => {
+  await using folder = await temporaryFolder();
+  const repository = await openRepository(repositorySettings(new LocalStore(folder.path)));
+  const labels = { schedule: 'x'.repeat(2000) };
+  await assert.rejects(backUp(repository, await smallSnapshot(), { facts: { labels } }), {
+    code: 'repository.document-value',
+    message: /labels\.schedule/,
+  });
+  assert.deepEqual(await repository.listBackups('prod'), []);
+});
