@@ -20,7 +20,7 @@ export interface ChosenSource {
  * where all have the same one, else with `etcd.no-member`, which holds each one's reason.
  */
 export async function chooseSource(
-  client: EtcdClient,
+  client: Pick<EtcdClient, 'statuses' | 'members'>,
   failed: ReadonlySet<bigint>,
   signal: AbortSignal | undefined,
 ): Promise<ChosenSource> {

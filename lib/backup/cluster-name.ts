@@ -11,7 +11,7 @@ const KUBE_SYSTEM = '/registry/namespaces/kube-system';
  * Rejects with `backup.cluster-name` where there is no such namespace, or its uid can't be read.
  */
 export async function clusterName(
-  client: EtcdClient,
+  client: Pick<EtcdClient, 'range'>,
   given: string | undefined,
   signal?: AbortSignal,
 ): Promise<string> {

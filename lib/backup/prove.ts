@@ -17,6 +17,9 @@ export interface ProofRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the proof needs of etcd. */
+export type ProvingClient = Pick<EtcdClient, 'status' | 'hashKV'>;
+
 /** What the proof needs of the verifier: its verdict, and the file's hash at any revision it holds. */
 export interface HashedSnapshot {
   readonly verdict: SnapshotVerdictData;
@@ -31,7 +34,7 @@ export interface HashedSnapshot {
  * `signal` aborts.
  */
 export async function proveSnapshot(
-  client: EtcdClient,
+  client: ProvingClient,
   snapshot: HashedSnapshot,
   request: ProofRequest,
 ): Promise<Proof> {
@@ -43,7 +46,7 @@ export async function proveSnapshot(
   }
 }
 
-async function ask(client: EtcdClient, snapshot: HashedSnapshot, request: ProofRequest): Promise<Proof> {
+async function ask(client: ProvingClient, snapshot: HashedSnapshot, request: ProofRequest): Promise<Proof> {
   const { endpoint, signal } = request;
   const { verdict } = snapshot;
   const status = await client.status(endpoint, { signal });
@@ -70,7 +73,7 @@ async function ask(client: EtcdClient, snapshot: HashedSnapshot, request: ProofR
 }
 
 /** Waits until the member, which may be a follower that lags, has applied the snapshot's revision. */
-async function caughtUp(client: EtcdClient, request: ProofRequest, revision: bigint): Promise<void> {
+async function caughtUp(client: ProvingClient, request: ProofRequest, revision: bigint): Promise<void> {
   const deadline = performance.now() + CATCH_UP_MS;
   for (;;) {
     const { header } = await client.status(request.endpoint, { signal: request.signal });
@@ -92,7 +95,7 @@ const CATCH_UP_STEP_MS = 50;
 const HASH_TIMEOUT_MS = 120_000;
 
 async function hashAtSnapshot(
-  client: EtcdClient,
+  client: ProvingClient,
   request: ProofRequest,
   verdict: SnapshotVerdictData,
 ): Promise<HashKV> {
