@@ -222,6 +222,7 @@ test('a reader slower than the idle timeout is not cut off', needs('versitygw'),
 });
 
 test('a store that dies in mid-upload and comes back is written on', needs('versitygw'), async () => {
+  let restarted: Promise<void> | undefined;
   await using own = await startS3Server();
   await own.createBucket('backups');
   const store = new S3Store(bucketSettings(own, quick), {
@@ -232,13 +233,14 @@ test('a store that dies in mid-upload and comes back is written on', needs('vers
     for await (const chunk of randomBody('revived', 6 * PART)) {
       if (given === 3 * PART) {
         await own.kill();
-        void own.restart();
+        restarted = own.restart();
       }
       given += chunk.length;
       yield chunk;
     }
   }
   await store.put('object', body());
+  await restarted;
   assert.deepEqual(await digest(store.get('object')), await digest(randomBody('revived', 6 * PART)));
 });
 
