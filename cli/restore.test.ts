@@ -46,6 +46,8 @@ test('a run that was killed can be done again for the same restore', async () =>
   const options = ['restore', ...world.store, '--data-dir', world.dir('four')];
   await world.cli.fails(4, 'repository.not-found', [...options, '--join-restore', '9']);
   await world.cli.fails(2, 'usage.number', [...options, '--join-restore', 'first']);
+  const { status, stderr } = await world.restore(['--data-dir', 'x', '--join-restore', '1', '--no-record']);
+  assert.deepEqual([status, stderr.includes('cannot be used with')], [2, true], stderr);
 });
 
 test('a rehearsal without a record leaves none, and says what that means', async () => {

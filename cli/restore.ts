@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { judgeVersions, type VersionEdits } from '../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { restoreOffline, type Restored, type RestoreStep } from '../lib/restore/offline-restore.ts';
@@ -74,9 +74,11 @@ No API server may run meanwhile; start all members before the first one of them.
       'the etcd that will run on it, e.g. 3.6.16: checks, and adapts the file',
     )
     .option('--no-record', 'neither look for nor leave a record of this restore in the store')
-    .option(
-      '--join-restore <number>',
-      'make a member again for a restore that is under way; only if what was made for it never ran',
+    .addOption(
+      new Option(
+        '--join-restore <number>',
+        'make a member again for a restore that is under way; only if what was made for it never ran',
+      ).conflicts(['record', 'snapshot']),
     )
     .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
