@@ -1,18 +1,15 @@
-import { readdir, stat, statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
+import { checkMemberDir } from '../etcd/datadir/staged-member-dir.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { type PlannedDir } from './restore-plan.ts';
 
-/** Rejects with `restore.data-dir-exists` unless every dir is missing or empty: nothing here ever overwrites one. */
+/**
+ * Rejects with `restore.data-dir-exists` or `restore.wal-dir-exists` unless every dir is missing, or empty but for what
+ * a restore that crashed left behind: nothing here ever overwrites one.
+ */
 export async function refuseExisting(dirs: readonly PlannedDir[]): Promise<void> {
-  for (const dir of dirs) {
-    for (const folder of [dir.dataDir, dir.walDir]) {
-      if (folder === undefined || (await contents(folder)).length === 0) continue;
-      throw new GuardianError('restore.data-dir-exists', `${folder} exists and is not empty`, {
-        hint: `restore never overwrites a data dir: stop etcd, move it aside (mv ${folder} ${folder}.old) and try again; keep it until the new cluster is proven`,
-      });
-    }
-  }
+  for (const { dataDir, walDir } of dirs) await checkMemberDir(dataDir, walDir);
 }
 
 /** Rejects with `restore.no-space` unless the disks have room for a database of so many bytes in each dir. */
@@ -37,18 +34,6 @@ export async function requireRoom(dirs: readonly PlannedDir[], databaseBytes: nu
 
 /** The log is made 64 MB long, and etcd wants to write before it cleans up. */
 const ROOM_BESIDE_DATABASE = 256 * 1024 * 1024;
-
-async function contents(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw new GuardianError('restore.data-dir-exists', `${folder} can't be looked into`, {
-      hint: 'it must be a folder that this user may read, or not be there at all',
-      cause: error,
-    });
-  }
-}
 
 async function nearestExisting(folder: string): Promise<string> {
   for (let at = path.resolve(folder); ; at = path.dirname(at)) {

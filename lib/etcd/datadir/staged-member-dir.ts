@@ -24,10 +24,7 @@ const LOST_AND_FOUND = 'lost+found';
  * `restore.wal-dir-exists` when there is anything else.
  */
 export async function stageMemberDir(dataDir: string, walDir: string | undefined): Promise<StagedMemberDir> {
-  const root = resolve(dataDir);
-  const within = join(root, 'member', 'wal');
-  const separateWal = walDir === undefined || resolve(walDir) === within ? undefined : resolve(walDir);
-  const staging = new Staging(root, separateWal);
+  const staging = new Staging(placesOf(dataDir, walDir));
   try {
     await staging.begin();
     return staging;
@@ -37,18 +34,44 @@ export async function stageMemberDir(dataDir: string, walDir: string | undefined
   }
 }
 
+/** Rejects as `stageMemberDir` would, and touches nothing. */
+export async function checkMemberDir(dataDir: string, walDir: string | undefined): Promise<void> {
+  try {
+    await remainsIn(placesOf(dataDir, walDir));
+  } catch (error) {
+    throw diskError(error, `looking into the data dir ${dataDir}`);
+  }
+}
+
+/** Absolute. */
+interface Places {
+  readonly root: string;
+  /** Undefined where the WAL is where etcd looks for it by itself. */
+  readonly separateWal: string | undefined;
+}
+
+function placesOf(dataDir: string, walDir: string | undefined): Places {
+  const root = resolve(dataDir);
+  const within = join(root, 'member', 'wal');
+  const separateWal = walDir === undefined || resolve(walDir) === within ? undefined : resolve(walDir);
+  return { root, separateWal };
+}
+
 class Staging implements StagedMemberDir {
   readonly snapDir: string;
   readonly walDir: string;
 
+  private readonly places: Places;
   private readonly root: string;
   private readonly separateWal: string | undefined;
   private readonly member: string;
   private readonly madeParents: string[] = [];
   private readonly publishedWal: string[] = [];
 
-  constructor(root: string, separateWal: string | undefined) {
+  constructor(places: Places) {
+    const { root, separateWal } = places;
     const name = `${STAGED}${randomBytes(6).toString('hex')}`;
+    this.places = places;
     this.root = root;
     this.separateWal = separateWal;
     this.member = join(root, name);
@@ -58,9 +81,7 @@ class Staging implements StagedMemberDir {
 
   async begin(): Promise<void> {
     const { root, separateWal } = this;
-    const walName = separateWal !== undefined && dirname(separateWal) === root ? basename(separateWal) : '';
-    await clearAway(root, [walName], 'restore.data-dir-exists', 'data dir');
-    if (separateWal !== undefined) await clearAway(separateWal, [], 'restore.wal-dir-exists', 'WAL dir');
+    for (const path of await remainsIn(this.places)) await rm(path, { recursive: true, force: true });
     for (const folder of [root, separateWal]) {
       if (folder !== undefined) this.madeParents.push(...(await makeFolders(folder)));
     }
@@ -87,7 +108,7 @@ class Staging implements StagedMemberDir {
     for (const folder of [...this.madeParents].reverse()) await rmdir(folder).catch(() => undefined);
   }
 
-  /** As a second name, not a new one: so that after a crash it is known for ours (see `clearAway`). */
+  /** As a second name, not a new one: so that after a crash it is known for ours (see `remainsOf`). */
   private async publishWal(separateWal: string): Promise<void> {
     for (const name of await readdir(this.walDir)) {
       const file = join(separateWal, name);
@@ -98,13 +119,21 @@ class Staging implements StagedMemberDir {
   }
 }
 
-/** Removes staged folders, and files that are also in one of them; rejects when there is anything but `allowed`. */
-async function clearAway(
+/** What attempts that crashed left behind; rejects when there is anything else. */
+async function remainsIn({ root, separateWal }: Places): Promise<string[]> {
+  const walName = separateWal !== undefined && dirname(separateWal) === root ? basename(separateWal) : '';
+  const remains = await remainsOf(root, [walName], 'restore.data-dir-exists', 'data dir');
+  if (separateWal === undefined) return remains;
+  return [...remains, ...(await remainsOf(separateWal, [], 'restore.wal-dir-exists', 'WAL dir'))];
+}
+
+/** Staged folders, and before them files that are also in one of them; rejects when there is anything but `allowed`. */
+async function remainsOf(
   folder: string,
   allowed: readonly string[],
   code: string,
   what: string,
-): Promise<void> {
+): Promise<string[]> {
   const names = await namesIn(folder);
   const staged = names.filter((name) => name.startsWith(STAGED));
   const ours = new Set<bigint>();
@@ -117,11 +146,11 @@ async function clearAway(
     if (ours.has(await inode(join(folder, name)))) removable.unshift(name);
     else {
       throw new GuardianError(code, `the ${what} ${folder} is not empty: "${name}" is in it`, {
-        hint: `Choose another ${what}, or move this one aside; nothing in it was touched.`,
+        hint: `a ${what} is never overwritten: stop etcd, move it aside (mv ${folder} ${folder}.old) and try again; keep it until the new cluster is proven`,
       });
     }
   }
-  for (const name of removable) await rm(join(folder, name), { recursive: true, force: true });
+  return removable.map((name) => join(folder, name));
 }
 
 async function inode(path: string): Promise<bigint> {
