@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 
 const handedOut = new Set<number>();
+/** The only port of our range that `fetch` refuses (WHATWG Fetch, "bad ports"). */
+const BLOCKED_BY_FETCH = 10_080;
 
 /**
  * A port of 127.0.0.1 that nobody listens on. It lies below the ranges that systems give to outgoing
@@ -11,7 +13,7 @@ const handedOut = new Set<number>();
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);
-    if (handedOut.has(port) || !(await isFree(port))) continue;
+    if (port === BLOCKED_BY_FETCH || handedOut.has(port) || !(await isFree(port))) continue;
     handedOut.add(port);
     return port;
   }
