@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { etcd3Source } from '../../lib/etcd/client/etcd3.ts';
+import { startEtcdCluster } from '../harness/etcd-cluster.ts';
+import {
+  type BackupAnswer,
+  backupAnswer,
+  restoredAnswer,
+  verifiedAnswer,
+} from '../harness/guardian-answers.ts';
+import { guardianCli } from '../harness/guardian-cli.ts';
+import { localStoreOptions } from '../harness/guardian-store.ts';
+import { temporaryFolder } from '../harness/temporary-folder.ts';
+import { needs } from '../harness/tools.ts';
+
+const WRITERS = 32;
+const LEAST_WRITES_PER_SECOND = 500;
+
+test(
+  'a backup while the cluster takes 500 writes a second and more is of one revision, proven and whole',
+  needs('etcd 3.6.16', 'etcdctl 3.6.16'),
+  async (context) => {
+    await using folder = await temporaryFolder();
+    await using cluster = await startEtcdCluster();
+    await using writes = await keepWriting(cluster.endpoints);
+    const cli = guardianCli(folder);
+    const store = ['--cluster', 'prod', ...localStoreOptions(folder)];
+    const leader = await cluster.leader();
+
+    const [before, begun, written] = [(await leader.status()).revision, performance.now(), writes.done()];
+    const create = ['backup', 'create', '--endpoints', cluster.endpoints.join(','), ...store];
+    const backups: BackupAnswer[] = [];
+    for (let number = 0; number < 3; number++) backups.push(await cli.json(backupAnswer, create));
+    const seconds = (performance.now() - begun) / 1000;
+    const rate = (writes.done() - written) / seconds;
+    const after = (await leader.status()).revision;
+    context.diagnostic(`${Math.round(rate)} writes/s during ${seconds.toFixed(1)} s of backups`);
+
+    assert.ok(rate >= LEAST_WRITES_PER_SECOND, `${rate} writes/s`);
+    let last = before;
+    for (const { id, revision, hashKV, proof, timeline } of backups) {
+      assert.ok(BigInt(revision) > last && BigInt(revision) <= after, `${revision} after ${last}`);
+      last = BigInt(revision);
+      assert.deepEqual([proof.kind, proof.revision, proof.hash], ['live-hashkv', revision, hashKV.hash]);
+      assert.equal(timeline, '000001');
+      const verified = await cli.json(verifiedAnswer, ['backup', 'verify', id, '--deep', ...store]);
+      assert.deepEqual([verified.sound, verified.problems], [true, []]);
+      const restore = ['restore', '--backup', id, ...store, '--data-dir', folder.join(id)];
+      const { snapshot } = await cli.json(restoredAnswer, restore);
+      assert.equal(snapshot.currentRevision, revision, 'the revision is the one in the file');
+    }
+  },
+);
+
+interface Writes extends AsyncDisposable {
+  /** How many were acknowledged. */
+  done(): number;
+}
+
+async function keepWriting(endpoints: readonly string[]): Promise<Writes> {
+  const source = etcd3Source({ endpoints });
+  const client = await source.current();
+  let done = 0;
+  let going = true;
+  const write = async (writer: number): Promise<void> => {
+    for (let number = 0; going; number++) {
+      await client.put(`/registry/pods/busy/${writer}-${number % 100}`).value(`value ${number}`);
+      done += 1;
+    }
+  };
+  const writers = Array.from({ length: WRITERS }, (_, writer) => write(writer));
+  return {
+    done: () => done,
+    async [Symbol.asyncDispose]() {
+      going = false;
+      await Promise.all(writers);
+      source[Symbol.dispose]();
+    },
+  };
+}
