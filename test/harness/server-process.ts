@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -60,7 +61,9 @@ export async function startProcess(
   });
 
   const signal = (name: NodeJS.Signals): void => {
-    if (!ended) child.kill(name);
+    if (ended) return;
+    child.kill(name);
+    if (name === 'SIGSTOP') waitUntilStopped(pid);
   };
   const kill = async (): Promise<void> => {
     signal('SIGKILL');
@@ -113,4 +116,16 @@ function readLines(stream: Readable, listener: (line: string) => void): void {
   stream.on('error', (error) => {
     listener(`(its output broke: ${reasonOf(error)})`);
   });
+}
+
+const STOPPING_MS = 1000;
+
+/** The kernel stops a process's threads one after the other: until the last one has, it may still answer. Linux only. */
+function waitUntilStopped(pid: number): void {
+  const tasks = `/proc/${pid}/task`;
+  const deadline = performance.now() + STOPPING_MS;
+  while (existsSync(tasks) && performance.now() < deadline) {
+    const states = readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/stat`, 'latin1'));
+    if (states.every((state) => /\) [Tt] /.test(state))) return;
+  }
 }
