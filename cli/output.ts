@@ -1,6 +1,7 @@
 import { stringify } from 'yaml';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { type Terminal } from './terminal.ts';
+import { visibleText } from './visible-text.ts';
 
 export const OUTPUT_FORMATS = ['table', 'json', 'yaml'] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
@@ -12,7 +13,7 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export function print(terminal: Terminal, format: OutputFormat, value: unknown, human: () => string): void {
   const text =
     format === 'table'
-      ? human()
+      ? visibleText(human())
       : format === 'json'
         ? JSON.stringify(value, plain, 2)
         : stringify(JSON.parse(JSON.stringify(value, plain)));

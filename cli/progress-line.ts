@@ -1,6 +1,7 @@
 import { type Clock } from '../lib/clock.ts';
 import { bytes, duration } from './output.ts';
 import { type Terminal } from './terminal.ts';
+import { visibleText } from './visible-text.ts';
 
 /** How far a transfer is. `total` is left out where nobody knows it. */
 export interface Transfer {
@@ -33,7 +34,7 @@ export class ProgressLine {
   say(text: string): void {
     if (this.#quiet) return;
     this.#erase();
-    this.#terminal.stderr.write(`${text}\n`);
+    this.#terminal.stderr.write(`${visibleText(text)}\n`);
   }
 
   update(transfer: Transfer): void {

@@ -4,6 +4,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { buildProgram } from './program.ts';
 import { type Terminal } from './terminal.ts';
+import { visibleText } from './visible-text.ts';
 
 /** Runs one command line; resolves to the exit status. Nothing is thrown: what failed is told on stderr. */
 export async function run(args: readonly string[], terminal: Terminal, clock: Clock): Promise<number> {
@@ -30,7 +31,7 @@ export function failureText(error: unknown): string {
     return `etcdguardian: this is a defect in etcdguardian itself, please report it:\n${detail}\n`;
   }
   const hint = error.hint === undefined ? '' : `  what to do: ${error.hint}\n`;
-  return `etcdguardian: ${error.message} [${error.code}]\n${causes(error)}${hint}`;
+  return visibleText(`etcdguardian: ${error.message} [${error.code}]\n${causes(error)}${hint}`);
 }
 
 function causes(error: GuardianError): string {
