@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
-import { userInfo } from 'node:os';
 import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
+import { type SoundBackup } from '../lib/repository/repository.ts';
 import { backupLine, backupValue, proofText } from './backup-figures.ts';
 import { parseByteCount, parseDuration } from './duration.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
@@ -11,9 +11,16 @@ import { keysText } from './keys-needed-text.ts';
 import { bytes, count, duration, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { openRepositoryWith, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
+import {
+  openRepositoryWith,
+  withRepositoryOptions,
+  type OpenedRepository,
+  type RepositoryOptions,
+} from './repository-options.ts';
 import { type Session } from './session.ts';
 import { withSpoolOptions, type SpoolOptions } from './spool-options.ts';
+import { type Terminal } from './terminal.ts';
+import { userName } from './user-name.ts';
 
 interface CreateOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, ReportOptions {
   readonly proof: 'auto' | 'required' | 'off';
@@ -67,7 +74,7 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
           options.retain === undefined
             ? undefined
             : new Date(startedAt + parseDuration(options.retain, '--retain')),
-        requester: { username: userInfo().username },
+        requester: { username: userName() },
         labels: labels(options.label),
       },
       {
@@ -81,11 +88,27 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
       },
     );
     report.progress.end();
-    await repository.remember(done.backup);
+    await rememberIfPossible(repository, done.backup, terminal);
     const tookMs = clock().getTime() - startedAt;
     const value = { ...backupValue(done.backup, repository.location), tookMs };
     print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
   });
+}
+
+/** The backup is committed: that this machine can't note it for later makes it no failure. */
+async function rememberIfPossible(
+  repository: OpenedRepository,
+  backup: SoundBackup,
+  terminal: Terminal,
+): Promise<void> {
+  try {
+    await repository.remember(backup);
+  } catch (error) {
+    if (!(error instanceof GuardianError)) throw error;
+    terminal.stderr.write(
+      `warning: ${error.message}; a store that later lacks this backup is not noticed here\n`,
+    );
+  }
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { userInfo } from 'node:os';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -10,6 +9,7 @@ import {
   type RepositoryOptions,
 } from './repository-options.ts';
 import { type Session } from './session.ts';
+import { userName } from './user-name.ts';
 
 interface DeleteOptions extends RepositoryOptions, ReportOptions {
   readonly reason?: string;
@@ -56,7 +56,7 @@ export function backupDeleteCommand(session: Session): Command {
       }
       const removal = await repository.removeBackup(
         backup,
-        { by: userInfo().username, reason: options.reason },
+        { by: userName(), reason: options.reason },
         { signal },
       );
       print(terminal, report.format, { id: backup.id, cluster, ...removal }, () => {

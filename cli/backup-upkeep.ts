@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { userInfo } from 'node:os';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { planRetention } from '../lib/repository/retention.ts';
 import { type RetentionPlan, type SweepReport } from '../lib/repository/repository.ts';
@@ -13,6 +12,7 @@ import {
   type RepositoryOptions,
 } from './repository-options.ts';
 import { type Session } from './session.ts';
+import { userName } from './user-name.ts';
 
 type UndeleteOptions = RepositoryOptions & ReportOptions;
 
@@ -28,7 +28,7 @@ export function backupUndeleteCommand(session: Session): Command {
       const cluster = await theCluster(repository, options, terminal);
       const call = { signal: terminal.signal, includeRemoved: true };
       const { backup } = await repository.find(cluster, which, call);
-      await repository.undeleteBackup(backup, { by: userInfo().username }, { signal: terminal.signal });
+      await repository.undeleteBackup(backup, { by: userName() }, { signal: terminal.signal });
       print(terminal, report.format, { id: backup.id, cluster }, () => `backup ${backup.id} is back\n`);
     },
   );
@@ -70,7 +70,7 @@ export function backupPruneCommand(session: Session): Command {
         : await repository.applyRetention(
             cluster,
             policy,
-            { by: userInfo().username, reason: 'retention' },
+            { by: userName(), reason: 'retention' },
             { signal },
           );
     const brief = (list: RetentionPlan['keep']) =>

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { type FileVersions } from '../lib/etcd/datadir/version-rules.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
@@ -11,6 +11,7 @@ import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { openRepositoryWith, theCluster, type RepositoryOptions } from './repository-options.ts';
 import { type Session } from './session.ts';
+import { userName } from './user-name.ts';
 
 /** What a restore starts from, and what is known of it. */
 export interface RestoreInput {
@@ -58,7 +59,7 @@ export async function fromBackup(
           repository,
           backup,
           number: restoreNumber(options.joinRestore),
-          by: `${userInfo().username}@${hostname()}`,
+          by: `${userName()}@${hostname()}`,
         }
       : undefined,
   };

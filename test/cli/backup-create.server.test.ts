@@ -133,3 +133,19 @@ test('a person reads the result first, then why, and progress apart from it', ne
   assert.equal(quiet.stderr, '');
   assert.match(quiet.stdout, /^id: \S+\ncluster: prod\ntimeline: "000001"\n/);
 });
+
+test('a backup that this machine has no place to note is a backup', needs(...ETCD), async () => {
+  await using folder = await temporaryFolder();
+  await using etcd = await startEtcd();
+  await putOne(etcd, 'a', 'b');
+  const notAFolder = folder.join('not-a-folder');
+  await writeFile(notAFolder, '');
+  const cli = guardianCli(folder);
+  const create = ['backup', 'create', '--endpoints', etcd.endpoint, '--cluster', 'prod'];
+
+  const backup = await cli.json(backupAnswer, [...create, ...localStoreOptions(folder)], {
+    env: { ETCDGUARDIAN_STATE_DIR: notAFolder },
+  });
+
+  assert.equal(backup.proof.kind, 'live-hashkv');
+});
