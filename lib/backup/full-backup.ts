@@ -211,7 +211,7 @@ async function streamAndJudge(
     const verdict = await verifier.finish();
     if (!verdict.sound) throw unsound(source, verdict);
     tools.onEvent({ kind: 'streamed', verdict });
-    const proof = await prove(request.proof, tools, source, verifier, verdict);
+    const proof = await prove(request.proof, { ...tools, signal }, source, verifier, verdict);
     tools.onEvent({ kind: 'proof', proof });
     return { verdict, proof };
   };
@@ -220,11 +220,14 @@ async function streamAndJudge(
     tools.onEvent({ kind: 'uploaded', storedSize });
   };
 
+  const storing = store();
   try {
-    const [judged] = await Promise.all([judge(), store()]);
+    const [judged] = await Promise.all([judge(), storing]);
     return judged;
   } catch (error) {
     failure.abort(error);
+    // What is still being put must not appear after the caller has tidied up.
+    await storing.catch(() => undefined);
     throw error;
   } finally {
     clearTimeout(limit);
