@@ -82,3 +82,12 @@ test('an interruption is told as such, whatever failed because of it', async () 
     ...[130, '', 'etcdguardian: interrupted; nothing half-done is listed\n'],
   ]);
 });
+
+test('a failure is told on a clean line where a person watches', async () => {
+  let shown = '';
+  const stderr = { isTTY: true, write: (text: string) => (shown += text) };
+  const { signal } = new AbortController();
+  const terminal = { stdout: stderr, stderr, env: {}, signal };
+  await run(['snapshot', 'verify', '/nowhere/snapshot.db'], terminal, () => new Date());
+  assert.match(shown, /^\r\u{1b}\[Ketcdguardian: /u);
+});

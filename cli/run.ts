@@ -15,6 +15,8 @@ export async function run(args: readonly string[], terminal: Terminal, clock: Cl
     return session.exitCode;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage;
+    // A progress line may stand there still.
+    if (terminal.stderr.isTTY === true) terminal.stderr.write('\r\u001b[K');
     if (terminal.signal.aborted) {
       terminal.stderr.write('etcdguardian: interrupted; nothing half-done is listed\n');
       return EXIT_CODES.interrupted;
