@@ -136,7 +136,7 @@ function rolledBack(location: string, contradiction: string): GuardianError {
     'repository.rolled-back',
     `${location} is older than this machine knows it: ${contradiction}`,
     {
-      hint: 'Someone who can write the store may have put an older state back. If you know why it is so, say that you accept it.',
+      hint: 'Someone who can write the store may have put an older state back. If you know why it is so, accept it with --allow-older.',
     },
   );
 }
