@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type EtcdCluster, startEtcdCluster } from '../harness/etcd-cluster.ts';
 import { putOne } from '../harness/etcd-content.ts';
 import { callGateway } from '../harness/etcd-gateway.ts';
 import { type Etcd, startEtcd } from '../harness/etcd.ts';
-import { backupAnswer } from '../harness/guardian-answers.ts';
+import { eventually } from '../harness/eventually.ts';
+import { backupAnswer, listAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions } from '../harness/guardian-store.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { needs } from '../harness/tools.ts';
+
+const UNSOUND = 3;
 
 describe('of a cluster', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
   let folder: TemporaryFolder;
@@ -65,6 +70,34 @@ describe('of a cluster', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     } finally {
       await callGateway(await cluster.leader(), 'maintenance/alarm', { action: 'DEACTIVATE', ...alarm });
     }
+  });
+
+  test('a member whose data silently differs is found by the proof, and its snapshot is no backup', async () => {
+    const follower = await cluster.follower();
+    await putOne(await cluster.leader(), 'marked', 'the same on all members');
+    await eventually('all members have it', async () =>
+      (await follower.etcdctl('get', 'marked', '--consistency=s')).includes('the same'),
+    );
+    await follower.stop();
+    const file = join(follower.dataDir, 'member', 'snap', 'db');
+    const bytes = await readFile(file);
+    const changed = Buffer.from(bytes);
+    changed.write('THE', bytes.indexOf('the same on all members'));
+    await writeFile(file, changed);
+    await follower.restart();
+
+    const told = await cli.fails(UNSOUND, 'backup.hash-mismatch', create(cluster.members));
+    const [, ...endpoints] =
+      /the snapshot of (\S+) has HashKV \d+ .*, but (\S+) answers \d+/.exec(told) ?? [];
+    assert.ok(endpoints.includes(follower.endpoint), told);
+    assert.match(told, /what to do: the members of this cluster hold different data/);
+    const before = await cli.json(listAnswer, ['backup', 'list', ...localStoreOptions(folder)]);
+    assert.ok(before.every((entry) => entry.state === 'sound' && entry.proof.kind === 'live-hashkv'));
+
+    await follower.stop();
+    await writeFile(file, bytes);
+    await follower.restart();
+    await cli.json(backupAnswer, create(cluster.members));
   });
 
   test('a learner is not chosen, even alone', async () => {
