@@ -30,10 +30,11 @@ test(
     const [before, begun, written] = [(await leader.status()).revision, performance.now(), writes.done()];
     const create = ['backup', 'create', '--endpoints', cluster.endpoints.join(','), ...store];
     const backups: BackupAnswer[] = [];
-    for (let number = 0; number < 3; number++) backups.push(await cli.json(backupAnswer, create));
+    for (let number = 0; number < 2; number++) backups.push(await cli.json(backupAnswer, create));
     const seconds = (performance.now() - begun) / 1000;
     const rate = (writes.done() - written) / seconds;
     const after = (await leader.status()).revision;
+    await writes.stop();
     context.diagnostic(`${Math.round(rate)} writes/s during ${seconds.toFixed(1)} s of backups`);
 
     assert.ok(rate >= LEAST_WRITES_PER_SECOND, `${rate} writes/s`);
@@ -55,6 +56,7 @@ test(
 interface Writes extends AsyncDisposable {
   /** How many were acknowledged. */
   done(): number;
+  stop(): Promise<void>;
 }
 
 async function keepWriting(endpoints: readonly string[]): Promise<Writes> {
@@ -69,12 +71,10 @@ async function keepWriting(endpoints: readonly string[]): Promise<Writes> {
     }
   };
   const writers = Array.from({ length: WRITERS }, (_, writer) => write(writer));
-  return {
-    done: () => done,
-    async [Symbol.asyncDispose]() {
-      going = false;
-      await Promise.all(writers);
-      source[Symbol.dispose]();
-    },
+  const stop = async (): Promise<void> => {
+    going = false;
+    await Promise.all(writers);
+    source[Symbol.dispose]();
   };
+  return { done: () => done, stop, [Symbol.asyncDispose]: stop };
 }

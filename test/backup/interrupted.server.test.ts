@@ -33,7 +33,7 @@ describe('a backup interrupted by Ctrl-C', needs('etcd 3.6.16', 'versitygw', 'to
     [etcd, s3, toxiproxy] = await Promise.all([startEtcd(), startS3Server(), startToxiproxy()]);
     proxy = await startHttpProxy(s3.endpoint, (request) => script(request));
     await s3.createBucket('backups');
-    await fillWithNoise(etcd, 20, testRandom('interrupted backups'));
+    await fillWithNoise(etcd, 17, testRandom('interrupted backups'));
     cli = guardianCli(folder);
   });
 

@@ -42,7 +42,7 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
     [etcd, s3, toxiproxy] = await Promise.all([startEtcd(), startS3Server(), startToxiproxy()]);
     proxy = await startHttpProxy(s3.endpoint, (request) => script(request));
     await s3.createBucket('backups');
-    await fillWithNoise(etcd, 20, testRandom('killed backups'));
+    await fillWithNoise(etcd, 17, testRandom('killed backups'));
     cli = guardianCli(folder);
   });
 
@@ -82,7 +82,7 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
     const { id } = await cli.json(backupAnswer, create('steps'));
     const requests = proxy.seen.length;
     let there = [id];
-    for (const moment of sample(BACKUP_MOMENTS, 4, 'moments of killing')) {
+    for (const moment of sample(BACKUP_MOMENTS, 3, 'moments of killing')) {
       await kill(moment, create('steps'));
       const now = await listed('steps');
       const told = `killed ${moment.when} ${moment.step}`;
@@ -134,7 +134,7 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
   });
 
   test('before anything was there leaves a prefix that the next backup takes as its own', async () => {
-    for (const [index, moment] of sample(FIRST_BACKUP_MOMENTS, 2, 'moments of the first').entries()) {
+    for (const [index, moment] of sample(FIRST_BACKUP_MOMENTS, 1, 'moments of the first').entries()) {
       const prefix = `first-${index}`;
       await kill(moment, create(prefix));
       assert.deepEqual(await listed(prefix), []);

@@ -31,7 +31,7 @@ describe('a backup into a store in trouble', needs('etcd 3.6.16', 'versitygw', '
     folder = await temporaryFolder();
     [etcd, s3] = await Promise.all([startEtcd(), startS3Server()]);
     await s3.createBucket('backups');
-    await fillWithNoise(etcd, 24, testRandom('store trouble'));
+    await fillWithNoise(etcd, 17, testRandom('store trouble'));
     cli = guardianCli(folder);
   });
 
