@@ -1,12 +1,12 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { crc32c } from '../etcd/crc32c.ts';
 import { type DatabaseSource, writeMemberDir } from '../etcd/datadir/member-dir.ts';
+import { withdrawMemberDir } from '../etcd/datadir/withdraw-member-dir.ts';
 import { type VersionEdits } from '../etcd/datadir/version-rules.ts';
 import { encodeRevisionKey } from '../etcd/mvcc/revision.ts';
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
-import { GuardianError } from '../guardian-error.ts';
+import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { refuseExisting, requireRoom } from './existing-dirs.ts';
 import { type PlannedDir, type RestorePlan } from './restore-plan.ts';
 import { type JudgedSnapshot, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
@@ -97,7 +97,7 @@ export async function restoreOffline(
       hashKV: clusterHash,
     };
   } catch (error) {
-    for (const dir of made) await removeMade(dir);
+    for (const dir of made) await takeBack(dir, error);
     throw error;
   }
 }
@@ -158,8 +158,15 @@ async function readBack(dir: PlannedDir, expected: number, tools: RestoreTools):
   );
 }
 
-async function removeMade(dir: RestoredDir): Promise<void> {
-  for (const folder of [path.join(dir.dataDir, 'member'), dir.walDir]) {
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+/** What was made for a restore that failed goes; if it can't, that is told together with the failure. */
+async function takeBack(dir: RestoredDir, failure: unknown): Promise<void> {
+  try {
+    await withdrawMemberDir(dir.dataDir, dir.walDir);
+  } catch (error) {
+    throw new GuardianError(
+      'restore.wrong-copy',
+      `the restore failed (${reasonOf(failure)}), and what it made can't be removed: ${reasonOf(error)}`,
+      { hint: `do not start etcd on ${dir.dataDir}: move it aside by hand`, cause: failure },
+    );
   }
 }

@@ -14,7 +14,8 @@ export interface StagedMemberDir {
   discard(): Promise<void>;
 }
 
-const STAGED = 'member.partial-';
+/** How folders begin that are no data dir, or not any more; the next attempt clears them away. */
+export const STAGED = 'member.partial-';
 /** What the root of a freshly made filesystem has in it. */
 const LOST_AND_FOUND = 'lost+found';
 
