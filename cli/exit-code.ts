@@ -47,6 +47,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'restore.initial-cluster',
       'restore.peer-urls',
       'restore.bump',
+      'restore.wal-dir',
       'restore.bump-too-low',
     ],
   ],

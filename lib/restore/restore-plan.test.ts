@@ -94,6 +94,8 @@ const REFUSED: readonly (readonly [string, Partial<RestoreRequest>, string])[] =
     { initialCluster: THREE, name: 'm1', initialAdvertisePeerUrls: 'http://10.0.0.9:2380' },
     'restore.peer-urls',
   ],
+  ['a log dir that is the data dir', { walDir: '/var/lib/etcd' }, 'restore.wal-dir'],
+  ['a log dir that holds the data dir', { walDir: '/var/lib' }, 'restore.wal-dir'],
   ['a bump below what was served', { bump: 6999n }, 'restore.bump'],
   ['a bump that leaves no revisions above it', { bump: 2n ** 62n }, 'restore.bump'],
   ['a name that leaves the folder', { initialCluster: '..=http://a:1', allMembers: true }, 'restore.name'],

@@ -103,6 +103,11 @@ function plannedMembers(request: RestoreRequest): PlannedMember[] {
 function plannedDirs(request: RestoreRequest, members: readonly PlannedMember[]): PlannedDir[] {
   const dataDir = path.resolve(request.dataDir);
   const walDir = request.walDir === undefined ? undefined : path.resolve(request.walDir);
+  if (walDir !== undefined && `${dataDir}${path.sep}`.startsWith(`${walDir}${path.sep}`)) {
+    throw new GuardianError('restore.wal-dir', `--wal-dir ${walDir} is or holds the data dir ${dataDir}`, {
+      hint: 'give the log a dir of its own, or leave --wal-dir out: it then lies in <data-dir>/member/wal',
+    });
+  }
   if (request.allMembers) {
     return members.map((member) => ({
       member,
