@@ -16,6 +16,7 @@ import { type ObjectStore } from '../storage/object-store.ts';
 import { checkFreshness, rememberBackup } from './freshness.ts';
 import { manifestName, removalName } from './layout.ts';
 import { readKnownPoints } from './known-points.ts';
+import { openRepository } from './open-repository.ts';
 import { type BackupPlace, type Repository, type RepositorySettings } from './repository.ts';
 
 const by = { by: 'alice' };
@@ -127,6 +128,18 @@ interface Place extends AsyncDisposable {
 }
 
 /** A store with one backup, and a machine that watches it. */
+test('backups from before there were keys refuse nothing once there is a newer one with keys', async () => {
+  await using folder = await temporaryFolder();
+  const store = new LocalStore(folder.join('store'));
+  const { repository, snapshot } = await repositoryWithBackup(repositorySettings(store));
+  const path = folder.join('known-points.json');
+  await checkFreshness(repository, 'prod', { path });
+  const keyed = await openRepository(repositorySettings(store, testKeys()));
+  await assert.rejects(checkFreshness(keyed, 'prod', { path }), { code: 'signature.missing' });
+  await backUp(keyed, snapshot);
+  assert.equal((await checkFreshness(keyed, 'prod', { path })).length, 2);
+});
+
 async function watchedStore(): Promise<Place> {
   const folder = await temporaryFolder();
   const store = new LocalStore(folder.join('store'));

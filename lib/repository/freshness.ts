@@ -74,13 +74,24 @@ export function contradictionOf(
         return `${what} is gone, and nobody trusted removed it`;
     } else if (entry.state === 'sound' && entry.manifestSha256 !== point.manifestSha256) {
       return `${what} has another manifest than before`;
-    } else if (entry.state === 'damaged' && !point.removed) {
+    } else if (entry.state === 'damaged' && !point.removed && !isOlderUntrusted(entry, shown)) {
       return `${what} was sound and is not any more: ${entry.problem.message}`;
     } else if (entry.lastMark < point.lastMark) {
       return `of ${what} someone took marks of its removal away`;
     }
   }
   return undefined;
+}
+
+/**
+ * A backup that these keys don't vouch for, as when it was made before there were keys, tells nothing once there is a
+ * newer one that they do vouch for. `shown`: newest first.
+ */
+function isOlderUntrusted(entry: DamagedBackup, shown: readonly BackupEntry[]): boolean {
+  if (!entry.problem.code.startsWith('signature.')) return false;
+  return shown
+    .slice(0, shown.indexOf(entry))
+    .some(({ state, removal }) => state === 'sound' && removal === undefined);
 }
 
 function untrustedPoint(
