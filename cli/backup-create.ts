@@ -89,10 +89,26 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
     );
     report.progress.end();
     await rememberIfPossible(repository, done.backup, terminal);
+    if (done.timelineReason === 'first') await warnOfMissingFence(repository, terminal);
     const tookMs = clock().getTime() - startedAt;
     const value = { ...backupValue(done.backup, repository.location), tookMs };
     print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
   });
+}
+
+/** Looked at once, with a cluster's first backup; the backup is committed whatever comes of it. */
+async function warnOfMissingFence(repository: OpenedRepository, terminal: Terminal): Promise<void> {
+  try {
+    if (await repository.fencesWriters()) return;
+    terminal.stderr.write(
+      `warning: ${repository.location} ignores If-None-Match: two machines that write here at once can replace each other's records; let only one machine back up to it\n`,
+    );
+  } catch (error) {
+    if (!(error instanceof GuardianError)) throw error;
+    terminal.stderr.write(
+      `warning: whether the store keeps two writers apart is unknown: ${error.message}\n`,
+    );
+  }
 }
 
 /** The backup is committed: that this machine can't note it for later makes it no failure. */

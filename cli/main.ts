@@ -9,6 +9,12 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
+// Whoever reads our output may have seen enough: `backup list | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 process.exitCode = await run(
   process.argv.slice(2),
   { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: interrupted.signal },

@@ -9,6 +9,7 @@ import { checkFreshness, rememberBackup } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
 import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
 import { openStore } from '../lib/storage/open-store.ts';
+import { probePutIfAbsent } from '../lib/storage/put-if-absent-probe.ts';
 import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
 import { passphraseIn } from './passphrase-file.ts';
 import { type Session } from './session.ts';
@@ -56,6 +57,8 @@ export interface OpenedRepository {
   readonly keys: KeySet | undefined;
   /** Notes that this machine has seen a backup, so that a store which later lacks it is noticed. */
   remember(backup: SoundBackup): Promise<void>;
+  /** Whether the store refuses a second writer of a name; tried on small objects of its own. */
+  fencesWriters(): Promise<boolean>;
   /** Rejects with `repository.rolled-back` when the store lacks what this machine has seen in it. */
   checkFreshness(cluster: string, acceptOlder: boolean): Promise<void>;
 }
@@ -92,6 +95,7 @@ export async function openRepositoryWith(
     repository,
     location: store.location,
     keys,
+    fencesWriters: () => probePutIfAbsent(plainStore, { signal: terminal.signal }),
     remember: (backup) => rememberBackup(repository, backup, knownPoints),
     checkFreshness: async (cluster, acceptOlder) => {
       await checkFreshness(repository, cluster, { path: knownPoints, acceptOlder, signal: terminal.signal });

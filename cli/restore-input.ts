@@ -9,7 +9,12 @@ import { type RestorePoint } from '../lib/restore/restore-plan.ts';
 import { type RestoreRecording } from '../lib/restore/settle-restore.ts';
 import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
 import { type ProgressLine } from './progress-line.ts';
-import { openRepositoryWith, theCluster, type RepositoryOptions } from './repository-options.ts';
+import {
+  type OpenedRepository,
+  openRepositoryWith,
+  theCluster,
+  type RepositoryOptions,
+} from './repository-options.ts';
 import { type Session } from './session.ts';
 import { userName } from './user-name.ts';
 
@@ -45,6 +50,7 @@ export async function fromBackup(
     progress.say(`warning: ${damaged.id} is newer but can't be used: ${damaged.problem.message}`);
   }
   for (const warning of backup.warnings) progress.say(`warning: ${warning.message}`);
+  requireKey(backup, opened);
   const { snapshot, etcd } = backup.manifest;
   return {
     source: sourceOf(backup, location, (aborted) => repository.readBase(backup, { signal: aborted })),
@@ -63,6 +69,19 @@ export async function fromBackup(
         }
       : undefined,
   };
+}
+
+/** Before anything is recorded: without a key nothing can be read later either. */
+function requireKey(backup: SoundBackup, { keys }: OpenedRepository): void {
+  const recipients = backup.manifest.base.recipients.map(({ id }) => id);
+  if (recipients.length === 0 || keys?.encryption !== undefined) return;
+  throw new GuardianError(
+    'encryption.key-missing',
+    `backup ${backup.id} is encrypted, and no key was given`,
+    {
+      hint: `give the key file or the recovery file that holds one of ${recipients.join(', ')}: --key-file FILE`,
+    },
+  );
 }
 
 function restoreNumber(text: string | undefined): number | undefined {
