@@ -51,10 +51,10 @@ describe('with a full disk', { ...needsSmallDisk(), ...needs('etcd 3.6.16', 'ver
   test('in a local store the backup fails clearly, and gives its room back', async () => {
     await using disk = await smallDisk(16 * MIB);
     const store = ['--store', `file://${disk.path}/store`];
-    const backup = await cli.start([...create, ...store], disk);
+    await using backup = await cli.start([...create, ...store], disk);
     assert.equal(await backup.exited, FAILED, backup.output());
     assert.match(backup.output(), /\[store.full\]\n.*what to do: Free or add disk space/);
-    const list = await cli.start(['backup', 'list', ...store], disk);
+    await using list = await cli.start(['backup', 'list', ...store], disk);
     assert.equal(await list.exited, 0);
     assert.match(list.output(), /^no backups in /);
     const [command = '', ...within] = disk.within;

@@ -61,7 +61,7 @@ describe('a backup interrupted by Ctrl-C', needs('etcd 3.6.16', 'versitygw', 'to
   const interruptAt = async (moment: BackupMoment, prefix: string): Promise<void> => {
     const { script: catching, caught } = catchMoment(moment);
     script = catching;
-    const backup = await start(prefix);
+    await using backup = await start(prefix);
     await Promise.race([caught, backup.exited]);
     await endsInterrupted(backup);
     script = () => ({ kind: 'pass' });
@@ -110,7 +110,7 @@ describe('a backup interrupted by Ctrl-C', needs('etcd 3.6.16', 'versitygw', 'to
       if (url.includes('?uploads')) streaming.resolve(undefined);
       return { kind: 'pass' };
     };
-    const backup = await start('silent', `http://${way.address}`);
+    await using backup = await start('silent', `http://${way.address}`);
     await Promise.race([streaming.promise, backup.exited]);
     await way.addToxic({ type: 'timeout', afterMs: 0 });
     const since = performance.now();

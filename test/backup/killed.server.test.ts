@@ -62,7 +62,7 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
   const kill = async (moment: BackupMoment, args: readonly string[]): Promise<void> => {
     const { script: catching, caught } = catchMoment(moment);
     script = catching;
-    const backup = await cli.start(args);
+    await using backup = await cli.start(args);
     const early = backup.exited.then((how) => {
       throw new Error(`it ended (${how}) before ${moment.step}:\n${backup.output()}`);
     });

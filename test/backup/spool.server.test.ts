@@ -62,7 +62,7 @@ describe('while a store takes nothing', needs('etcd 3.6.16', 'versitygw'), () =>
 
   test('etcd is not held up: its stream ends, is verified and proven before the first part is stored', async () => {
     await using store = await gate();
-    const backup = await cli.start(create(store, 'spooled', folder.path));
+    await using backup = await cli.start(create(store, 'spooled', folder.path));
     await backup.line(/^verified: revision/);
     await backup.line(/^proven: /);
     assert.deepEqual(await readdir(folder.path), [], 'the spool has no name');
@@ -77,7 +77,7 @@ describe('while a store takes nothing', needs('etcd 3.6.16', 'versitygw'), () =>
     async () => {
       await using disk = await smallDisk(4 * MIB);
       await using store = await gate();
-      const backup = await cli.start(create(store, 'full', disk.path), disk);
+      await using backup = await cli.start(create(store, 'full', disk.path), disk);
       await backup.line(/^warning: no more spool on disk in .* \(no more room for the spool file/);
       // Parts being sent, spool memory and spool disk hold less than the database: etcd is being held up.
       assert.doesNotMatch(backup.output(), /verified:/);

@@ -72,7 +72,7 @@ describe('a backup into a store in trouble', needs('etcd 3.6.16', 'versitygw', '
     const way = await toxiproxy.createProxy(s3.address);
     // Half a part and the connection is gone; the retry comes when the way is whole again.
     const heal = await way.addToxic({ type: 'limit_data', bytes: 4 << 20, direction: 'upstream' });
-    const backup = await cli.start(create('reset', `http://${way.address}`));
+    await using backup = await cli.start(create('reset', `http://${way.address}`));
     await backup.line(/^warning: .*part \d+.*; trying again$/);
     await heal();
     assert.equal(await backup.exited, 0, backup.output());

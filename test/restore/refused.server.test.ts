@@ -100,7 +100,7 @@ describe('a restore', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
   test('to a disk without room is refused before anything is written', needsSmallDisk(), async () => {
     await using disk = await smallDisk(64 * MIB);
     const dataDir = `${disk.path}/data`;
-    const restore = await cli.start(['restore', '--snapshot', file, '--data-dir', dataDir], disk);
+    await using restore = await cli.start(['restore', '--snapshot', file, '--data-dir', dataDir], disk);
     assert.equal(await restore.exited, 1);
     assert.match(restore.output(), /needs \d+ bytes.*\[restore.no-space\]\n.*what to do: /);
   });
