@@ -93,14 +93,17 @@ describe('a backup interrupted by Ctrl-C', needs('etcd 3.6.16', 'versitygw', 'to
     });
   }
 
-  test('while parts are sent tidies up: neither object nor unfinished upload stays', async () => {
-    const part = BACKUP_MOMENTS.find(({ step }) => step === 'sending a later part');
-    assert.ok(part);
-    await interruptAt(part, 'tidy');
-    const future = { clock: () => new Date(Date.now() + 48 * HOUR_MS) };
-    const swept = await cli.json(sweptAnswer, ['backup', 'sweep', ...store('tidy')], future);
-    assert.deepEqual([swept.deleted, swept.abortedUploads], [[], 0]);
-  });
+  for (const step of ['sending a later part', 'looking once more that the data is there']) {
+    test(`while ${step} tidies up: neither object nor unfinished upload stays`, async () => {
+      const moment = BACKUP_MOMENTS.find((one) => one.step === step);
+      assert.ok(moment);
+      const prefix = `tidy-${BACKUP_MOMENTS.indexOf(moment)}`;
+      await interruptAt(moment, prefix);
+      const future = { clock: () => new Date(Date.now() + 48 * HOUR_MS) };
+      const swept = await cli.json(sweptAnswer, ['backup', 'sweep', ...store(prefix)], future);
+      assert.deepEqual([swept.deleted, swept.abortedUploads], [[], 0]);
+    });
+  }
 
   test('while etcd has fallen silent in the middle ends long before the silence counts as a failure', async () => {
     const way = await toxiproxy.createProxy(etcd.address);
