@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { fillWithNoise } from '../harness/etcd-content.ts';
 import { type Etcd, startEtcd } from '../harness/etcd.ts';
@@ -64,6 +64,17 @@ describe('a restore', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     await cli.fails(1, 'restore.data-dir-exists', ['restore', '--snapshot', file, ...all]);
     assert.deepEqual(await readdir(dataDir), ['m2']);
     assert.deepEqual(await readdir(`${dataDir}/m2`), ['precious']);
+  });
+
+  test('takes the first dir back when the second can not be made', async () => {
+    const dataDir = folder.join('half');
+    await mkdir(dataDir);
+    await symlink(folder.join('nowhere', 'at', 'all'), `${dataDir}/m2`);
+    const cluster = 'm1=http://10.0.0.1:2380,m2=http://10.0.0.2:2380';
+    const all = ['--all-members', '--initial-cluster', cluster, '--data-dir', dataDir];
+    const told = await cli.fails(4, 'disk.not-found', ['restore', '--snapshot', file, ...all]);
+    assert.ok(told.includes(`${dataDir}/m2`), told);
+    assert.deepEqual(await readdir(dataDir), ['m2']);
   });
 
   test('takes an empty dir', async () => {
