@@ -140,6 +140,7 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
     const since = performance.now();
     const told = await cli.fails(6, 'etcd.snapshot-cut', create);
     assert.match(told, new RegExp(`http://${way.address}: snapshot cut after \\d+ of \\d+ bytes`));
+    assert.match(told, /^http\S+ failed: .*\[etcd\.snapshot-cut\]; trying again$/m);
     assert.match(told, /what to do: /);
     assert.ok(performance.now() - since < 20_000);
     assert.deepEqual(await cli.json(listAnswer, ['backup', 'list', ...store]), []);

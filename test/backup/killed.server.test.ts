@@ -89,7 +89,7 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
       await kill(moment, create('steps'));
       const now = await listed('steps');
       const told = `killed ${moment.when} ${moment.step}`;
-      assert.deepEqual(now.slice(-there.length), there, told);
+      assertHolds(now, there, told);
       assert.equal(now.length, there.length + (isCommitted(moment) ? 1 : 0), told);
       there = now;
     }
@@ -98,7 +98,7 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
     const seen = proxy.seen.length;
     const anyRequest = { step: `request ${number}`, isIt: () => proxy.seen.length > seen + number };
     await kill({ ...anyRequest, when: random.pick(['before', 'after']) }, create('steps'));
-    assert.deepEqual((await listed('steps')).slice(-there.length), there, anyRequest.step);
+    assertHolds(await listed('steps'), there, anyRequest.step);
 
     // Life goes on: the next backup works, the remains go, and what is listed is whole and can be restored.
     await putOne(etcd, 'after', 'the kills');
@@ -147,3 +147,8 @@ describe('a backup whose process is killed', needs('etcd 3.6.16', 'versitygw', '
     }
   });
 });
+
+/** Backups of one revision and one second are listed in any order. */
+function assertHolds(all: readonly string[], some: readonly string[], told: string): void {
+  for (const id of some) assert.ok(all.includes(id), `${told}: ${id} is gone from ${all.join()}`);
+}
