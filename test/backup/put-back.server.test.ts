@@ -16,7 +16,6 @@ const UNSOUND = 3;
 describe('someone who can write the store', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
   let folder: TemporaryFolder;
   let etcd: Etcd;
-  /** The machine that makes the backups, and one that never saw the store. */
   let cli: GuardianCli;
   let keyFile: string;
   let stores = 0;
