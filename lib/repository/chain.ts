@@ -1,0 +1,99 @@
+import { type EntryBatch } from '../etcd/bolt/entry-batch.ts';
+import { type CallOptions, type SoundBackup } from './repository.ts';
+import { type SegmentHead } from './segment-head.ts';
+
+/**
+ * Segments: what a capture saw after a base. They stand in the folder of the chain whose base the capture began with,
+ * and serve every base of the timeline that lies in their range, also ones taken later. Rejects as `Repository` does.
+ */
+export interface SegmentLog {
+  /**
+   * Where a capture of this cluster can go on: on the newest timeline, the newest chain with segments first, then the
+   * newest base behind its end. Empty where there is no base yet.
+   */
+  tails(cluster: string, options?: CallOptions): Promise<ChainTail[]>;
+
+  /** The tail of the chain that a backup just committed begins. */
+  tailOf(backup: SoundBackup): ChainTail;
+
+  /**
+   * Seals, signs and stores the next segment of a chain, with put-if-absent under a name that holds `tail.revision`.
+   * Resolves to the new tail. A reply that was lost is recognised as ours. Rejects with `repository.chain-taken`
+   * (a `ChainTakenError`) when another writer's segment stands there.
+   */
+  append(tail: ChainTail, draft: SegmentDraft, options?: CallOptions): Promise<ChainTail>;
+
+  /**
+   * The segments of a chain from the one that holds revision `after` + 1 on, in order of revisions, heads only. Ends
+   * where the chain ends; a missing, damaged, forged or misplaced one is yielded as a `BrokenSegment`, and what stands
+   * behind it follows.
+   */
+  list(chain: ChainPlace, options?: CallOptions & { readonly after?: bigint }): AsyncIterable<ListedSegment>;
+
+  /**
+   * The entries of a segment as they belong into etcd's bucket `key`, in order. Rejects part-way as soon as the bytes
+   * can't be the right ones; what was read counts only once the iteration has ended without error.
+   */
+  read(segment: StoredSegment, options?: CallOptions): AsyncIterable<EntryBatch>;
+}
+
+/** The folder that segments stand in; named by the id of the base that the capture began with. */
+export interface ChainPlace {
+  readonly cluster: string;
+  readonly timeline: string;
+  readonly id: string;
+}
+
+/** The end of a chain: what the next segment follows. */
+export interface ChainTail extends ChainPlace {
+  readonly etcdClusterId: bigint;
+  /** Everything up to here is in the store: the last segment's `to`, or the base's revision. */
+  readonly revision: bigint;
+  /** Of the last segment as stored, or of the base's manifest: what the next one names as its predecessor. */
+  readonly predecessor: string;
+  /** Of the next segment, from 0. */
+  readonly index: number;
+  /** The last segment; undefined while there is only a base. */
+  readonly last: StoredSegment | undefined;
+}
+
+export interface StoredSegment {
+  readonly name: string;
+  /** Bytes of the object as stored. */
+  readonly size: number;
+  /** Of the head document: names this very segment, and is what its successor holds of it. */
+  readonly sha256: string;
+  readonly head: SegmentHead;
+}
+
+/** A segment that can't be used: points behind it are out of reach of bases before it. */
+export interface BrokenSegment {
+  readonly name: string;
+  /** The revision in its name. */
+  readonly from: bigint;
+  readonly problem: Error;
+}
+
+export type ListedSegment =
+  | ({ readonly state: 'sound' } & StoredSegment)
+  | ({ readonly state: 'broken' } & BrokenSegment);
+
+/**
+ * What is to become a segment: batches already compressed. Built by `startSegment`. `from` may lie before the base's
+ * revision in a chain's first segment: whoever merges passes over what the base holds.
+ */
+export interface SegmentDraft {
+  /** Exclusive; the tail's revision, or below it in a chain's first segment. */
+  readonly from: bigint;
+  /** Inclusive. */
+  readonly to: bigint;
+  readonly facts: SegmentFacts;
+  /** The compressed batches, one frame each. */
+  readonly frames: readonly Uint8Array[];
+}
+
+/** What whoever captured tells; the rest of the head is the log's own knowledge. */
+export type SegmentFacts = Pick<
+  SegmentHead,
+  'writer' | 'openedAt' | 'events' | 'puts' | 'plainSize' | 'batches' | 'times' | 'leases' | 'proofs' | 'gap'
+>;
