@@ -75,8 +75,7 @@ export interface BrokenSegment {
 }
 
 export type ListedSegment =
-  | ({ readonly state: 'sound' } & StoredSegment)
-  | ({ readonly state: 'broken' } & BrokenSegment);
+  ({ readonly state: 'sound' } & StoredSegment) | ({ readonly state: 'broken' } & BrokenSegment);
 
 /**
  * What is to become a segment: batches already compressed. Built by `startSegment`. `from` may lie before the base's
