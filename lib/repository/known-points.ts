@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
+import { makeFolders } from '../make-folders.ts';
 import { FORMAT_VERSION } from './document.ts';
 import { decimal64, instant, sha256Hex } from './wire.ts';
 
@@ -91,7 +92,7 @@ async function textAt(path: string): Promise<string | undefined> {
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolders(dirname(path), 0o700);
   const part = `${path}.${randomUUID()}.part`;
   try {
     const file = await open(part, 'wx', 0o600);

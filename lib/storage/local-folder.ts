@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, readdir, realpath, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { GuardianError } from '../guardian-error.ts';
+import { makeFolders as makeMissing } from '../make-folders.ts';
 import { errnoOf } from './local-errors.ts';
 import { isObjectName } from './object-name.ts';
 
@@ -10,7 +11,7 @@ const FOLDER_MODE = 0o700;
 /** Makes `root` where it is missing, durably, and resolves to it without symbolic links. */
 export async function makeRoot(root: string): Promise<string> {
   try {
-    const firstMade = await mkdir(root, { recursive: true, mode: FOLDER_MODE });
+    const [firstMade] = await makeMissing(root, FOLDER_MODE);
     if (firstMade !== undefined) await syncFolders(root, dirname(firstMade));
   } catch (error) {
     throw inPlaceOfFolder(error, root);

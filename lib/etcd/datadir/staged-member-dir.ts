@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { GuardianError } from '../../guardian-error.ts';
+import { makeFolders } from '../../make-folders.ts';
 import { diskError, syncFolder } from '../durable-file.ts';
 
 /** A member's folders under names that no etcd looks at, until they are complete. Both exist and are empty. */
@@ -84,7 +85,7 @@ class Staging implements StagedMemberDir {
     const { root, separateWal } = this;
     for (const path of await remainsIn(this.places)) await rm(path, { recursive: true, force: true });
     for (const folder of [root, separateWal]) {
-      if (folder !== undefined) this.madeParents.push(...(await makeFolders(folder)));
+      if (folder !== undefined) this.madeParents.push(...(await makeFolders(folder, 0o700)));
     }
     for (const folder of [this.member, this.snapDir, this.walDir]) await mkdir(folder, { mode: 0o700 });
   }
@@ -165,14 +166,4 @@ async function namesIn(folder: string): Promise<string[]> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
     throw error;
   }
-}
-
-/** Makes a folder and those above it; gives back the ones that weren't there, topmost first. */
-async function makeFolders(folder: string): Promise<string[]> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-  const made: string[] = [];
-  if (first !== undefined) {
-    for (let path = folder; path.length >= first.length; path = dirname(path)) made.unshift(path);
-  }
-  return made;
 }
