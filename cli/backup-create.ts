@@ -5,7 +5,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { type SoundBackup } from '../lib/repository/repository.ts';
 import { backupLine, backupValue, proofText } from './backup-figures.ts';
-import { parseByteCount, parseDuration } from './duration.ts';
+import { collect, parseByteCount, parseCount, parseDuration } from './option-values.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { keysText } from './keys-needed-text.ts';
 import { bytes, count, duration, print } from './output.ts';
@@ -69,7 +69,7 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
         cluster: options.cluster,
         proof: { mode: options.proof, budgetBytes: parseByteCount(options.proofBudget, '--proof-budget') },
         streamLimitMs: parseDuration(options.streamLimit, '--stream-limit'),
-        attempts: positive(options.attempts, '--attempts'),
+        attempts: parseCount(options.attempts, '--attempts'),
         retainUntil:
           options.retain === undefined
             ? undefined
@@ -127,10 +127,6 @@ async function rememberIfPossible(
   }
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
-}
-
 function labels(pairs: readonly string[]): Record<string, string> | undefined {
   if (pairs.length === 0) return undefined;
   return Object.fromEntries(
@@ -150,12 +146,6 @@ function labels(pairs: readonly string[]): Record<string, string> | undefined {
 /** What a manifest holds. */
 const LONGEST_NAME = 256;
 const LONGEST_VALUE = 1024;
-
-function positive(text: string, option: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new GuardianError('usage.number', `${option}: "${text}" is not a whole number from 1`);
-}
 
 function tell(progress: ProgressLine, event: BackupEvent): void {
   switch (event.kind) {

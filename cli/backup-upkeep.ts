@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { planRetention } from '../lib/repository/retention.ts';
 import { type RetentionPlan, type SweepReport } from '../lib/repository/repository.ts';
-import { parseDuration } from './duration.ts';
+import { parseCount, parseDuration } from './option-values.ts';
 import { bytes, count, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -51,16 +51,14 @@ export function backupPruneCommand(session: Session): Command {
     const { signal } = terminal;
     const report = reporting(session, options);
     const policy = {
-      maxBackups: options.maxBackups === undefined ? undefined : Number(options.maxBackups),
+      maxBackups:
+        options.maxBackups === undefined ? undefined : parseCount(options.maxBackups, '--max-backups'),
       maxAgeMs: options.maxAge === undefined ? undefined : parseDuration(options.maxAge, '--max-age'),
     };
     if (policy.maxBackups === undefined && policy.maxAgeMs === undefined) {
       throw new GuardianError('usage.retention', 'nothing says what to keep', {
         hint: 'give --max-backups, --max-age or both',
       });
-    }
-    if (policy.maxBackups !== undefined && !(Number.isInteger(policy.maxBackups) && policy.maxBackups > 0)) {
-      throw new GuardianError('usage.retention', '--max-backups must be a whole number from 1');
     }
     const { repository } = await openRepositoryWith(session, options);
     const cluster = await theCluster(repository, options, terminal);

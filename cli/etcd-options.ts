@@ -2,7 +2,7 @@ import { type Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { type EtcdCredentials, type EtcdSettings } from '../lib/etcd/client/etcd-settings.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
-import { parseDuration } from './duration.ts';
+import { parseDuration } from './option-values.ts';
 import { type Terminal } from './terminal.ts';
 
 export interface EtcdOptions {

@@ -59,7 +59,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['signature.invalid', 'signature.malformed', 'signature.missing'],
   ],
   notFound: [
-    ...['disk.not-found', 'repository.not-found', 'snapshot.not-found', 'store.not-found', 'store.missing'],
+    ...['disk.not-found', 'repository.not-found', 'store.not-found', 'store.missing'],
     ...['mvcc.compacted', 'mvcc.future-revision', 'etcd.compacted', 'etcd.future-revision'],
   ],
   refused: [

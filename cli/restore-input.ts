@@ -1,13 +1,13 @@
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type FileVersions } from '../lib/etcd/datadir/version-rules.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
-import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
+import { GuardianError } from '../lib/guardian-error.ts';
 import { type SoundBackup } from '../lib/repository/repository.ts';
 import { type RestorePoint } from '../lib/restore/restore-plan.ts';
 import { type RestoreRecording } from '../lib/restore/settle-restore.ts';
 import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
+import { parseCount } from './option-values.ts';
 import { type ProgressLine } from './progress-line.ts';
 import {
   type OpenedRepository,
@@ -64,7 +64,8 @@ export async function fromBackup(
       ? {
           repository,
           backup,
-          number: restoreNumber(options.joinRestore),
+          number:
+            options.joinRestore === undefined ? undefined : parseCount(options.joinRestore, '--join-restore'),
           by: `${userName()}@${hostname()}`,
         }
       : undefined,
@@ -82,11 +83,6 @@ function requireKey(backup: SoundBackup, { keys }: OpenedRepository): void {
       hint: `give the key file or the recovery file that holds one of ${recipients.join(', ')}: --key-file FILE`,
     },
   );
-}
-
-function restoreNumber(text: string | undefined): number | undefined {
-  if (text === undefined || /^[1-9]\d{0,5}$/.test(text)) return text === undefined ? undefined : Number(text);
-  throw new GuardianError('usage.number', `--join-restore: "${text}" is not the number of a restore`);
 }
 
 function sourceOf(backup: SoundBackup, location: string, open: SnapshotSource['open']): SnapshotSource {
@@ -112,7 +108,6 @@ export async function fromFile(
   progress: ProgressLine,
 ): Promise<RestoreInput> {
   const trailer = allowMissingTrailer ? 'optional' : 'required';
-  await requireFile(file);
   const verdict = await verifySnapshotFile(file, {
     trailer,
     signal,
@@ -146,15 +141,4 @@ export async function fromFile(
     versions: { storageVersion: verdict.storageVersion, clusterVersion: verdict.clusterVersion },
     recording: undefined,
   };
-}
-
-async function requireFile(file: string): Promise<void> {
-  try {
-    await stat(file);
-  } catch (error) {
-    throw new GuardianError('snapshot.not-found', `the snapshot file can't be read: ${reasonOf(error)}`, {
-      hint: 'check the path given with --snapshot',
-      cause: error,
-    });
-  }
 }

@@ -6,6 +6,7 @@ import { type RestorePlan, type RestoreRequest } from '../lib/restore/restore-pl
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { settleRestore, type SettledPlan } from '../lib/restore/settle-restore.ts';
 import { keysText } from './keys-needed-text.ts';
+import { parseRevision } from './option-values.ts';
 import { bytes, count, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -146,13 +147,13 @@ function restoreRequest(options: RestoreOptions): RestoreRequest {
     initialAdvertisePeerUrls: options.initialAdvertisePeerUrls,
     token: options.initialClusterToken,
     allMembers: options.allMembers === true,
-    bump: options.bumpTo === undefined ? (options.bump ? 'auto' : 'none') : revision(options.bumpTo),
+    bump:
+      options.bumpTo === undefined
+        ? options.bump
+          ? 'auto'
+          : 'none'
+        : parseRevision(options.bumpTo, '--bump-to'),
   };
-}
-
-function revision(text: string): bigint {
-  if (/^[1-9]\d{0,17}$/.test(text)) return BigInt(text);
-  throw new GuardianError('usage.revision', `--bump-to ${text} is not a revision`);
 }
 
 function versionEditsFor(

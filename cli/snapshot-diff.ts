@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { openBoltFile } from '../lib/etcd/bolt/reader.ts';
 import { diffStates, type KeyDifference } from '../lib/etcd/mvcc/diff.ts';
 import { withPrefixes } from '../lib/etcd/mvcc/state-at.ts';
-import { GuardianError } from '../lib/guardian-error.ts';
+import { collect, parseCount, parseRevision } from './option-values.ts';
 import { count, print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import { type Session } from './session.ts';
@@ -37,7 +37,7 @@ export function snapshotDiffCommand(session: Session): Command {
   return withReportOptions(command).action(async (a: string, b: string | undefined, options: DiffOptions) => {
     const { terminal } = session;
     const report = reporting(session, options);
-    const limit = rowLimit(options.limit);
+    const limit = parseCount(options.limit, '--limit', 0);
     await using before = await openBoltFile(a);
     await using after = await openBoltFile(b ?? a);
     const totals = { added: 0, removed: 0, changed: 0, rewritten: 0 };
@@ -60,20 +60,8 @@ export function snapshotDiffCommand(session: Session): Command {
   });
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
-}
-
 function revision(text: string | undefined, option: string): bigint | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,18}$/.test(text)) return BigInt(text);
-  throw new GuardianError('usage.revision', `${option} ${text} is not a revision`);
-}
-
-function rowLimit(text: string): number {
-  const limit = Number(text);
-  if (Number.isInteger(limit) && limit >= 0) return limit;
-  throw new GuardianError('usage.limit', `--limit ${text} is not a number of keys`);
+  return text === undefined ? undefined : parseRevision(text, option);
 }
 
 function differenceValue(difference: KeyDifference): Readonly<Record<string, unknown>> {

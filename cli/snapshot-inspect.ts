@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { type GroupStatistics, type SnapshotVerdict } from '../lib/etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
-import { GuardianError } from '../lib/guardian-error.ts';
 import { keyGrouping } from '../lib/keyspace/key-grouping.ts';
 import { ENCRYPTED_VALUES, keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { EXIT_CODES } from './exit-code.ts';
+import { parseCount } from './option-values.ts';
 import { bytes, count, fields, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import { type Session } from './session.ts';
@@ -25,7 +25,7 @@ from, its alarms. Damage is told, too, and what is still readable is shown: all 
     .argument('<file>', 'a snapshot file, or a member/snap/db')
     .option('--top <n>', 'how many resources and namespaces to list', '15');
   return withReportOptions(command).action(async (file: string, options: InspectOptions) => {
-    const top = topCount(options.top);
+    const top = parseCount(options.top, '--top');
     const report = reporting(session, options);
     const verdict = await verifySnapshotFile(file, {
       trailer: 'optional',
@@ -55,14 +55,6 @@ from, its alarms. Damage is told, too, and what is still readable is shown: all 
         `\nBiggest namespaces\n${groupTable('NAMESPACE', namespaces, top)}`,
     );
     if (!verdict.sound) session.exitCode = EXIT_CODES.unsound;
-  });
-}
-
-function topCount(text: string): number {
-  const top = Number(text);
-  if (Number.isInteger(top) && top > 0) return top;
-  throw new GuardianError('usage.top', `--top ${text} is not a number of rows`, {
-    hint: 'give a whole number from 1',
   });
 }
 

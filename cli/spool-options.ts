@@ -2,7 +2,7 @@ import { type Command } from 'commander';
 import { tmpdir } from 'node:os';
 import { type ElasticBufferSettings } from '../lib/backup/elastic-buffer.ts';
 import { openEphemeralFile } from '../lib/encryption/ephemeral-file.ts';
-import { parseByteCount } from './duration.ts';
+import { parseByteCount } from './option-values.ts';
 import { type Terminal } from './terminal.ts';
 
 export interface SpoolOptions {

@@ -90,7 +90,7 @@ test('what was named and is not there ends with 4', async () => {
   await cli.fails(4, 'repository.not-found', ['backup', 'verify', ...store]);
   const restore = ['restore', ...store, '--data-dir', folder.join('data')];
   await cli.fails(4, 'repository.not-found', restore);
-  await cli.fails(4, 'snapshot.not-found', ['restore', '--snapshot', folder.join('no'), ...restore.slice(3)]);
+  await cli.fails(4, 'disk.not-found', ['restore', '--snapshot', folder.join('no'), ...restore.slice(3)]);
   await cli.fails(4, 'disk.not-found', ['snapshot', 'verify', folder.join('no')]);
 });
 

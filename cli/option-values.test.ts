@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../lib/guardian-error.ts';
-import { parseByteCount, parseDuration } from './duration.ts';
+import { collect, parseByteCount, parseCount, parseDuration, parseRevision } from './option-values.ts';
 
 test('durations are read as Go and Kubernetes write them', () => {
   const cases: [string, number][] = [
@@ -41,4 +41,33 @@ test('byte counts are read as Kubernetes writes them', () => {
       text,
     );
   }
+});
+
+test('whole numbers are whole, and not below the least', () => {
+  assert.deepEqual([parseCount('1', '--top'), parseCount('0', '--limit', 0)], [1, 0]);
+  for (const text of ['', '0', '-1', '1.5', '1e3', ' 1', 'one', '9'.repeat(16)]) {
+    assert.throws(
+      () => parseCount(text, '--top'),
+      (error) => hasCode(error, 'usage.number') && error.message.includes('--top'),
+      text,
+    );
+  }
+});
+
+test('revisions are 64-bit and from 1', () => {
+  assert.equal(parseRevision('900719925474099301', '--to-revision'), 900719925474099301n);
+  for (const text of ['', '0', '-1', '01', '1,000', '9'.repeat(19), 'latest']) {
+    assert.throws(
+      () => parseRevision(text, '--to-revision'),
+      (error) => hasCode(error, 'usage.revision') && error.message.includes('--to-revision'),
+      text,
+    );
+  }
+});
+
+test('options that are repeated add up', () => {
+  assert.deepEqual(
+    ['a', 'b'].reduce<readonly string[]>((all, one) => collect(one, all), []),
+    ['a', 'b'],
+  );
 });

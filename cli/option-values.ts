@@ -43,3 +43,23 @@ export function parseByteCount(text: string, option: string): number {
   }
   return Math.floor(Number(match[1]) * unit);
 }
+
+/** A whole number of something, from `least` on. */
+export function parseCount(text: string, option: string, least = 1): number {
+  const value = Number(text);
+  if (/^\d{1,15}$/.test(text) && value >= least) return value;
+  throw new GuardianError('usage.number', `${option}: "${text}" is not a whole number from ${least}`);
+}
+
+/** A revision of etcd, from 1. */
+export function parseRevision(text: string, option: string): bigint {
+  if (/^[1-9]\d{0,17}$/.test(text)) return BigInt(text);
+  throw new GuardianError('usage.revision', `${option}: "${text}" is not a revision`, {
+    hint: 'write it as a whole number from 1, without separators',
+  });
+}
+
+/** For options that may be repeated. */
+export function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
