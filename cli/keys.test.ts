@@ -20,7 +20,7 @@ async function keys(...args: string[]): Promise<Outcome> {
     env: {},
     signal: new AbortController().signal,
   };
-  const command = keysCommand({ terminal, clock: () => now, exitCode: 0 });
+  const command = keysCommand({ terminal, clock: () => now, exitCode: 0, doubt: undefined });
   for (const child of [command, ...command.commands]) {
     child.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
   }

@@ -3,12 +3,13 @@ import { type Clock } from '../lib/clock.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { buildProgram } from './program.ts';
+import { type Session } from './session.ts';
 import { type Terminal } from './terminal.ts';
 import { visibleText } from './visible-text.ts';
 
 /** Runs one command line; resolves to the exit status. Nothing is thrown: what failed is told on stderr. */
 export async function run(args: readonly string[], terminal: Terminal, clock: Clock): Promise<number> {
-  const session = { terminal, clock, exitCode: EXIT_CODES.ok as number };
+  const session: Session = { terminal, clock, exitCode: EXIT_CODES.ok, doubt: undefined };
   try {
     const program = await buildProgram(session, args);
     await program.parseAsync(args, { from: 'user' });
@@ -18,10 +19,11 @@ export async function run(args: readonly string[], terminal: Terminal, clock: Cl
     // A progress line may stand there still.
     if (terminal.stderr.isTTY === true) terminal.stderr.write('\r\u001b[K');
     if (terminal.signal.aborted) {
-      terminal.stderr.write('etcdguardian: interrupted; nothing half-done is listed\n');
+      terminal.stderr.write(`etcdguardian: interrupted; ${session.doubt ?? 'nothing half-done is listed'}\n`);
       return EXIT_CODES.interrupted;
     }
     terminal.stderr.write(failureText(error));
+    if (session.doubt !== undefined) terminal.stderr.write(`  mind: ${session.doubt}\n`);
     return exitCodeOf(error);
   }
 }

@@ -7,4 +7,6 @@ export interface Session {
   readonly clock: Clock;
   /** Set by a command that did its work and has bad news, e.g. an unsound file. */
   exitCode: number;
+  /** What a person has to look at when the command ends now, because nobody here can know how it went. */
+  doubt: string | undefined;
 }

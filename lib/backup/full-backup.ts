@@ -48,6 +48,8 @@ export type BackupEvent =
   | { readonly kind: 'proving'; readonly endpoint: string }
   | { readonly kind: 'proof'; readonly proof: Proof }
   | { readonly kind: 'uploaded'; readonly storedSize: number }
+  /** From here on until `fullBackup` tells how it went, the backup may be committed or not. */
+  | { readonly kind: 'committing'; readonly id: string }
   | {
       readonly kind: 'attempt-failed';
       readonly endpoint: string;
@@ -166,7 +168,10 @@ async function attemptBackup(
       ...(request.requester === undefined ? {} : { requester: request.requester }),
       ...(request.labels === undefined ? {} : { labels: request.labels }),
     };
-    const backup = await writer.commit(facts, verifier, { signal });
+    const onWriting = (): void => {
+      tools.onEvent({ kind: 'committing', id: writer.id });
+    };
+    const backup = await writer.commit(facts, verifier, { signal, onWriting });
     return { backup, verdict, source, timelineReason: writer.timelineReason };
   } catch (error) {
     await writer.discard({ signal: AbortSignal.timeout(DISCARD_MS) }).catch(() => undefined);
@@ -215,14 +220,12 @@ async function streamAndJudge(
     tools.onEvent({ kind: 'proof', proof });
     return { verdict, proof };
   };
-  const store = async (): Promise<void> => {
-    const { storedSize } = await writer.putBase(passing(), { signal });
-    tools.onEvent({ kind: 'uploaded', storedSize });
-  };
 
-  const storing = store();
+  const storing = writer.putBase(passing(), { signal });
   try {
-    const [judged] = await Promise.all([judge(), storing]);
+    // A small one is stored before it is judged; it is told when it matters.
+    const [judged, { storedSize }] = await Promise.all([judge(), storing]);
+    tools.onEvent({ kind: 'uploaded', storedSize });
     return judged;
   } catch (error) {
     failure.abort(error);

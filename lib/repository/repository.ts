@@ -181,13 +181,18 @@ export interface BackupWriter extends BackupPlace {
    * The commit point. Compares the snapshot's history with what the timeline holds first, and rejects with
    * `repository.history-differs` (retryable) when it is another history: begin again, which takes a new timeline.
    */
-  commit(facts: BackupFacts, history: SnapshotHistory, options?: CallOptions): Promise<SoundBackup>;
+  commit(facts: BackupFacts, history: SnapshotHistory, options?: CommitOptions): Promise<SoundBackup>;
 
   /**
    * Deletes what was stored, as far as the credentials allow; the sweep gets the rest. Does nothing once `commit` has
    * tried to write the manifest: it may be there although its reply was lost.
    */
   discard(options?: CallOptions): Promise<void>;
+}
+
+export interface CommitOptions extends CallOptions {
+  /** Told just before the manifest is written: from then on nobody knows whether it is there until `commit` resolves. */
+  readonly onWriting?: (() => void) | undefined;
 }
 
 /** What a snapshot's verdict knows of single entries of bucket `key`. */

@@ -18,6 +18,7 @@ import {
   type BackupRequest,
   type BackupWriter,
   type CallOptions,
+  type CommitOptions,
   type RepositorySettings,
   type SnapshotHistory,
   type SoundBackup,
@@ -160,7 +161,7 @@ class Writer implements BackupWriter {
   async commit(
     facts: BackupFacts,
     history: SnapshotHistory,
-    { signal }: CallOptions = {},
+    { signal, onWriting }: CommitOptions = {},
   ): Promise<SoundBackup> {
     const { store, signer, verifier } = this.#settings;
     const { cluster, timeline, id } = this;
@@ -175,6 +176,7 @@ class Writer implements BackupWriter {
     await this.#checkHistory(history, signal);
     await recordHighWater(this.#settings, cluster, timeline, facts.snapshot.currentRevision, signal);
     this.#commitTried = true;
+    onWriting?.();
     await store.putIfAbsent(name, bytes, { signal, retainUntil: manifest.retainUntil });
     return { state: 'sound', cluster, timeline, id, manifest, manifestSha256: sha256, ...NOT_REMOVED };
   }
