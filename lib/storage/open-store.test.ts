@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
@@ -11,15 +12,15 @@ import { parseStoreUrl } from './store-url.ts';
 test('a folder named by a URL is opened', async () => {
   await using folder = await temporaryFolder();
   const url = pathToFileURL(folder.join('with space')).href;
-  const store = openStore(parseStoreUrl(url), { limits: { uploadBytesPerSecond: 1e9 } });
+  const store = await openStore(parseStoreUrl(url), { limits: { uploadBytesPerSecond: 1e9 } });
   assert.equal(store.location, url);
   await store.putIfAbsent('a', Buffer.from('x'));
   assert.equal((await collect(store.get('a'))).toString(), 'x');
 });
 
-test('opening a bucket names it, with nothing that a URL may hide', () => {
+test('opening a bucket names it, with nothing that a URL may hide', async () => {
   const settings = parseStoreUrl('s3://backups/etcd?endpoint=https://minio:9000&region=r');
-  assert.equal(openStore(settings).location, 's3://backups/etcd');
+  assert.equal((await openStore(settings)).location, 's3://backups/etcd');
 });
 
 test('calls to a bucket that is not reached are repeated, and each repetition is told', async () => {
@@ -28,7 +29,7 @@ test('calls to a bucket that is not reached are repeated, and each repetition is
   if (settings.kind !== 's3') throw new Error('not a bucket');
   const credentials = { kind: 'static', accessKeyId: 'a', secretAccessKey: 'b' } as const;
   const told: Retry[] = [];
-  const store = openStore(
+  const store = await openStore(
     { ...settings, credentials },
     { random: () => 0, onRetry: (retry) => told.push(retry) },
   );
@@ -36,4 +37,17 @@ test('calls to a bucket that is not reached are repeated, and each repetition is
   assert.equal(told.length, 5);
   assert.equal(proxy.seen.length, 6);
   assert.match(told[0]?.what ?? '', /object x in s3:\/\/backups/);
+});
+
+test('a folder is opened without anything that only S3 needs', () => {
+  const program = `
+    import { registerHooks } from 'node:module';
+    const loaded = [];
+    registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) });
+    const { openStore } = await import('${new URL('open-store.ts', import.meta.url).href}');
+    await openStore({ kind: 'local', folder: '/nowhere' });
+    console.log(loaded.join('\\n'));`;
+  const loaded = execFileSync(process.execPath, ['--input-type=module', '--eval', program]).toString();
+  assert.match(loaded, /local-store/);
+  assert.doesNotMatch(loaded, /s3-store|aws-sdk|smithy/);
 });

@@ -4,7 +4,6 @@ import type { ObjectStore } from './object-store.ts';
 import { RateLimitedStore, type RateLimits } from './rate-limited-store.ts';
 import { RetryingStore } from './retrying-store.ts';
 import { callRetries, partRetries, type Retry } from './retry-policy.ts';
-import { S3Store } from './s3-store.ts';
 import type { StoreSettings } from './store-url.ts';
 
 export interface StoreDependencies {
@@ -16,13 +15,22 @@ export interface StoreDependencies {
   readonly limits?: RateLimits | undefined;
 }
 
-/** The store as everybody uses it: with retries and, if asked for, limits. Touches neither disk nor network yet. */
-export function openStore(settings: StoreSettings, dependencies: StoreDependencies = {}): ObjectStore {
+/**
+ * The store as everybody uses it: with retries and, if asked for, limits. Touches neither store nor network yet. The
+ * client of S3 takes time and memory to load, so only who uses it loads it.
+ */
+export async function openStore(
+  settings: StoreSettings,
+  dependencies: StoreDependencies = {},
+): Promise<ObjectStore> {
   const { clock = systemClock, random = Math.random, onRetry, limits } = dependencies;
   const store =
     settings.kind === 'local'
       ? new LocalStore(settings.folder, { clock })
-      : new S3Store(settings, { clock, retries: { ...partRetries, random, onRetry } });
+      : new (await import('./s3-store.ts')).S3Store(settings, {
+          clock,
+          retries: { ...partRetries, random, onRetry },
+        });
   const retrying = new RetryingStore(store, { ...callRetries, random, onRetry });
   return limits === undefined ? retrying : new RateLimitedStore(retrying, limits);
 }

@@ -23,7 +23,7 @@ export interface UploadReport {
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as UploadTask;
-const store = openStore(task.settings);
+const store = await openStore(task.settings);
 
 // Loads the SDK, so that it isn't counted as the upload's.
 await store.putIfAbsent(`${task.name}.warm-up`, Buffer.alloc(1));

@@ -23,7 +23,7 @@ test(
     await using etcd = await startEtcd();
     await putOne(etcd, 'a', 'b');
     await using client = connectEtcd({ endpoints: [etcd.endpoint], connectTimeoutMs: 5000 });
-    const store = openStore(parseStoreUrl(`file://${folder.join('store')}`));
+    const store = await openStore(parseStoreUrl(`file://${folder.join('store')}`));
     const spooled = spoolingStore(putsLate(store), {
       ...{ memoryBytes: 1 << 20, spillBytes: 0, spillFileBytes: 1 << 20 },
       openSpill: () => openEphemeralFile(folder.path),

@@ -75,7 +75,7 @@ describe('nodes that restore from one bucket', needs('versitygw'), () => {
 async function backUp(s3: S3Server): Promise<void> {
   await s3.createBucket('backups');
   const { endpoint, region, accessKeyId, secretAccessKey } = s3;
-  const store = openStore({
+  const store = await openStore({
     ...{ kind: 's3', bucket: 'backups', prefix: 'prod', endpoint, region, pathStyle: true },
     credentials: { kind: 'static', accessKeyId, secretAccessKey },
   });
