@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { GuardianError } from '../guardian-error.ts';
+import { GuardianError, hasCode } from '../guardian-error.ts';
 import { untilAborted } from '../storage/until-aborted.ts';
 import { compressFrames, COMPRESSION } from './compress-frames.ts';
 import { decompressFrames } from './decompress-frames.ts';
@@ -78,7 +78,7 @@ export async function* readStored(
   { signal, onStored }: ReadContentOptions,
 ): AsyncGenerator<Uint8Array, void> {
   const read = new Tally();
-  for await (const chunk of read.of(store.get(name, { signal }))) {
+  for await (const chunk of read.of(present(store.get(name, { signal }), name))) {
     if (read.bytes > storedSize)
       throw damagedDocument(name, `it has more than the ${storedSize} bytes it should`);
     onStored?.(chunk.length);
@@ -87,6 +87,19 @@ export async function* readStored(
   if (read.bytes < storedSize)
     throw damagedDocument(name, `it ends after ${read.bytes} of ${storedSize} bytes`);
   if (read.sha256() !== sha256) throw damagedDocument(name, 'its SHA-256 is not the one in the manifest');
+}
+
+/** A manifest without its data is damage, not a wrong name. */
+async function* present(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* chunks;
+  } catch (error) {
+    if (!hasCode(error, 'store.not-found')) throw error;
+    throw new GuardianError('repository.missing', `${name} is gone, although its manifest is there`, {
+      hint: 'Someone or something deleted it: use another backup; a versioned bucket may still hold it.',
+      cause: error,
+    });
+  }
 }
 
 /** What opens the content; undefined when it is stored in plain and that is acceptable. */

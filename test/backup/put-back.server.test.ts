@@ -170,7 +170,7 @@ describe('someone who can write the store', needs('etcd 3.6.16', 'etcdctl 3.6.16
     assert.equal(verified.status, UNSOUND, verified.stderr);
     assert.match(verified.stdout, /base\.zst\.sealed/);
     const into = restore(store);
-    await cli.fails(4, 'store.not-found', into);
+    await cli.fails(3, 'repository.missing', into);
     const before = await readdir(folder.path);
     assert.equal(before.includes(`data-${restores}`), false);
   });
