@@ -92,6 +92,24 @@ export function attachmentName(place: BackupPlace, name: string): string {
   return `${chainFolder(place)}attachments/${name}${contentSuffix(true)}`;
 }
 
+export function segmentsFolder(chain: BackupPlace): string {
+  return `${chainFolder(chain)}${SEGMENTS}`;
+}
+
+/** One name for whatever follows a revision, sealed or not, so that all writers of the next segment contend for it. */
+export function segmentName(chain: BackupPlace, from: bigint): string {
+  return `${segmentsFolder(chain)}${String(from).padStart(REVISION_DIGITS, '0')}.segment`;
+}
+
+export function trimsFolder(cluster: string, timeline: string): string {
+  return `${timelineFolder(cluster, timeline)}trims/`;
+}
+
+/** Which segments of a chain are removed; counted from 1. */
+export function trimName(chain: BackupPlace, number: number): string {
+  return `${trimsFolder(chain.cluster, chain.timeline)}${chain.id}/${String(number).padStart(MARK_DIGITS, '0')}.json`;
+}
+
 export function restoresFolder(cluster: string): string {
   return `${CLUSTERS}${cluster}/restores/`;
 }
@@ -122,8 +140,9 @@ export type NamedObject =
   | { readonly kind: 'marker' | 'probe' }
   | { readonly kind: 'timeline' | 'high-water'; readonly cluster: string; readonly timeline: string }
   | { readonly kind: 'restore' | 'restore-claim'; readonly cluster: string; readonly number: number }
-  | { readonly kind: 'removal'; readonly place: BackupPlace; readonly number: number }
-  | { readonly kind: 'manifest' | 'content' | 'segment'; readonly place: BackupPlace };
+  | { readonly kind: 'removal' | 'trim'; readonly place: BackupPlace; readonly number: number }
+  | { readonly kind: 'segment'; readonly place: BackupPlace; readonly from: bigint }
+  | { readonly kind: 'manifest' | 'content'; readonly place: BackupPlace };
 
 /** Undefined for names that this format doesn't know. */
 export function parseName(name: string): NamedObject | undefined {
@@ -144,16 +163,20 @@ function parseNameInTimeline(name: string): NamedObject | undefined {
   if (cluster === undefined || timeline === undefined || rest === undefined) return undefined;
   if (rest === 'timeline.json') return { kind: 'timeline', cluster, timeline };
   if (HIGH_WATER.test(rest)) return { kind: 'high-water', cluster, timeline };
-  const [, number] = REMOVAL.exec(rest) ?? [];
   const [, folder, id, within] = OF_BACKUP.exec(rest) ?? [];
   if (folder === undefined || id === undefined || within === undefined || !isBackupId(id)) return undefined;
   const place = { cluster, timeline, id };
-  if (folder === 'removals') {
-    return number === undefined ? undefined : { kind: 'removal', place, number: Number(number) };
+  if (folder !== 'chains') {
+    const [, number] = MARK.exec(within) ?? [];
+    if (number === undefined) return undefined;
+    return { kind: folder === 'trims' ? 'trim' : 'removal', place, number: Number(number) };
   }
   if (within === 'manifest.json') return { kind: 'manifest', place };
   if (CONTENT.test(within)) return { kind: 'content', place };
-  return within.startsWith(SEGMENTS) ? { kind: 'segment', place } : undefined;
+  const [, from] = SEGMENT.exec(within) ?? [];
+  return from === undefined || BigInt(from) > LARGEST_REVISION
+    ? undefined
+    : { kind: 'segment', place, from: BigInt(from) };
 }
 
 /** Where it is tried what a store can do. */
@@ -163,12 +186,12 @@ const OF_RESTORE =
   /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/restores\/([0-9]{6})\/(restore\.json|members\/[0-9a-f]{64}\.json)$/;
 const IN_TIMELINE = /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/timelines\/([0-9]{6})\/(.+)$/;
 const HIGH_WATER = /^high-water\/[0-9]{19}-[0-9]+\.json$/;
-const OF_BACKUP = /^(removals|chains)\/([^/]+)\/(.+)$/;
-const REMOVAL = /^removals\/[^/]+\/([0-9]{4})\.json$/;
+const OF_BACKUP = /^(chains|removals|trims)\/([^/]+)\/(.+)$/;
+const MARK = /^([0-9]{4})\.json$/;
 const CONTENT = /^(?:base|attachments\/[A-Za-z0-9][A-Za-z0-9._-]{0,127})\.zst(?:\.sealed)?$/;
 
-/** Where a chain keeps its segments. */
-export const SEGMENTS = 'segments/';
+const SEGMENTS = 'segments/';
+const SEGMENT = /^segments\/([0-9]{19})\.segment$/;
 
 /** Sorts after every name in `folder` (which ends with `/`) and before everything else that comes later. */
 export function afterFolder(folder: string): string {

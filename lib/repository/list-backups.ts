@@ -1,13 +1,6 @@
 import { GuardianError } from '../guardian-error.ts';
-import {
-  afterFolder,
-  chainFolder,
-  chainsFolder,
-  checkClusterName,
-  parseName,
-  SEGMENTS,
-  timelinesFolder,
-} from './layout.ts';
+import { checkClusterName, timelinesFolder } from './layout.ts';
+import { listChains } from './list-chains.ts';
 import { listFolders } from './list-folders.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { readBackup } from './read-backup.ts';
@@ -127,35 +120,16 @@ async function timelinesOf(
 
 /** Backups of a timeline that have a manifest, newest first by id. */
 async function committed(
-  settings: RepositorySettings,
+  { store }: RepositorySettings,
   cluster: string,
   timeline: string,
   signal: AbortSignal | undefined,
 ): Promise<BackupPlace[]> {
   const places: BackupPlace[] = [];
-  for await (const place of withManifest(settings, chainsFolder(cluster, timeline), signal))
-    places.push(place);
+  for await (const chain of listChains(store, cluster, timeline, signal)) {
+    if (chain.committed) places.push(chain.place);
+  }
   return places.reverse();
-}
-
-/** A chain may have any number of segments: they are jumped over, not listed. */
-async function* withManifest(
-  { store }: RepositorySettings,
-  folder: string,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<BackupPlace, void> {
-  let after: string | undefined;
-  do {
-    const from: string | undefined = after;
-    after = undefined;
-    for await (const { name } of store.list(folder, { after: from, signal })) {
-      const named = parseName(name);
-      if (named?.kind === 'manifest') yield named.place;
-      if (named?.kind !== 'segment') continue;
-      after = afterFolder(`${chainFolder(named.place)}${SEGMENTS}`);
-      break;
-    }
-  } while (after !== undefined);
 }
 
 /** Reads backups of one timeline. */
