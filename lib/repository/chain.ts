@@ -1,5 +1,7 @@
 import { type EntryBatch } from '../etcd/bolt/entry-batch.ts';
-import { type CallOptions, type SoundBackup } from './repository.ts';
+import { GuardianError } from '../guardian-error.ts';
+import { type CallOptions } from './call-options.ts';
+import { type Manifest } from './manifest.ts';
 import { type SegmentHead } from './segment-head.ts';
 
 /**
@@ -8,13 +10,19 @@ import { type SegmentHead } from './segment-head.ts';
  */
 export interface SegmentLog {
   /**
+   * The chains of a timeline that hold segments, by where they begin, also those whose base was removed or can't be
+   * read. Names only: nothing of them was read.
+   */
+  chains(cluster: string, timeline: string, options?: CallOptions): Promise<SegmentedChain[]>;
+
+  /**
    * Where a capture of this cluster can go on: on the newest timeline, the newest chain with segments first, then the
    * newest base behind its end. Empty where there is no base yet.
    */
   tails(cluster: string, options?: CallOptions): Promise<ChainTail[]>;
 
   /** The tail of the chain that a backup just committed begins. */
-  tailOf(backup: SoundBackup): ChainTail;
+  tailOf(backup: ChainBase): ChainTail;
 
   /**
    * Seals, signs and stores the next segment of a chain, with put-if-absent under a name that holds `tail.revision`.
@@ -26,7 +34,8 @@ export interface SegmentLog {
   /**
    * The segments of a chain from the one that holds revision `after` + 1 on, in order of revisions, heads only. Ends
    * where the chain ends; a missing, damaged, forged or misplaced one is yielded as a `BrokenSegment`, and what stands
-   * behind it follows.
+   * behind it follows. Of segments missing before the first one that stands nothing is known, so nothing is told: see
+   * its `from` and `index`.
    */
   list(chain: ChainPlace, options?: CallOptions & { readonly after?: bigint }): AsyncIterable<ListedSegment>;
 
@@ -42,6 +51,18 @@ export interface ChainPlace {
   readonly cluster: string;
   readonly timeline: string;
   readonly id: string;
+}
+
+/** A chain that holds segments. */
+export interface SegmentedChain extends ChainPlace {
+  /** What its first segment's name says. */
+  readonly from: bigint;
+}
+
+/** What a chain begins with: every sound backup. */
+export interface ChainBase extends ChainPlace {
+  readonly manifest: Pick<Manifest, 'etcd' | 'snapshot'>;
+  readonly manifestSha256: string;
 }
 
 /** The end of a chain: what the next segment follows. */
@@ -86,6 +107,7 @@ export interface SegmentDraft {
   readonly from: bigint;
   /** Inclusive. */
   readonly to: bigint;
+  /** Times before that of the segment before are raised to it when it is stored: a clock may step back. */
   readonly facts: SegmentFacts;
   /** The compressed batches, one frame each. */
   readonly frames: readonly Uint8Array[];
@@ -96,3 +118,25 @@ export type SegmentFacts = Pick<
   SegmentHead,
   'writer' | 'openedAt' | 'events' | 'puts' | 'plainSize' | 'batches' | 'times' | 'leases' | 'proofs' | 'gap'
 >;
+
+/** Another writer's segment stands where ours should: the chain goes on with that one. */
+export class ChainTakenError extends GuardianError {
+  /** Undefined when it can't be read or trusted, or doesn't follow what it should; `cause` says why. */
+  readonly winner: StoredSegment | undefined;
+
+  constructor(name: string, winner: StoredSegment | undefined, problem?: unknown) {
+    const whose = winner === undefined ? 'nobody known' : `writer ${hexId(winner.head.writer.id)}`;
+    super('repository.chain-taken', `${name} is there already, written by ${whose}`, {
+      hint:
+        winner === undefined
+          ? 'Find out who writes to the store; a new base begins a new chain.'
+          : 'Two captures of one cluster write to one store: run only one.',
+      cause: problem,
+    });
+    this.winner = winner;
+  }
+}
+
+function hexId(id: bigint): string {
+  return id.toString(16).padStart(16, '0');
+}

@@ -7,9 +7,12 @@ import {
 import { type GuardianError } from '../guardian-error.ts';
 import { type ObjectStore } from '../storage/object-store.ts';
 import { type RandomBytes } from './backup-id.ts';
+import { type CallOptions } from './call-options.ts';
 import { type BackupFacts, type Manifest, type StoredContent } from './manifest.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
 import { type JoinedRestore, type JoinRequest } from './restore-record.ts';
+
+export { type CallOptions } from './call-options.ts';
 
 /**
  * The backups in one store, of any number of clusters.
@@ -104,10 +107,6 @@ export interface RepositorySettings {
   readonly randomBytes: RandomBytes;
   /** Program and version, for manifests, e.g. `etcdguardian 0.1.0`. */
   readonly tool: string;
-}
-
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Where a backup stands; names it. */

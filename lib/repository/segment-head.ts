@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import { FORMAT_VERSION } from './document.ts';
+import { MAX_TIMES } from './seen-times.ts';
 import { count, decimal64, hex64, instant, sha256Hex, uint32, words } from './wire.ts';
+
+/** More are neither written nor read; a batch holds at least 1,000 events or about 1 MiB. */
+export const MAX_BATCHES = 4096;
 
 /** What a capture knows of the leases when a segment ends; ids with the seconds that were granted. */
 const leaseTable = z.object({
@@ -48,7 +52,9 @@ export const segmentHeadSchema = z.object({
   /** Bytes of the entries (keys as in bucket `key`, and values). */
   plainSize: count,
   /** Zstd frames, in order; each is one batch of events. */
-  batches: z.array(z.object({ events: count, size: count, plainSize: count, first: decimal64 })).max(4096),
+  batches: z
+    .array(z.object({ events: count, size: count, plainSize: count, first: decimal64 }))
+    .max(MAX_BATCHES),
   /** Bytes behind the head, as stored. */
   storedSize: count,
   /** Of the bytes behind the head, as stored. */
@@ -59,7 +65,7 @@ export const segmentHeadSchema = z.object({
    * When revisions were seen, ascending in both: at the time (the capture's clock, never going back) everything up to
    * the revision had been seen. The last one is of `to`.
    */
-  times: z.array(z.tuple([decimal64, instant])).max(1024),
+  times: z.array(z.tuple([decimal64, instant])).max(MAX_TIMES),
   leases: leaseTable,
   proofs: z.array(keptHash).max(64),
   /** Of a chain's first segment: why the chain before it could not go on, and where that ended. */
