@@ -19,7 +19,6 @@ import {
 } from './repository-options.ts';
 import { type Session } from './session.ts';
 import { withSpoolOptions, type SpoolOptions } from './spool-options.ts';
-import { type Terminal } from './terminal.ts';
 import { userName } from './user-name.ts';
 
 interface CreateOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, ReportOptions {
@@ -61,7 +60,7 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
     const { terminal, clock } = session;
     const report = reporting(session, options);
     const settings = etcdSettings(options, terminal);
-    const repository = await openRepositoryWith(session, options, options);
+    const repository = await openRepositoryWith(session, options, report.progress, options);
     await using client = connectEtcd(settings);
     const startedAt = clock().getTime();
     const done = await fullBackup(
@@ -83,13 +82,15 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
         clock,
         signal: terminal.signal,
         onEvent: (event) => {
+          session.doubt = event.kind === 'committing' ? mayBeThere(event.id) : undefined;
           tell(report.progress, event);
         },
       },
     );
+    session.doubt = undefined;
     report.progress.end();
-    await rememberIfPossible(repository, done.backup, terminal);
-    if (done.timelineReason === 'first') await warnOfMissingFence(repository, terminal);
+    await rememberIfPossible(repository, done.backup, report.progress);
+    if (done.timelineReason === 'first') await warnOfMissingFence(repository, report.progress);
     const tookMs = clock().getTime() - startedAt;
     const value = { ...backupValue(done.backup, repository.location), tookMs };
     print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
@@ -97,17 +98,15 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
 }
 
 /** Looked at once, with a cluster's first backup; the backup is committed whatever comes of it. */
-async function warnOfMissingFence(repository: OpenedRepository, terminal: Terminal): Promise<void> {
+async function warnOfMissingFence(repository: OpenedRepository, progress: ProgressLine): Promise<void> {
   try {
     if (await repository.fencesWriters()) return;
-    terminal.stderr.write(
-      `warning: ${repository.location} ignores If-None-Match: two machines that write here at once can replace each other's records; let only one machine back up to it\n`,
+    progress.say(
+      `warning: ${repository.location} ignores If-None-Match: two machines that write here at once can replace each other's records; let only one machine back up to it`,
     );
   } catch (error) {
     if (!(error instanceof GuardianError)) throw error;
-    terminal.stderr.write(
-      `warning: whether the store keeps two writers apart is unknown: ${error.message}\n`,
-    );
+    progress.say(`warning: whether the store keeps two writers apart is unknown: ${error.message}`);
   }
 }
 
@@ -115,15 +114,13 @@ async function warnOfMissingFence(repository: OpenedRepository, terminal: Termin
 async function rememberIfPossible(
   repository: OpenedRepository,
   backup: SoundBackup,
-  terminal: Terminal,
+  progress: ProgressLine,
 ): Promise<void> {
   try {
     await repository.remember(backup);
   } catch (error) {
     if (!(error instanceof GuardianError)) throw error;
-    terminal.stderr.write(
-      `warning: ${error.message}; a store that later lacks this backup is not noticed here\n`,
-    );
+    progress.say(`warning: ${error.message}; a store that later lacks this backup is not noticed here`);
   }
 }
 
@@ -146,6 +143,10 @@ function labels(pairs: readonly string[]): Record<string, string> | undefined {
 /** What a manifest holds. */
 const LONGEST_NAME = 256;
 const LONGEST_VALUE = 1024;
+
+function mayBeThere(id: string): string {
+  return `backup ${id} was being committed and may be there: see "etcdguardian backup list"; if it is listed, it is whole`;
+}
 
 function tell(progress: ProgressLine, event: BackupEvent): void {
   switch (event.kind) {
@@ -173,6 +174,9 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
       return;
     case 'uploaded':
       progress.say(`stored: ${bytes(event.storedSize)}`);
+      return;
+    case 'committing':
+      progress.say(`committing ${event.id}`);
       return;
     case 'attempt-failed':
       progress.say(

@@ -31,7 +31,7 @@ export function backupDeleteCommand(session: Session): Command {
       const { terminal } = session;
       const { signal } = terminal;
       const report = reporting(session, options);
-      const { repository } = await openRepositoryWith(session, options);
+      const { repository } = await openRepositoryWith(session, options, report.progress);
       const cluster = await theCluster(repository, options, terminal);
       const entries = await repository.listBackups(cluster, { signal });
       const matching = entries.filter((entry) => entry.id.startsWith(which));

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type BackupEntry } from '../lib/repository/repository.ts';
 import { entryValue, proofWord } from './backup-figures.ts';
+import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { age, bytes, count, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import { openRepositoryWith, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
@@ -14,13 +15,13 @@ export function backupListCommand(session: Session): Command {
   const command = new Command('list')
     .summary('what backups there are, newest first')
     .description(
-      'Lists the backups of a cluster, or of every cluster in the store. What is damaged, unsigned or out of its place is listed with the reason, never left out.',
+      'Lists the backups of a cluster, or of every cluster in the store. What is damaged, unsigned or out of its place is listed with the reason, never left out. When nothing in it can be used, the exit status is that of using the newest one.',
     )
     .option('-a, --all', 'also the removed ones that can still be brought back');
   return withReportOptions(withRepositoryOptions(command)).action(async (options: BackupListOptions) => {
     const { terminal } = session;
     const report = reporting(session, options);
-    const { repository, location } = await openRepositoryWith(session, options);
+    const { repository, location } = await openRepositoryWith(session, options, report.progress);
     const call = { signal: terminal.signal, includeRemoved: options.all === true };
     const clusters =
       options.cluster === undefined
@@ -34,7 +35,15 @@ export function backupListCommand(session: Session): Command {
       entries.map((entry) => entryValue(entry, location)),
       () => listText(entries, location, session.clock()),
     );
+    session.exitCode = listStatus(entries);
   });
+}
+
+/** A list in which nothing can be used is no success: it ends as using the newest one would. */
+function listStatus(entries: readonly BackupEntry[]): number {
+  const problems = entries.flatMap((entry) => (entry.state === 'damaged' ? [entry.problem] : []));
+  const [newest] = problems;
+  return newest === undefined || problems.length < entries.length ? EXIT_CODES.ok : exitCodeOf(newest);
 }
 
 function listText(entries: readonly BackupEntry[], location: string, now: Date): string {

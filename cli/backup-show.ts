@@ -22,7 +22,7 @@ export function backupShowCommand(session: Session): Command {
     async (which: string, options: ShowOptions) => {
       const { terminal } = session;
       const report = reporting(session, options);
-      const { repository, location } = await openRepositoryWith(session, options);
+      const { repository, location } = await openRepositoryWith(session, options, report.progress);
       const cluster = await theCluster(repository, options, terminal);
       const { backup, passedOver } = await repository.find(cluster, which, {
         signal: terminal.signal,

@@ -24,7 +24,7 @@ export function backupUndeleteCommand(session: Session): Command {
     async (which: string, options: UndeleteOptions) => {
       const { terminal } = session;
       const report = reporting(session, options);
-      const { repository } = await openRepositoryWith(session, options);
+      const { repository } = await openRepositoryWith(session, options, report.progress);
       const cluster = await theCluster(repository, options, terminal);
       const call = { signal: terminal.signal, includeRemoved: true };
       const { backup } = await repository.find(cluster, which, call);
@@ -60,7 +60,7 @@ export function backupPruneCommand(session: Session): Command {
         hint: 'give --max-backups, --max-age or both',
       });
     }
-    const { repository } = await openRepositoryWith(session, options);
+    const { repository } = await openRepositoryWith(session, options, report.progress);
     const cluster = await theCluster(repository, options, terminal);
     const plan =
       options.dryRun === true
@@ -99,7 +99,7 @@ export function backupSweepCommand(session: Session): Command {
   return withReportOptions(withRepositoryOptions(command)).action(async (options: SweepCommandOptions) => {
     const { terminal } = session;
     const report = reporting(session, options);
-    const { repository } = await openRepositoryWith(session, options);
+    const { repository } = await openRepositoryWith(session, options, report.progress);
     const swept = await repository.sweep({ signal: terminal.signal, dryRun: options.dryRun });
     const refused = swept.refused.map(({ name, problem }) => ({
       name,

@@ -29,7 +29,7 @@ the manifest, HashKV included: what passes can be restored.`,
     async (which: string, options: BackupVerifyOptions) => {
       const { terminal } = session;
       const report = reporting(session, options);
-      const { repository } = await openRepositoryWith(session, options);
+      const { repository } = await openRepositoryWith(session, options, report.progress);
       const cluster = await theCluster(repository, options, terminal);
       const { backup, passedOver } = await repository.find(cluster, which, { signal: terminal.signal });
       for (const damaged of passedOver) {

@@ -12,6 +12,7 @@ import { openStore } from '../lib/storage/open-store.ts';
 import { probePutIfAbsent } from '../lib/storage/put-if-absent-probe.ts';
 import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
 import { passphraseIn } from './passphrase-file.ts';
+import { type ProgressLine } from './progress-line.ts';
 import { type Session } from './session.ts';
 import { spoolSettings, type SpoolOptions } from './spool-options.ts';
 import { type Terminal } from './terminal.ts';
@@ -63,21 +64,26 @@ export interface OpenedRepository {
   checkFreshness(cluster: string, acceptOlder: boolean): Promise<void>;
 }
 
-/** Opens the repository that the options name; with `spool`, its uploads run ahead of a slow store. */
+/**
+ * Opens the repository that the options name; with `spool`, its uploads run ahead of a slow store. What a person should
+ * know meanwhile goes to `progress`.
+ */
 export async function openRepositoryWith(
   session: Session,
   options: RepositoryOptions,
+  progress: ProgressLine,
   spool?: SpoolOptions,
 ): Promise<OpenedRepository> {
   const { terminal, clock } = session;
-  const keys = await keysOf(options, terminal);
-  const plainStore = openStore(storeSettings(options, terminal), {
+  const keys = await keysOf(options, terminal, progress);
+  const plainStore = await openStore(storeSettings(options, terminal), {
     clock,
     onRetry: (retry) => {
-      terminal.stderr.write(`warning: ${reasonOf(retry.error)}; trying again\n`);
+      progress.say(`warning: ${reasonOf(retry.error)}; trying again`);
     },
   });
-  const store = spool === undefined ? plainStore : spoolingStore(plainStore, spoolSettings(spool, terminal));
+  const store =
+    spool === undefined ? plainStore : spoolingStore(plainStore, await spoolSettings(spool, progress));
   const repository = await openRepository(
     {
       store,
@@ -153,13 +159,17 @@ function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSet
   };
 }
 
-async function keysOf(options: RepositoryOptions, terminal: Terminal): Promise<KeySet | undefined> {
+async function keysOf(
+  options: RepositoryOptions,
+  terminal: Terminal,
+  progress: ProgressLine,
+): Promise<KeySet | undefined> {
   const file = options.keyFile ?? terminal.env.ETCDGUARDIAN_KEY_FILE;
   if (file === undefined || file === '') return undefined;
   const passphrase = passphraseIn(options.keyPassphraseFile);
   // The encryption SDK takes time and memory that commands without keys needn't pay.
   const { loadKeys } = await import('../lib/encryption/load-keys.ts');
   const keys = await loadKeys({ file }, { passphrase });
-  for (const warning of keys.description.warnings) terminal.stderr.write(`warning: ${file}: ${warning}\n`);
+  for (const warning of keys.description.warnings) progress.say(`warning: ${file}: ${warning}`);
   return keys;
 }

@@ -41,7 +41,7 @@ export async function fromBackup(
   progress: ProgressLine,
 ): Promise<RestoreInput> {
   const { signal } = session.terminal;
-  const opened = await openRepositoryWith(session, options);
+  const opened = await openRepositoryWith(session, options, progress);
   const { repository, location } = opened;
   const cluster = await theCluster(repository, options, session.terminal);
   await opened.checkFreshness(cluster, options.allowOlder === true);

@@ -129,6 +129,12 @@ test('a person reads the result first, then why, and progress apart from it', ne
   assert.equal(told.status, 0, told.stderr);
   assert.match(told.stdout, /^backup \S+ of cluster prod\n {2}revision 2, .* NOT encrypted .*\n {2}proven: /);
   assert.match(told.stderr, /reading from default \(http.*\n(.*\n)*verified: revision 2, 1 keys/);
+  const story = ['verified', 'proven', 'stored', 'committing'];
+  assert.deepEqual(
+    told.stderr.match(/^(verified|proven|stored|committing)/gm),
+    story,
+    'however small it is and fast the store',
+  );
   const quiet = await cli.run([...create, '--quiet', '--output', 'yaml']);
   assert.equal(quiet.stderr, '');
   assert.match(quiet.stdout, /^id: \S+\ncluster: prod\ntimeline: "000001"\n/);

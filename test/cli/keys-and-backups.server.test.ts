@@ -79,8 +79,10 @@ describe('a backup made with a key file', needs('etcd 3.6.16', 'etcdctl 3.6.16')
 
   test('is refused when it is plain although a key is configured', async () => {
     await back('plain');
-    const [listed] = await cli.json(listAnswer, ['backup', 'list', ...withKey('plain', 'ours.key')]);
+    const list = await cli.run(['backup', 'list', ...withKey('plain', 'ours.key'), '--output', 'json']);
+    const [listed] = listAnswer.parse(JSON.parse(list.stdout));
     assert.equal(listed?.state, 'damaged', 'nobody signed it');
+    assert.equal(list.status, UNSOUND, 'nothing in the list can be used');
     await cli.fails(UNSOUND, 'signature.missing', restore('plain', 'ours.key'));
     assert.equal((await cli.run(restore('plain'))).status, 0);
   });

@@ -7,6 +7,7 @@ import { freePort } from '../harness/free-port.ts';
 import { listAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions, s3StoreOptions } from '../harness/guardian-store.ts';
+import { startHttpProxy } from '../harness/http-proxy.ts';
 import { type S3Server, startS3Server } from '../harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { needs } from '../harness/tools.ts';
@@ -134,6 +135,17 @@ describe('a store that refuses', needs('versitygw'), () => {
     await cli.fails(REFUSED, 'store.denied', list(unknown));
     const missing = await cli.fails(4, 'store.missing', list(s3StoreOptions(s3, 'nowhere/prod')));
     assert.match(missing, /what to do: Create the bucket/);
+  });
+
+  test('for a moment is asked again, and who wants quiet hears nothing of it', async () => {
+    let broken = false;
+    await using proxy = await startHttpProxy(s3.endpoint, () => {
+      broken = !broken;
+      return { kind: broken ? 'break' : 'pass' };
+    });
+    const list = ['backup', 'list', ...s3StoreOptions(s3, 'backups/empty', proxy.endpoint)];
+    assert.match((await cli.run(list)).stderr, /^warning: .*; trying again\n/);
+    assert.equal((await cli.run([...list, '--quiet'])).stderr, '');
   });
 
   test('and one that is not there: etcd or store unreachable ends with 6, within seconds', async () => {
