@@ -103,6 +103,16 @@ const COMMANDS: readonly Source[] = [
   },
   { name: 'restore', load: async (session) => (await import('./restore.ts')).restoreCommand(session) },
   {
+    name: 'restores',
+    description: 'restores that were made from a store',
+    children: [
+      {
+        name: 'list',
+        load: async (session) => (await import('./restores-list.ts')).restoresListCommand(session),
+      },
+    ],
+  },
+  {
     name: 'snapshot',
     description: 'any snapshot file of etcd, wherever it came from',
     children: [

@@ -19,6 +19,7 @@ import {
   type Timeline,
   type TimelineRequest,
 } from './repository.ts';
+import { readRestores } from './restores.ts';
 import { planRetention } from './retention.ts';
 import { sweep } from './sweep.ts';
 import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
@@ -48,6 +49,10 @@ export async function openRepository(
       return clusterHighWater(settings, cluster, options.signal);
     },
     joinRestore: (request, options) => joinRestore(settings, request, options),
+    listRestores: (cluster, options = {}) => {
+      checkClusterName(cluster);
+      return readRestores(settings, cluster, options.signal);
+    },
     listBackups: (cluster, options) => listBackups(settings, cluster, options),
     find: (cluster, which, options) => findBackup(settings, cluster, which, options),
     removalOf: async (place, options = {}) => (await removalOf(settings, place, options.signal)).removal,

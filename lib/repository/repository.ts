@@ -10,7 +10,7 @@ import { type RandomBytes } from './backup-id.ts';
 import { type CallOptions } from './call-options.ts';
 import { type BackupFacts, type Manifest, type StoredContent } from './manifest.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
-import { type JoinedRestore, type JoinRequest } from './restore-record.ts';
+import { type JoinedRestore, type JoinRequest, type KnownRestores } from './restore-record.ts';
 
 export { type CallOptions } from './call-options.ts';
 
@@ -52,6 +52,9 @@ export interface Repository {
    * where a restore would have to begin and the store can't be written.
    */
   joinRestore(request: JoinRequest, options?: CallOptions): Promise<JoinedRestore>;
+
+  /** The restores that were recorded, and which of their members were made. */
+  listRestores(cluster: string, options?: CallOptions): Promise<KnownRestores>;
 
   /**
    * Newest first: by timeline, then by revision. What can't be trusted or read is listed too, as `damaged`, with the reason.

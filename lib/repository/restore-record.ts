@@ -67,6 +67,16 @@ export interface RestoreRecord {
   readonly claimed: readonly string[];
 }
 
+/** The restores of a cluster, as the store shows them. */
+export interface KnownRestores {
+  /** Oldest first. */
+  readonly records: readonly RestoreRecord[];
+  /** Records that can't be read or trusted. */
+  readonly problems: readonly GuardianError[];
+  /** The highest number that is taken, by whatever; 0: none. */
+  readonly last: number;
+}
+
 /** What a run that is about to make data dirs asks for. */
 export interface JoinRequest {
   readonly cluster: string;

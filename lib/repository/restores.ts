@@ -5,18 +5,9 @@ import { parseName, restoreClaimName, restoreName, restoresFolder } from './layo
 import { misplaced } from './misplaced.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { type RepositorySettings } from './repository.ts';
-import { restoreDocument, type RestoreRecord } from './restore-record.ts';
+import { type KnownRestores, restoreDocument, type RestoreRecord } from './restore-record.ts';
 
-/** The restores of a cluster, as the store shows them. */
-export interface KnownRestores {
-  /** Oldest first. */
-  readonly records: readonly RestoreRecord[];
-  /** Records that can't be read or trusted. */
-  readonly problems: readonly GuardianError[];
-  /** The highest number that is taken, by whatever; 0: none. */
-  readonly last: number;
-}
-
+/** See `Repository.listRestores`. */
 export async function readRestores(
   settings: RepositorySettings,
   cluster: string,

@@ -34,6 +34,7 @@ test('every command explains itself, and its options say what they are for', asy
       ...['create', 'list', 'show', 'verify', 'delete', 'undelete', 'prune', 'sweep'].map(
         (one) => `backup ${one}`,
       ),
+      'restores list',
       ...['verify', 'inspect', 'diff'].map((one) => `snapshot ${one}`),
       ...['create', 'show', 'recover', 'rotate'].map((one) => `keys ${one}`),
     ],
