@@ -12,6 +12,8 @@ import {
   type LeaseTimeToLive,
   type MemberList,
   type MemberStatus,
+  type PackedWatchRequest,
+  type PackedWatchStream,
   type RangeOptions,
   type RangeResult,
   type SnapshotOptions,
@@ -26,7 +28,7 @@ import * as rpcs from './rpcs.ts';
 import { type ChannelSettings } from './open-channel.ts';
 import { LiveSnapshot, type SnapshotCall } from './snapshot-stream.ts';
 import { tlsMaterialSource, type TlsMaterialSource } from './tls-material.ts';
-import { LiveWatch, type LiveWatchCall } from './watch-stream.ts';
+import { livePackedWatch, liveWatch, type LiveWatchCall } from './watch-stream.ts';
 
 /** Dials nothing yet. Rejects with `etcd.settings` when the settings make no sense. */
 export function connectEtcd(settings: EtcdSettings): EtcdClient {
@@ -131,32 +133,19 @@ class GrpcEtcdClient implements EtcdClient {
       keys_only: options.keysOnly,
       count_only: options.countOnly,
     };
-    return this.first(rpcs.RANGE, request, options);
+    return options.endpoint === undefined
+      ? this.first(rpcs.RANGE, request, options)
+      : this.connection(options.endpoint).call(rpcs.RANGE, request, options);
   }
 
   watch(request: WatchRequest): WatchStream {
     const signal = this.signalOf(request);
-    const endpoints = request.endpoint === undefined ? this.endpoints : [request.endpoint];
-    const start = async (): Promise<LiveWatchCall> =>
-      firstToAnswer(
-        endpoints.map((endpoint) => this.connection(endpoint)),
-        async (connection) => {
-          const stream = await connection.duplexStream(rpcs.WATCH, { signal });
-          stream.write({
-            create_request: {
-              key: bytesOf(request.key),
-              range_end: request.rangeEnd === undefined ? undefined : bytesOf(request.rangeEnd),
-              start_revision: request.startRevision?.toString(),
-              progress_notify: request.progressNotify ?? false,
-              prev_kv: request.prevKv ?? false,
-              fragment: request.fragment ?? true,
-            },
-          });
-          return { endpoint: connection.endpoint.url, ...stream };
-        },
-        signal,
-      );
-    return new LiveWatch(start, request.reassemble ?? true, signal);
+    return liveWatch(() => this.startWatch(request, signal), request.reassemble ?? true, signal);
+  }
+
+  watchPacked(request: PackedWatchRequest): PackedWatchStream {
+    const signal = this.signalOf(request);
+    return livePackedWatch(() => this.startWatch(request, signal), signal);
   }
 
   async leases(options: CallOptions = {}): Promise<LeaseList> {
@@ -176,6 +165,28 @@ class GrpcEtcdClient implements EtcdClient {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  private startWatch(request: WatchRequest, signal: AbortSignal): Promise<LiveWatchCall> {
+    const endpoints = request.endpoint === undefined ? this.endpoints : [request.endpoint];
+    return firstToAnswer(
+      endpoints.map((endpoint) => this.connection(endpoint)),
+      async (connection) => {
+        const stream = await connection.duplexStream(rpcs.WATCH, { signal });
+        stream.write({
+          create_request: {
+            key: bytesOf(request.key),
+            range_end: request.rangeEnd === undefined ? undefined : bytesOf(request.rangeEnd),
+            start_revision: request.startRevision?.toString(),
+            progress_notify: request.progressNotify ?? false,
+            prev_kv: request.prevKv ?? false,
+            fragment: request.fragment ?? true,
+          },
+        });
+        return { endpoint: connection.endpoint.url, ...stream };
+      },
+      signal,
+    );
   }
 
   private first<Request, Reply>(

@@ -1,5 +1,6 @@
 import { type GuardianError } from '../../guardian-error.ts';
 import { type KeyValue } from '../mvcc/key-value.ts';
+import { type PackedEvents } from './packed-events.ts';
 
 /**
  * One etcd cluster, by its endpoints. Made by `connectEtcd`; nothing is dialled before the first call.
@@ -46,6 +47,9 @@ export interface EtcdClient extends AsyncDisposable {
 
   /** Opened by the first read; see `WatchStream`. */
   watch(request: WatchRequest): WatchStream;
+
+  /** The same for whoever takes in everything: events stay packed, and responses come in the pieces that etcd cuts. */
+  watchPacked(request: PackedWatchRequest): PackedWatchStream;
 
   /** The ids of all leases. */
   leases(options?: CallOptions): Promise<LeaseList>;
@@ -174,6 +178,8 @@ export interface RangeOptions extends CallOptions {
   readonly countOnly?: boolean | undefined;
   /** Answered from the member's own data without a leader, perhaps stale. */
   readonly serializable?: boolean | undefined;
+  /** The member to ask; left out: the first endpoint that answers. */
+  readonly endpoint?: string | undefined;
 }
 
 export interface RangeResult {
@@ -225,6 +231,17 @@ export interface WatchResponse {
   readonly events: readonly WatchEvent[];
   /** True when more pieces of the same response follow; the last revision here may be incomplete. */
   readonly fragment: boolean;
+}
+
+export type PackedWatchRequest = Omit<WatchRequest, 'reassemble' | 'prevKv'>;
+
+/** As `WatchStream`. What it yields may be used until the next is asked for. */
+export interface PackedWatchStream extends AsyncIterable<PackedWatchResponse> {
+  requestProgress(): void;
+}
+
+export interface PackedWatchResponse extends Omit<WatchResponse, 'events'> {
+  readonly events: PackedEvents;
 }
 
 export interface WatchEvent {

@@ -1,6 +1,7 @@
 import { decodeKeyValue, type KeyValue } from '../mvcc/key-value.ts';
 import { VarintReader } from '../mvcc/varint.ts';
 import { type RangeResult, type ResponseHeader, type WatchEvent } from './etcd-client.ts';
+import { decodeHeader, NO_HEADER } from './response-header.ts';
 
 /** etcdserverpb.WatchResponse. */
 export interface WatchReply {
@@ -71,13 +72,6 @@ function decodeEvent(message: Buffer): WatchEvent {
   return { type, kv: decodeKeyValue(encoded), encoded, prevKv };
 }
 
-function decodeHeader(message: Buffer): ResponseHeader {
-  const numbers = [0n, 0n, 0n, 0n, 0n];
-  for (const field of fieldsOf(message)) numbers[field.number] = field.integer;
-  const [, clusterId = 0n, memberId = 0n, revision = 0n, raftTerm = 0n] = numbers;
-  return { clusterId, memberId, revision: BigInt.asIntN(64, revision), raftTerm };
-}
-
 interface Field {
   readonly number: number;
   /** Of a varint, unsigned; else 0n. */
@@ -115,5 +109,3 @@ function* fieldsOf(message: Buffer): Generator<Field, undefined> {
 function cutOff(): Error {
   return new Error('a field is cut off, or of a type that is not in use');
 }
-
-const NO_HEADER: ResponseHeader = { clusterId: 0n, memberId: 0n, revision: 0n, raftTerm: 0n };

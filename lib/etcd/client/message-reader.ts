@@ -8,11 +8,12 @@ export type NoMessage =
 
 /**
  * Takes the messages of a streaming call one by one. The stream's own iterator costs a third more CPU for each 32 KiB;
- * back-pressure works the same: with `AHEAD` messages waiting it stops reading, and HTTP/2 stops the sender.
+ * back-pressure works the same: with `AHEAD` messages or `AHEAD_BYTES` waiting it stops reading, and HTTP/2 stops the sender.
  */
 export class MessageReader {
   private readonly stream: ClientReadableStream<Buffer>;
   private readonly waiting: Buffer[] = [];
+  private waitingBytes = 0;
   private paused = false;
   private end: NoMessage | undefined;
   private wake: (() => void) | undefined;
@@ -21,7 +22,8 @@ export class MessageReader {
     this.stream = stream;
     stream.on('data', (message: Buffer) => {
       this.waiting.push(message);
-      if (this.waiting.length >= AHEAD) {
+      this.waitingBytes += message.length;
+      if (this.waiting.length >= AHEAD || this.waitingBytes >= AHEAD_BYTES) {
         this.paused = true;
         stream.pause();
       }
@@ -41,7 +43,8 @@ export class MessageReader {
   /** A message that is here already. */
   take(): Buffer | undefined {
     const message = this.waiting.shift();
-    if (this.paused && this.waiting.length < AHEAD / 2) {
+    this.waitingBytes -= message?.length ?? 0;
+    if (this.paused && this.waiting.length < AHEAD / 2 && this.waitingBytes < AHEAD_BYTES) {
       this.paused = false;
       this.stream.resume();
     }
@@ -80,3 +83,5 @@ export class MessageReader {
 
 /** 1 MiB of a snapshot: enough to keep reading while the consumer works on a piece. */
 const AHEAD = 32;
+/** Of a watch, a single message may have 2 MiB. */
+const AHEAD_BYTES = 1 << 20;
