@@ -26,10 +26,11 @@ export interface SegmentLog {
 
   /**
    * Seals, signs and stores the next segment of a chain, with put-if-absent under a name that holds `tail.revision`.
-   * Resolves to the new tail. A reply that was lost is recognised as ours. Rejects with `repository.chain-taken`
-   * (a `ChainTakenError`) when another writer's segment stands there.
+   * Resolves to the new tail. A reply that was lost is recognised as ours, also by a later call with the same draft.
+   * Rejects with `repository.chain-taken` (a `ChainTakenError`) when another writer's segment stands there, and with
+   * `repository.segment-place` when the draft doesn't follow the tail.
    */
-  append(tail: ChainTail, draft: SegmentDraft, options?: CallOptions): Promise<ChainTail>;
+  append(tail: ChainTail, draft: SegmentDraft, options?: AppendOptions): Promise<ChainTail>;
 
   /**
    * The segments of a chain from the one that holds revision `after` + 1 on, in order of revisions, heads only. Ends
@@ -44,6 +45,20 @@ export interface SegmentLog {
    * can't be the right ones; what was read counts only once the iteration has ended without error.
    */
   read(segment: StoredSegment, options?: CallOptions): AsyncIterable<EntryBatch>;
+
+  /**
+   * What `read` gives for each, one behind the other; the next ones are fetched ahead, so that a chain of a thousand
+   * small segments doesn't wait for the store a thousand times. Holds a few segments as stored, at most 16 MiB each.
+   */
+  readAll(
+    segments: Iterable<StoredSegment> | AsyncIterable<StoredSegment>,
+    options?: CallOptions,
+  ): AsyncIterable<EntryBatch>;
+}
+
+export interface AppendOptions extends CallOptions {
+  /** The store keeps the object undeletable until then. */
+  readonly retainUntil?: Date | undefined;
 }
 
 /** The folder that segments stand in; named by the id of the base that the capture began with. */
@@ -55,7 +70,7 @@ export interface ChainPlace {
 
 /** A chain that holds segments. */
 export interface SegmentedChain extends ChainPlace {
-  /** What its first segment's name says. */
+  /** The revision in its first segment's name: that of its base. */
   readonly from: bigint;
 }
 
@@ -87,10 +102,13 @@ export interface StoredSegment {
   readonly head: SegmentHead;
 }
 
-/** A segment that can't be used: points behind it are out of reach of bases before it. */
+/**
+ * A segment that can't be used: points behind it are out of reach of bases before it, unless the sound ones around it
+ * join (`to` of the one is `from` of the next), and it is only something that was put between them.
+ */
 export interface BrokenSegment {
   readonly name: string;
-  /** The revision in its name. */
+  /** The revision in its name: that of the base in a chain's first segment, else its `from`. */
   readonly from: bigint;
   readonly problem: Error;
 }
@@ -103,7 +121,7 @@ export type ListedSegment =
  * revision in a chain's first segment: whoever merges passes over what the base holds.
  */
 export interface SegmentDraft {
-  /** Exclusive; the tail's revision, or below it in a chain's first segment. */
+  /** Exclusive; the tail's revision. In a chain's first segment it may be below, if `to` is above. */
   readonly from: bigint;
   /** Inclusive. */
   readonly to: bigint;

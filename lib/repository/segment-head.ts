@@ -38,6 +38,11 @@ export const segmentHeadSchema = z.object({
   from: decimal64,
   /** Inclusive: the main revision of the last event, which is whole. */
   to: decimal64,
+  /**
+   * Of a chain's first segment, and only there: the revision of the base, which its name holds in place of `from`, so
+   * that whoever goes on from that base contends for one name. At least `from`, below `to`.
+   */
+  base: decimal64.optional(),
   /** SHA-256 of the head of the segment before, as a document, or of the base's manifest. */
   predecessor: sha256Hex,
   etcdClusterId: hex64,
