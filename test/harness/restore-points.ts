@@ -1,0 +1,72 @@
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { type TimelineContent } from '../../lib/repository/point-spans.ts';
+import { type SoundBackup } from '../../lib/repository/repository.ts';
+import { type ListedOutline, type SegmentOutline } from '../../lib/repository/segment-outline.ts';
+import { TimeMap } from '../../lib/repository/time-map.ts';
+import { LocalStore } from '../../lib/storage/local-store.ts';
+import { repositorySettings, repositoryWithBackup } from './repository.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+/** Revision r of hand-made points was seen r seconds after this. */
+export const EPOCH = new Date('2026-11-22T00:00:00Z');
+
+export function secondsIn(seconds: number): Date {
+  return new Date(EPOCH.getTime() + seconds * 1000);
+}
+
+/** Makes bases out of one that a repository wrote, without storing each. */
+export async function baseMaker(): Promise<(revision: number, over?: BaseOver) => SoundBackup> {
+  await using folder = await temporaryFolder();
+  const { backup } = await repositoryWithBackup(repositorySettings(new LocalStore(folder.path)));
+  return (revision, { completedAt = secondsIn(revision), timeline = backup.timeline, ...over } = {}) => {
+    const id = `${secondsIn(revision)
+      .toISOString()
+      .replace(/[-:]|\.[0-9]{3}/g, '')}-${String(revision).padStart(8, '0')}`;
+    const snapshot = { ...backup.manifest.snapshot, currentRevision: BigInt(revision) };
+    return {
+      ...backup,
+      timeline,
+      id,
+      manifest: { ...backup.manifest, id, timeline, completedAt, snapshot, ...over },
+    };
+  };
+}
+
+type BaseOver = Partial<SoundBackup['manifest']>;
+
+interface SegmentOver {
+  readonly chain?: string;
+  readonly size?: number;
+  readonly gap?: SegmentOutline['gap'];
+}
+
+/** A segment of (from, to] in which every revision has a time of its own. */
+export function segmentOf(from: number, to: number, over: SegmentOver = {}): SegmentOutline {
+  const { chain = 'chain-1', size = 100, gap } = over;
+  const revisions = Array.from({ length: to - from }, (_, index) => from + 1 + index);
+  const times = revisions.map((revision): [bigint, Date] => [BigInt(revision), secondsIn(revision)]);
+  return {
+    ...{ state: 'sound', chain, name: `${chain}/${from}`, size, sha256: `of ${from}`, gap },
+    ...{ from: BigInt(from), to: BigInt(to) },
+    times: new TimeMap({ times, to: BigInt(to), sealedAt: secondsIn(to) }),
+  };
+}
+
+/** One behind the other. */
+export function segmentsAt(bounds: readonly number[], over: SegmentOver = {}): SegmentOutline[] {
+  return bounds.slice(1).map((to, index) => segmentOf(bounds[index] ?? 0, to, over));
+}
+
+export function brokenSegment(from: number, chain = 'chain-1'): ListedOutline {
+  const name = `${chain}/${from}`;
+  const problem = new GuardianError('repository.damaged', `${name} is damaged`);
+  return { state: 'broken', chain, name, from: BigInt(from), problem };
+}
+
+export function contentOf(
+  bases: readonly SoundBackup[],
+  segments: readonly ListedOutline[] = [],
+  trimmed: TimelineContent['trimmed'] = [],
+): TimelineContent {
+  return { timeline: '000001', bases, segments, trimmed };
+}
