@@ -49,6 +49,7 @@ const packages = {
   '@grpc/': ['lib/etcd/client', 'agent', 'controlplane', 'lib/restore'],
   etcd3: ['lib/etcd/client'],
   commander: ['cli'],
+  'prom-client': ['cli', 'agent', 'controlplane'],
 };
 
 /** A pattern for everything in these folders, and for these files. */
