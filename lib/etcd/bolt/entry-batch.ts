@@ -26,6 +26,17 @@ export function valueOf(batch: EntryBatch, index: number): Buffer {
   return batch.bytes.subarray(start, start + (batch.valueSizes[index] ?? 0));
 }
 
+/** Entries [from, to), in the batch's memory. */
+export function sliceOf(batch: EntryBatch, from: number, to: number): EntryBatch {
+  return {
+    bytes: batch.bytes,
+    count: to - from,
+    keyStarts: batch.keyStarts.subarray(from, to),
+    keySizes: batch.keySizes.subarray(from, to),
+    valueSizes: batch.valueSizes.subarray(from, to),
+  };
+}
+
 /** A batch of a few entries, given in ascending order of keys. */
 export function batchOf(entries: Iterable<readonly [key: Uint8Array, value: Uint8Array]>): EntryBatch {
   const batch = new EntryBatchBuilder(0);

@@ -3,7 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { GuardianError } from '../../guardian-error.ts';
 import { diskError } from '../durable-file.ts';
 import { childIds, childIndex } from './branch-page.ts';
-import { type EntryBatch, keyOf, valueOf } from './entry-batch.ts';
+import { type EntryBatch, keyOf, sliceOf, valueOf } from './entry-batch.ts';
 import { leafEntries } from './leaf-page.ts';
 import { chooseMeta, findMetas, META_SEARCH_SIZE, type Meta, metaFault } from './meta.ts';
 import { type LoadedPage, PageReader } from './page-reader.ts';
@@ -166,7 +166,7 @@ class OpenBoltFile implements BoltFile {
     const root = this.buckets.get(bucket)?.entries;
     if (root === undefined) return;
     if ('inline' in root) {
-      const rest = skipBelow(root.inline, from);
+      const rest = sliceOf(root.inline, firstNotBelow(root.inline, from), root.inline.count);
       if (rest.count > 0) yield rest;
       return;
     }
@@ -210,17 +210,6 @@ class OpenBoltFile implements BoltFile {
     }
     throw this.reader.corrupt(root.page, 'no leaf within 32 levels below it');
   }
-}
-
-function skipBelow(batch: EntryBatch, key: Buffer): EntryBatch {
-  const first = firstNotBelow(batch, key);
-  return {
-    bytes: batch.bytes,
-    count: batch.count - first,
-    keyStarts: batch.keyStarts.subarray(first),
-    keySizes: batch.keySizes.subarray(first),
-    valueSizes: batch.valueSizes.subarray(first),
-  };
 }
 
 function firstNotBelow(batch: EntryBatch, key: Buffer): number {
