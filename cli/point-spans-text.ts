@@ -1,0 +1,86 @@
+import { type Hole, type PointSpan, type RestorableRange } from '../lib/repository/point-spans.ts';
+import { age, bytes, count, duration, table } from './output.ts';
+
+/** A span as the commands print it in JSON. */
+export function spanValue(span: PointSpan): Readonly<Record<string, unknown>> {
+  if (span.kind === 'hole') {
+    const { cause, first, last, reason, broken } = span;
+    return { kind: cause, first, last, reason, segment: broken?.name ?? null };
+  }
+  const { from, to, bases, segments, segmentBytes } = span;
+  return {
+    kind: 'restorable',
+    ...{ first: from.revision, last: to.revision, firstSeenAt: from.seenAt, lastSeenAt: to.seenAt },
+    ...{ bases: bases.map(({ id }) => id), segments: segments.length, segmentBytes },
+  };
+}
+
+/**
+ * What can be restored of a timeline, the newest first, and between it in capitals what can't. `spans`: oldest first,
+ * as `spansOf` gives them; the oldest beyond `limit` are counted only.
+ */
+export function spansText(spans: readonly PointSpan[], limit: number, now: Date): string {
+  const shown = spans.map((span, at) => ({ span, at })).slice(-limit);
+  const rows = shown
+    .toReversed()
+    .map(({ span, at }) => (span.kind === 'range' ? rangeRow(span) : holeRow(span, spans, at)));
+  const older = spans.length - shown.length;
+  return (
+    newestText(spans, now) +
+    table(['', 'REVISIONS', 'FROM', 'TO', 'LASTS', 'BASES', 'SEGMENTS', ''], rows) +
+    (older > 0 ? `   … and ${count(older)} older lines (--limit)\n` : '')
+  );
+}
+
+function newestText(spans: readonly PointSpan[], now: Date): string {
+  const last = spans.findLast((span) => span.kind === 'range');
+  if (last === undefined) return 'NOTHING can be restored\n';
+  const { revision, seenAt } = last.to;
+  const holes = spans.filter(({ kind }) => kind === 'hole').length;
+  const whole = holes === 0 ? 'no gaps' : `${count(holes)} ${holes === 1 ? 'GAP' : 'GAPS'}`;
+  return `newest: revision ${count(revision)} of ${instant(seenAt)} (${age(seenAt, now)} ago); ${whole}\n`;
+}
+
+function rangeRow({ from, to, bases, segments, segmentBytes }: RestorableRange): string[] {
+  const many = to.revision > from.revision;
+  return [
+    ' ok',
+    many ? `${count(from.revision)} to ${count(to.revision)}` : count(from.revision),
+    instant(from.seenAt),
+    many ? instant(to.seenAt) : '',
+    many ? duration(to.seenAt.getTime() - from.seenAt.getTime()) : '',
+    String(bases.length),
+    segments.length === 0 ? '' : `${count(segments.length)} (${bytes(segmentBytes)})`,
+    many ? '' : 'this revision only',
+  ];
+}
+
+function holeRow(hole: Hole, spans: readonly PointSpan[], at: number): string[] {
+  const { first, last, reason, cause } = hole;
+  const before = neighbour(spans[at - 1]);
+  const after = neighbour(spans[at + 1]);
+  const from = before?.to.seenAt;
+  const to = after?.from.seenAt;
+  const lasts = from === undefined || to === undefined ? '' : duration(to.getTime() - from.getTime());
+  return [
+    '>>>',
+    first === last ? count(first) : `${count(first)} to ${count(last)}`,
+    from === undefined ? '' : instant(from),
+    to === undefined ? '' : instant(to),
+    lasts,
+    WORDS[cause],
+    '',
+    reason,
+  ];
+}
+
+const WORDS = { gap: 'GAP', break: 'BROKEN', trimmed: 'REMOVED', 'no-base': 'NO BASE' } as const;
+
+function neighbour(span: PointSpan | undefined): RestorableRange | undefined {
+  return span?.kind === 'range' ? span : undefined;
+}
+
+/** To the second: a list of hours needs no more. */
+export function instant(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
+}
