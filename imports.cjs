@@ -49,6 +49,7 @@ const packages = {
   '@grpc/': ['lib/etcd/client', 'agent', 'controlplane', 'lib/restore'],
   etcd3: ['lib/etcd/client'],
   commander: ['cli'],
+  'node-forge': ['lib/pki'],
   'prom-client': ['cli', 'agent', 'controlplane'],
 };
 

@@ -125,9 +125,10 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   ],
 };
 
-/** Rooms whose other codes all mean one thing: a wrong command line, or what is wrong with a database. */
+/** Rooms whose other codes all mean one thing: a wrong command line, a certificate, what is wrong with a database. */
 const KIND_OF_ROOM = new Map<string, ErrorKind>([
   ['usage', 'usage'],
+  ['pki', 'refused'],
   ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'meta', 'mvcc', 'verify'].map(
     (room) => [room, 'unsound'] as const,
   ),
