@@ -1,3 +1,4 @@
+import { type EntryBatch } from '../bolt/entry-batch.ts';
 import { type BoltFile } from '../bolt/reader.ts';
 import { type KeyValue } from './key-value.ts';
 import { RecordCursor } from './record-cursor.ts';
@@ -13,13 +14,22 @@ export interface KeyChange extends Revision {
  * Every change of one key that the file still holds, the oldest first. A scan of all history: etcd's files have no
  * index by key. Rejects with `mvcc.corrupt`, and as `openBoltFile` does.
  */
-export async function* historyOf(
+export function historyOf(
   file: BoltFile,
   key: Buffer,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): AsyncGenerator<KeyChange, void> {
-  const record = new RecordCursor(file.path);
-  for await (const batch of file.entries('key', options)) {
+  return changesOf(file.entries('key', options), key, file.path);
+}
+
+/** The same of entries of bucket `key` from anywhere; `where` names that in errors. */
+export async function* changesOf(
+  entries: AsyncIterable<EntryBatch>,
+  key: Buffer,
+  where: string,
+): AsyncGenerator<KeyChange, void> {
+  const record = new RecordCursor(where);
+  for await (const batch of entries) {
     for (let index = 0; index < batch.count; index++) {
       record.seek(batch, index);
       record.read();
