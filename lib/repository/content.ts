@@ -102,10 +102,10 @@ async function* present(chunks: AsyncIterable<Uint8Array>, name: string): AsyncG
   }
 }
 
-/** What opens the content; undefined when it is stored in plain and that is acceptable. */
-function unsealed(
+/** What opens an object; undefined when it is stored in plain and that is acceptable. */
+export function unsealed(
   { encryption }: RepositorySettings,
-  content: StoredContent,
+  content: Pick<StoredContent, 'name' | 'recipients'>,
 ): RepositorySettings['encryption'] {
   const sealedFor = content.recipients.map(({ id }) => id).join(', ');
   if (sealedFor !== '' && encryption === undefined) {

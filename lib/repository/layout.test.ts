@@ -26,8 +26,8 @@ test('names are parsed back into what they were made from', () => {
     [layout.baseName(place, true), { kind: 'content', place }],
     [layout.baseName(place, false), { kind: 'content', place }],
     [layout.attachmentName(place, 'pki.tar'), { kind: 'content', place }],
-    [layout.segmentName(place, 42n), { kind: 'segment', place, from: 42n }],
-    [layout.segmentName(place, 2n ** 63n - 1n), { kind: 'segment', place, from: 2n ** 63n - 1n }],
+    [layout.segmentName(place, 42n), { kind: 'segment', place, follows: 42n }],
+    [layout.segmentName(place, 2n ** 63n - 1n), { kind: 'segment', place, follows: 2n ** 63n - 1n }],
     [layout.trimName(place, 3), { kind: 'trim', place, number: 3 }],
   ];
   for (const [name, object] of cases) {
@@ -51,7 +51,7 @@ test('names of others are not taken for ours', () => {
     `${layout.restoresFolder(cluster)}000007/members/m1.json`,
     `${layout.restoresFolder(cluster)}000007/notes.json`,
     `${layout.removalsFolder(cluster, timeline)}${place.id}/x.json`,
-    `${layout.trimsFolder(cluster, timeline)}${place.id}/00001.json`,
+    `${layout.trimsFolder(cluster, timeline)}${place.id}/0001.json`,
     layout.segmentName(place, 42n).replace('.segment', '.segment.sealed'),
     layout.segmentName(place, 42n).replace('42.', '.'),
     layout.segmentName(place, 2n ** 63n),

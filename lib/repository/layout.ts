@@ -97,18 +97,21 @@ export function segmentsFolder(chain: BackupPlace): string {
 }
 
 /** One name for whatever follows a revision, sealed or not, so that all writers of the next segment contend for it. */
-export function segmentName(chain: BackupPlace, from: bigint): string {
-  return `${segmentsFolder(chain)}${String(from).padStart(REVISION_DIGITS, '0')}.segment`;
+export function segmentName(chain: BackupPlace, follows: bigint): string {
+  return `${segmentsFolder(chain)}${String(follows).padStart(REVISION_DIGITS, '0')}.segment`;
 }
 
 export function trimsFolder(cluster: string, timeline: string): string {
   return `${timelineFolder(cluster, timeline)}trims/`;
 }
 
-/** Which segments of a chain are removed; counted from 1. */
+/** What is removed of a chain's segments; counted from 1, the last one tells all of it. */
 export function trimName(chain: BackupPlace, number: number): string {
-  return `${trimsFolder(chain.cluster, chain.timeline)}${chain.id}/${String(number).padStart(MARK_DIGITS, '0')}.json`;
+  return `${trimsFolder(chain.cluster, chain.timeline)}${chain.id}/${String(number).padStart(TRIM_DIGITS, '0')}.json`;
 }
+
+/** A chain lives for years, and retention may trim it every few minutes. */
+const TRIM_DIGITS = 6;
 
 export function restoresFolder(cluster: string): string {
   return `${CLUSTERS}${cluster}/restores/`;
@@ -141,7 +144,7 @@ export type NamedObject =
   | { readonly kind: 'timeline' | 'high-water'; readonly cluster: string; readonly timeline: string }
   | { readonly kind: 'restore' | 'restore-claim'; readonly cluster: string; readonly number: number }
   | { readonly kind: 'removal' | 'trim'; readonly place: BackupPlace; readonly number: number }
-  | { readonly kind: 'segment'; readonly place: BackupPlace; readonly from: bigint }
+  | { readonly kind: 'segment'; readonly place: BackupPlace; readonly follows: bigint }
   | { readonly kind: 'manifest' | 'content'; readonly place: BackupPlace };
 
 /** Undefined for names that this format doesn't know. */
@@ -167,16 +170,16 @@ function parseNameInTimeline(name: string): NamedObject | undefined {
   if (folder === undefined || id === undefined || within === undefined || !isBackupId(id)) return undefined;
   const place = { cluster, timeline, id };
   if (folder !== 'chains') {
-    const [, number] = MARK.exec(within) ?? [];
-    if (number === undefined) return undefined;
-    return { kind: folder === 'trims' ? 'trim' : 'removal', place, number: Number(number) };
+    const [kind, form] = folder === 'trims' ? (['trim', TRIM] as const) : (['removal', MARK] as const);
+    const [, number] = form.exec(within) ?? [];
+    return number === undefined ? undefined : { kind, place, number: Number(number) };
   }
   if (within === 'manifest.json') return { kind: 'manifest', place };
   if (CONTENT.test(within)) return { kind: 'content', place };
-  const [, from] = SEGMENT.exec(within) ?? [];
-  return from === undefined || BigInt(from) > LARGEST_REVISION
+  const [, follows] = SEGMENT.exec(within) ?? [];
+  return follows === undefined || BigInt(follows) > LARGEST_REVISION
     ? undefined
-    : { kind: 'segment', place, from: BigInt(from) };
+    : { kind: 'segment', place, follows: BigInt(follows) };
 }
 
 /** Where it is tried what a store can do. */
@@ -188,6 +191,7 @@ const IN_TIMELINE = /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/timelines\/(
 const HIGH_WATER = /^high-water\/[0-9]{19}-[0-9]+\.json$/;
 const OF_BACKUP = /^(chains|removals|trims)\/([^/]+)\/(.+)$/;
 const MARK = /^([0-9]{4})\.json$/;
+const TRIM = /^([0-9]{6})\.json$/;
 const CONTENT = /^(?:base|attachments\/[A-Za-z0-9][A-Za-z0-9._-]{0,127})\.zst(?:\.sealed)?$/;
 
 const SEGMENTS = 'segments/';

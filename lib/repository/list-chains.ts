@@ -35,7 +35,7 @@ export async function* listChains(
       }
       if (name === manifestName(named.place)) chain = { ...chain, committed: true };
       if (named.kind !== 'segment') continue;
-      chain = { ...chain, segmentsFrom: named.from };
+      chain = { ...chain, segmentsFrom: named.follows };
       after = afterFolder(segmentsFolder(named.place));
       break;
     }

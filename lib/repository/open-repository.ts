@@ -21,6 +21,7 @@ import {
 } from './repository.ts';
 import { readRestores } from './restores.ts';
 import { planRetention } from './retention.ts';
+import { segmentLog } from './segment-log.ts';
 import { sweep } from './sweep.ts';
 import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
 import { verifyBackup } from './verify-backup.ts';
@@ -37,6 +38,7 @@ export async function openRepository(
   await checkMarker(settings, signal);
   return {
     location: settings.store.location,
+    segments: segmentLog(settings),
     beginBackup: (request, options) => beginBackup(settings, request, options),
     beginTimeline: (request, options = {}) => beginTimeline(settings, request, options),
     listClusters: (options = {}) => listClusters(settings, options),

@@ -8,6 +8,7 @@ import { type GuardianError } from '../guardian-error.ts';
 import { type ObjectStore } from '../storage/object-store.ts';
 import { type RandomBytes } from './backup-id.ts';
 import { type CallOptions } from './call-options.ts';
+import { type SegmentLog } from './chain.ts';
 import { type BackupFacts, type Manifest, type StoredContent } from './manifest.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
 import { type JoinedRestore, type JoinRequest, type KnownRestores } from './restore-record.ts';
@@ -26,6 +27,9 @@ export { type CallOptions } from './call-options.ts';
 export interface Repository {
   /** For people; the store's. */
   readonly location: string;
+
+  /** What was captured behind the backups. */
+  readonly segments: SegmentLog;
 
   /** Picks the timeline, beginning a new one where history doesn't continue, and reserves an id. */
   beginBackup(request: BackupRequest, options?: CallOptions): Promise<BackupWriter>;

@@ -1,0 +1,108 @@
+import {
+  type ChainBase,
+  type ChainPlace,
+  type ChainTail,
+  type SegmentedChain,
+  type StoredSegment,
+} from './chain.ts';
+import { listChains } from './list-chains.ts';
+import { newestOnTimeline, newestSound } from './list-backups.ts';
+import { readHead } from './list-segments.ts';
+import { type RepositorySettings } from './repository.ts';
+import { lastSegmentUpTo } from './segment-names.ts';
+import { newestTimeline } from './timelines.ts';
+
+/** The tail behind a base: nothing was captured yet. */
+export function tailOf({ cluster, timeline, id, manifest, manifestSha256 }: ChainBase): ChainTail {
+  return {
+    ...{ cluster, timeline, id },
+    etcdClusterId: manifest.etcd.clusterId,
+    revision: manifest.snapshot.currentRevision,
+    predecessor: manifestSha256,
+    index: 0,
+    last: undefined,
+  };
+}
+
+/** The tail behind a segment: also behind another writer's, to go on from there. */
+export function tailBehind({ name, size, sha256, head }: StoredSegment): ChainTail {
+  const { cluster, timeline, chain, etcdClusterId, to, index } = head;
+  return {
+    ...{ cluster, timeline, id: chain, etcdClusterId },
+    revision: to,
+    predecessor: sha256,
+    index: index + 1,
+    last: { name, size, sha256, head },
+  };
+}
+
+/** See `SegmentLog.chains`. */
+export async function segmentedChains(
+  { store }: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  signal: AbortSignal | undefined,
+): Promise<SegmentedChain[]> {
+  const chains: SegmentedChain[] = [];
+  for await (const { place, segmentsFrom } of listChains(store, cluster, timeline, signal)) {
+    if (segmentsFrom !== undefined) chains.push({ ...place, from: segmentsFrom });
+  }
+  return chains.sort((a, b) => (a.from === b.from ? (a.id < b.id ? -1 : 1) : a.from < b.from ? -1 : 1));
+}
+
+/** See `SegmentLog.tails`. */
+export async function chainTails(
+  settings: RepositorySettings,
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<ChainTail[]> {
+  const newest = await newestTimeline(settings, cluster, signal);
+  if (newest === undefined) return [];
+  const chains = await segmentedChains(settings, cluster, newest.timeline, signal);
+  let tail: ChainTail | undefined;
+  for (const chain of chains.slice(-CHAINS_TO_ASK)) {
+    const end = await endOfChain(settings, chain, signal);
+    if (end !== undefined && !end.isBlocked && (tail === undefined || end.tail.revision >= tail.revision))
+      tail = end.tail;
+  }
+  const entries = await newestOnTimeline(settings, newest, BACKUPS_TO_ASK, signal);
+  const base = newestSound(entries.filter(({ removal }) => removal === undefined));
+  const behindBase = base && tailOf(base);
+  if (tail === undefined) return behindBase === undefined ? [] : [behindBase];
+  return behindBase !== undefined && behindBase.revision > tail.revision ? [tail, behindBase] : [tail];
+}
+
+/** Chains that begin later end later, but for such as were written by two captures at once. */
+const CHAINS_TO_ASK = 4;
+const BACKUPS_TO_ASK = 8;
+
+export interface ChainEnd {
+  readonly tail: ChainTail;
+  /** True when something that can't be used has the name of the next segment. */
+  readonly isBlocked: boolean;
+}
+
+/** Behind the last segment that can be trusted; undefined where there is none among the last few. */
+export async function endOfChain(
+  settings: RepositorySettings,
+  chain: ChainPlace,
+  signal: AbortSignal | undefined,
+): Promise<ChainEnd | undefined> {
+  const unusable = new Set<bigint>();
+  let limit = LARGEST;
+  while (unusable.size < LOOKS_BACK) {
+    const named = await lastSegmentUpTo(settings.store, chain, limit, signal);
+    if (named === undefined) return undefined;
+    const head = await readHead(settings, named, signal);
+    if (head.state === 'sound') {
+      const tail = tailBehind(head);
+      return { tail, isBlocked: unusable.has(tail.revision) };
+    }
+    unusable.add(named.follows);
+    limit = named.follows - 1n;
+  }
+  return undefined;
+}
+
+const LARGEST = 2n ** 63n - 1n;
+const LOOKS_BACK = 16;

@@ -1,0 +1,88 @@
+import { type ObjectStore, type StoredObject } from '../storage/object-store.ts';
+import { type ChainPlace } from './chain.ts';
+import { parseName, segmentName, segmentsFolder } from './layout.ts';
+
+/** A segment as its name tells it; nothing in it was read. */
+export interface NamedSegment {
+  readonly object: StoredObject;
+  /** The revision in its name. */
+  readonly follows: bigint;
+}
+
+/** The segments of a chain whose names hold at least `from`, in order. */
+export async function* namedSegments(
+  store: ObjectStore,
+  chain: ChainPlace,
+  from: bigint,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<NamedSegment, void> {
+  const after = from > 0n ? segmentName(chain, from - 1n) : undefined;
+  for await (const object of store.list(segmentsFolder(chain), { after, signal })) {
+    const named = parseName(object.name);
+    if (named?.kind === 'segment' && named.follows >= from) yield { object, follows: named.follows };
+  }
+}
+
+/**
+ * The last segment whose name holds at most `limit`, found with a few dozen requests among any number: a store lists
+ * forward only, so it leaps ahead until nothing is there, then halves.
+ */
+export async function lastSegmentUpTo(
+  store: ObjectStore,
+  chain: ChainPlace,
+  limit: bigint,
+  signal: AbortSignal | undefined,
+): Promise<NamedSegment | undefined> {
+  let best: NamedSegment | undefined;
+  let start = 0n;
+  let leap = 1n;
+  // None is named from here on, up to the limit.
+  let beyond = limit + 1n;
+  while (start < beyond) {
+    const page = await firstPage(store, chain, start, limit, signal);
+    if (page.last === undefined) {
+      if (best === undefined) return undefined;
+      beyond = start;
+    } else {
+      if (page.isEnd) return page.last;
+      best = page.last;
+      leap = 4n * (leap > page.span ? leap : page.span);
+    }
+    const next = best.follows + 1n;
+    start = next + leap < beyond ? next + leap : next + (beyond - next) / 2n;
+  }
+  return best;
+}
+
+/** As many as one request lists. */
+const PAGE = 1000;
+
+interface Page {
+  readonly last: NamedSegment | undefined;
+  /** Revisions from the first one named to the last, at least 1. */
+  readonly span: bigint;
+  /** True when no further one is within the limit. */
+  readonly isEnd: boolean;
+}
+
+async function firstPage(
+  store: ObjectStore,
+  chain: ChainPlace,
+  from: bigint,
+  limit: bigint,
+  signal: AbortSignal | undefined,
+): Promise<Page> {
+  let first: NamedSegment | undefined;
+  let last: NamedSegment | undefined;
+  let listed = 0;
+  let isEnd = true;
+  for await (const segment of namedSegments(store, chain, from, signal)) {
+    if (segment.follows > limit) break;
+    first ??= segment;
+    last = segment;
+    isEnd = ++listed < PAGE;
+    if (!isEnd) break;
+  }
+  const span = first === undefined || last === undefined ? 0n : last.follows - first.follows;
+  return { last, span: span > 0n ? span : 1n, isEnd };
+}
