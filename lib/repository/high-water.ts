@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GuardianError, hasCode } from '../guardian-error.ts';
+import { endOfChain, segmentedChains } from './chain-tails.ts';
 import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
 import { highWaterFolder, highWaterName, parseName } from './layout.ts';
 import { listBackups } from './list-backups.ts';
@@ -71,8 +72,8 @@ export async function readHighWater(
 const MOST_PROBLEMS = 20;
 
 /**
- * The highest revision that a cluster is known to have served, on any of its timelines: by its marks, and by its
- * backups in case a mark is missing. A restored cluster that nobody backed up counts by where its restore let it
+ * The highest revision that a cluster is known to have served, on any of its timelines: by its marks, by its backups in
+ * case a mark is missing, and by what was captured since. A restored cluster that nobody backed up counts by where its restore let it
  * begin. 0n when nothing is known.
  */
 export async function clusterHighWater(
@@ -84,6 +85,8 @@ export async function clusterHighWater(
   for (const { timeline } of await listTimelines(settings, cluster, signal)) {
     const { revision } = await readHighWater(settings, cluster, timeline, signal);
     if (revision > highest) highest = revision;
+    const captured = await capturedUpTo(settings, cluster, timeline, signal);
+    if (captured > highest) highest = captured;
   }
   for (const entry of await listBackups(settings, cluster, { signal, includeRemoved: true })) {
     const revision = entry.state === 'sound' ? entry.manifest.snapshot.currentRevision : 0n;
@@ -91,6 +94,21 @@ export async function clusterHighWater(
   }
   for (const { bumpTo = 0n } of (await readRestores(settings, cluster, signal)).records) {
     if (bumpTo > highest) highest = bumpTo;
+  }
+  return highest;
+}
+
+/** The end of the timeline's last segment that can be trusted; 0n without segments. */
+export async function capturedUpTo(
+  settings: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  signal: AbortSignal | undefined,
+): Promise<bigint> {
+  let highest = 0n;
+  for (const chain of await segmentedChains(settings, cluster, timeline, signal)) {
+    const end = await endOfChain(settings, chain, signal);
+    if (end !== undefined && end.tail.revision > highest) highest = end.tail.revision;
   }
   return highest;
 }

@@ -34,7 +34,10 @@ export async function sweep(settings: RepositorySettings, options: SweepOptions 
 
 interface Chain {
   readonly place: BackupPlace;
+  /** Base, attachments, manifest. Segments are no part of a backup: other bases need them too. */
   readonly objects: StoredObject[];
+  /** Then it had a manifest once, whatever became of it. */
+  hasSegments: boolean;
 }
 
 /** Sees every object once, in the order of names, so that those of one chain come together. */
@@ -59,22 +62,22 @@ class Sweeper {
       await this.#delete(object, 'left over from trying what the store can do');
     }
     if (named?.kind !== 'content' && named?.kind !== 'manifest' && named?.kind !== 'segment') return;
-    if (this.#chain !== undefined && manifestName(this.#chain.place) === manifestName(named.place)) {
-      this.#chain.objects.push(object);
-      return;
+    if (this.#chain === undefined || manifestName(this.#chain.place) !== manifestName(named.place)) {
+      await this.finishChain();
+      this.#chain = { place: named.place, objects: [], hasSegments: false };
     }
-    await this.finishChain();
-    this.#chain = { place: named.place, objects: [object] };
+    if (named.kind === 'segment') this.#chain.hasSegments = true;
+    else this.#chain.objects.push(object);
   }
 
   async finishChain(): Promise<void> {
     const chain = this.#chain;
     this.#chain = undefined;
-    if (chain === undefined) return;
+    if (chain === undefined || chain.objects.length === 0) return;
     const removal = await this.#removalOf(chain.place);
     const committed = chain.objects.some(({ name }) => name === manifestName(chain.place));
     if (committed || removal.removal?.swept === true) await this.#sweepRemoved(chain, removal);
-    else await this.#sweepRemains(chain);
+    else if (!chain.hasSegments) await this.#sweepRemains(chain);
   }
 
   async #sweepRemoved(chain: Chain, { removal }: RemovalState): Promise<void> {
