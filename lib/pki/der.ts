@@ -86,9 +86,10 @@ export function decode(bytes: Uint8Array): Der {
   }
 }
 
-/** The parts of a SEQUENCE or a constructed tag; undefined for anything primitive. */
+/** The parts of a SEQUENCE; undefined for anything else. */
 export function partsOf(der: Der | undefined): readonly Der[] | undefined {
-  return typeof der?.value === 'object' ? der.value : undefined;
+  if (der?.tagClass !== Class.UNIVERSAL || der.type !== Type.SEQUENCE) return undefined;
+  return typeof der.value === 'object' ? der.value : undefined;
 }
 
 /** The content of a BIT STRING of whole bytes; undefined for anything else. */

@@ -81,6 +81,6 @@ function commonName(certificate: X509Certificate): string {
 
 function refused(what: string): GuardianError {
   return new GuardianError('pki.order', `refused to certify ${what}`, {
-    hint: 'Ask for what the role allows; see docs/certificates.md.',
+    hint: 'Ask for what the role allows.',
   });
 }
