@@ -11,7 +11,10 @@ import {
 import { type PointSpan, spansOf, type TimelineContent } from './point-spans.ts';
 
 const base = await baseMaker();
-const trim = { chain: 'chain-1', at: secondsIn(900), by: 'alice' };
+const trim = {
+  ...{ trim: 1, at: secondsIn(900), by: 'alice', reason: undefined },
+  ...{ deleteAfter: secondsIn(999), swept: false },
+};
 
 test('ranges, gaps, breaks and what was trimmed are told apart', () => {
   const later = { chain: 'chain-2', gap: { after: 30n, reason: 'compacted past us' } };
@@ -54,6 +57,11 @@ test('ranges, gaps, breaks and what was trimmed are told apart', () => {
       'a break at the very first',
       contentOf([base(10)], [brokenSegment(8), segmentOf(20, 30)]),
       ['10-10', 'break 11-30 chain-1/8 is damaged'],
+    ],
+    [
+      'something put within a sound one, then a gap',
+      contentOf([base(10), base(50)], [segmentOf(10, 30), brokenSegment(20)]),
+      ['10-30', 'gap 31-49', '50-50'],
     ],
     [
       'trimmed in the middle',

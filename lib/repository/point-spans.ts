@@ -6,6 +6,7 @@ import {
 } from './segment-outline.ts';
 import { firstIndex } from './time-map.ts';
 import { type SoundBackup } from './repository.ts';
+import { type TrimmedSegments } from './trimmed-segments.ts';
 
 /** What stands in the store of one timeline, as far as it was read. */
 export interface TimelineContent {
@@ -14,16 +15,8 @@ export interface TimelineContent {
   readonly bases: readonly SoundBackup[];
   /** Of all chains, ascending by `from`; without what was trimmed. */
   readonly segments: readonly ListedOutline[];
-  readonly trimmed: readonly TrimmedRange[];
-}
-
-/** Segments of a chain that were removed: those whose `from` lies in `from` ≤ x < `to`. */
-export interface TrimmedRange {
-  readonly chain: string;
-  readonly from: bigint;
-  readonly to: bigint;
-  readonly at: Date;
-  readonly by: string;
+  /** Of all chains. */
+  readonly trimmed: readonly TrimmedSegments[];
 }
 
 export interface PointInTime {
@@ -160,7 +153,9 @@ function holeAt({ segments, trimmed }: TimelineContent, end: bigint, last: bigin
   const hole = { kind: 'hole', first: end + 1n, last } as const;
   const behind = firstIndex(segments.length, (at) => (segments[at]?.from ?? 0n) > end);
   const broken = segments[behind - 1];
-  if (broken?.state === 'broken') return { ...hole, cause: 'break', broken, reason: broken.problem.message };
+  if (broken?.state === 'broken' && !isBridged(segments, broken)) {
+    return { ...hole, cause: 'break', broken, reason: broken.problem.message };
+  }
   const trim = trimmed.find(({ from, to }) => from <= end && end < to);
   if (trim !== undefined) {
     const reason = `their segments were removed by ${trim.by} at ${trim.at.toISOString()}`;
@@ -169,6 +164,11 @@ function holeAt({ segments, trimmed }: TimelineContent, end: bigint, last: bigin
   const next = segments[behind];
   const gap = next?.state === 'sound' && next.from <= last ? next.gap?.reason : undefined;
   return { ...hole, cause: 'gap', broken: undefined, reason: gap ?? 'nobody captured them' };
+}
+
+/** Whether sound segments hold what follows a broken one: then it is only something that was put between them. */
+function isBridged(segments: readonly ListedOutline[], { from }: BrokenOutline): boolean {
+  return segments.some((one) => one.state === 'sound' && one.from <= from && from < one.to);
 }
 
 function withoutBase(first: bigint, last: bigint): Hole {

@@ -12,6 +12,8 @@ export interface SegmentOutline {
   readonly size: number;
   /** Of the head document. */
   readonly sha256: string;
+  /** The revision in its name: that of the base in a chain's first segment, else its `from`. */
+  readonly follows: bigint;
   /** Exclusive. */
   readonly from: bigint;
   /** Inclusive. */
@@ -28,13 +30,18 @@ export interface BrokenOutline extends BrokenSegment {
 
 export type ListedOutline = SegmentOutline | BrokenOutline;
 
+/** The revision in a segment's name. */
+export function followsOf(segment: ListedOutline): bigint {
+  return segment.state === 'sound' ? segment.follows : segment.from;
+}
+
 export function outlineOf(chain: string, listed: ListedSegment): ListedOutline {
   return listed.state === 'broken' ? { ...listed, chain } : outlineOfSound(chain, listed);
 }
 
 function outlineOfSound(chain: string, { name, size, sha256, head }: StoredSegment): SegmentOutline {
-  const { from, to, gap } = head;
-  return { state: 'sound', chain, name, size, sha256, from, to, times: new TimeMap(head), gap };
+  const { from, to, base: follows = from, gap } = head;
+  return { state: 'sound', chain, name, size, sha256, follows, from, to, times: new TimeMap(head), gap };
 }
 
 /**

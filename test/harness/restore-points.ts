@@ -47,7 +47,7 @@ export function segmentOf(from: number, to: number, over: SegmentOver = {}): Seg
   const times = revisions.map((revision): [bigint, Date] => [BigInt(revision), secondsIn(revision)]);
   return {
     ...{ state: 'sound', chain, name: `${chain}/${from}`, size, sha256: `of ${from}`, gap },
-    ...{ from: BigInt(from), to: BigInt(to) },
+    ...{ follows: BigInt(from), from: BigInt(from), to: BigInt(to) },
     times: new TimeMap({ times, to: BigInt(to), sealedAt: secondsIn(to) }),
   };
 }
