@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
+import { type ProofPolicy } from '../lib/backup/proof-policy.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
@@ -23,7 +24,8 @@ import { userName } from './user-name.ts';
 
 interface CreateOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, ReportOptions {
   readonly proof: 'auto' | 'required' | 'off';
-  readonly proofBudget: string;
+  readonly proofBudget?: string;
+  readonly proofWait: string;
   readonly streamLimit: string;
   readonly attempts: string;
   readonly retain?: string;
@@ -48,8 +50,12 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
     )
     .option(
       '--proof-budget <bytes>',
-      'database size up to which a member is asked (it holds writes while it hashes)',
-      '8Gi',
+      'database size up to which a member is asked to hash (it holds writes meanwhile); default: 8Gi, 4Gi of the leader',
+    )
+    .option(
+      '--proof-wait <duration>',
+      'wait so long for the next compaction, whose hash members keep for nothing; Kubernetes compacts every 5m',
+      '0s',
     )
     .option('--stream-limit <duration>', 'how long etcd may be kept streaming', '30m')
     .option('--attempts <n>', 'tries, each with the best member that has not failed', '3')
@@ -66,7 +72,7 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
     const done = await fullBackup(
       {
         cluster: options.cluster,
-        proof: { mode: options.proof, budgetBytes: parseByteCount(options.proofBudget, '--proof-budget') },
+        proof: proofPolicy(options),
         streamLimitMs: parseDuration(options.streamLimit, '--stream-limit'),
         attempts: parseCount(options.attempts, '--attempts'),
         retainUntil:
@@ -95,6 +101,11 @@ and only then writes the manifest that makes it a backup. Interrupt it at any po
     const value = { ...backupValue(done.backup, repository.location), tookMs };
     print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
   });
+}
+
+function proofPolicy({ proof, proofBudget, proofWait }: CreateOptions): ProofPolicy {
+  const budgetBytes = proofBudget === undefined ? undefined : parseByteCount(proofBudget, '--proof-budget');
+  return { mode: proof, budgetBytes, waitMs: parseDuration(proofWait, '--proof-wait') };
 }
 
 /** Looked at once, with a cluster's first backup; the backup is committed whatever comes of it. */
@@ -170,7 +181,7 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
       progress.say(`asking ${event.endpoint} for its HashKV`);
       return;
     case 'proof':
-      progress.say(proofText(event.proof));
+      progress.say(proofText(event.proof, event.sourceId));
       return;
     case 'uploaded':
       progress.say(`stored: ${bytes(event.storedSize)}`);

@@ -1,4 +1,4 @@
-import { type Proof } from '../lib/repository/manifest.ts';
+import { type Manifest, type Proof } from '../lib/repository/manifest.ts';
 import { type BackupEntry, type SoundBackup } from '../lib/repository/repository.ts';
 import { bytes, count } from './output.ts';
 
@@ -22,7 +22,7 @@ export function backupValue(backup: SoundBackup, location: string): Readonly<Rec
     sha256: manifest.snapshot.sha256,
     encrypted: manifest.base.recipients.length > 0,
     recipients: manifest.base.recipients,
-    proof: manifest.proof,
+    proof: proofValue(manifest),
     etcd: {
       ...manifest.etcd,
       clusterId: manifest.etcd.clusterId.toString(16),
@@ -32,6 +32,19 @@ export function backupValue(backup: SoundBackup, location: string): Readonly<Rec
     labels: manifest.labels ?? {},
     removed: backup.removal !== undefined,
     warnings: backup.warnings.map(({ code, message }) => ({ code, message })),
+  };
+}
+
+/** With ids as etcdctl prints them, and who was asked. */
+function proofValue({ proof, etcd }: Manifest): Readonly<Record<string, unknown>> {
+  if (proof.kind === 'none') return proof;
+  const comparedWith = proof.memberId === etcd.memberId ? 'the member it came from' : 'another member';
+  const outvoted = proof.kind === 'mismatch' ? [] : (proof.outvoted ?? []);
+  return {
+    ...proof,
+    memberId: proof.memberId.toString(16),
+    comparedWith,
+    outvoted: outvoted.map((member) => ({ ...member, memberId: member.memberId.toString(16) })),
   };
 }
 
@@ -48,18 +61,29 @@ export function entryValue(entry: BackupEntry, location: string): Readonly<Recor
   };
 }
 
-export function proofText(proof: Proof): string {
+/** What shows that the snapshot, which came from member `sourceId`, equals a live member. */
+export function proofText(proof: Proof, sourceId: bigint): string {
   switch (proof.kind) {
     case 'live-hashkv':
-      return `proven: ${proof.endpoint} has the same HashKV ${proof.hash} at revision ${count(proof.revision)}`;
+      return `proven: ${proof.endpoint} has the same HashKV ${proof.hash} at revision ${count(proof.revision)}${proverText(proof, sourceId)}`;
     case 'compaction-hashkv':
-      return `proven: ${proof.endpoint} kept the same HashKV ${proof.hash} of its compaction at revision ${count(proof.revision)}`;
+      return `proven: ${proof.endpoint} kept the same HashKV ${proof.hash} of its compaction, which covers all up to revision ${count(proof.revision)}${proverText(proof, sourceId)}`;
     case 'mismatch':
       return `DISPROVEN: ${proof.endpoint} has HashKV ${proof.hash}, the snapshot ${proof.fileHash}`;
     case 'none':
       return `not proven against a live member: ${proof.reason}`;
   }
 }
+
+/** How much a proof is worth, and who held different data. */
+function proverText({ memberId, outvoted = [] }: EqualHash, sourceId: bigint): string {
+  const itself =
+    memberId === sourceId ? ' (compared with the member it came from: no other one answered)' : '';
+  const others = outvoted.map(({ endpoint }) => endpoint).join(' and ');
+  return others === '' ? itself : `${itself}; ${others} holds different data and must be replaced`;
+}
+
+type EqualHash = Extract<Proof, { readonly kind: 'live-hashkv' | 'compaction-hashkv' }>;
 
 /** What a table's cell says of the proof. */
 export function proofWord(proof: Proof): string {
@@ -80,6 +104,6 @@ export function backupLine(backup: SoundBackup, location: string): string {
   const keys = manifest.base.recipients.length > 0 ? 'encrypted' : 'NOT encrypted (no --key-file)';
   return `backup ${backup.id} of cluster ${backup.cluster}
   revision ${count(manifest.snapshot.revision)}, ${bytes(manifest.snapshot.totalSize)} → ${bytes(manifest.base.storedSize)} stored in ${location}, ${keys}
-  ${proofText(manifest.proof)}
+  ${proofText(manifest.proof, manifest.etcd.memberId)}
 `;
 }

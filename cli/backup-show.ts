@@ -74,7 +74,7 @@ function showText(backup: SoundBackup, location: string): string {
       ['sha256', snapshot.sha256],
       ['status hash', snapshot.hash.toString(16)],
       ['HashKV', `${snapshot.hashKV.hash} at revision ${snapshot.hashKV.revision}`],
-      ['proof', proofText(manifest.proof)],
+      ['proof', proofText(manifest.proof, etcd.memberId)],
       ['readable by', recipients || 'anyone: it is not encrypted'],
       ['needs encryption keys', keysText(manifest.encryptionAtRest ?? [])],
       ['kept until', manifest.retainUntil?.toISOString()],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type EndpointStatus, type MemberList, type MemberStatus } from '../etcd/client/etcd-client.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { chooseSource, type ChosenSource } from './choose-source.ts';
+import { chooseSource, type ChoosingClient, type ChosenSource, type SourceOptions } from './choose-source.ts';
 
 // Doubles of the client: which members answer what is the input here, and `pick-member.server.test.ts` asks real ones.
 
@@ -42,26 +42,50 @@ const NAMES: MemberList = {
     id,
     name: `etcd-${id}`,
     peerUrls: [],
-    clientUrls: [],
+    clientUrls: [`http://m${id}:2379`],
     isLearner: false,
   })),
 };
 
-function choose(
-  statuses: readonly EndpointStatus[],
-  failed: readonly bigint[] = [],
-  members: () => Promise<MemberList> = () => Promise.resolve(NAMES),
-): Promise<ChosenSource> {
-  const client = { statuses: () => Promise.resolve([...statuses]), members };
-  return chooseSource(client, new Set(failed), undefined);
+interface Situation extends SourceOptions {
+  readonly members?: () => Promise<MemberList>;
+  /** Who answers without being among the endpoints. */
+  readonly others?: readonly EndpointStatus[];
 }
 
-test('a follower is read and another one proves, by their names', async () => {
+function choose(
+  statuses: readonly EndpointStatus[],
+  { members = () => Promise.resolve(NAMES), others = [], ...options }: Situation = {},
+): Promise<ChosenSource> {
+  return chooseSource(clientOf(statuses, members, others), options);
+}
+
+function clientOf(
+  statuses: readonly EndpointStatus[],
+  members: () => Promise<MemberList>,
+  others: readonly EndpointStatus[] = [],
+): ChoosingClient {
+  return {
+    endpoints: statuses.map(({ endpoint }) => endpoint),
+    statuses: () => Promise.resolve([...statuses]),
+    members,
+    status: (endpoint) => {
+      const found = others.find((one) => one.endpoint === endpoint);
+      if (found?.status !== undefined) return Promise.resolve(found.status);
+      return Promise.reject(new GuardianError('etcd.refused', `${endpoint} refuses`));
+    },
+  };
+}
+
+function proversOf({ provers }: ChosenSource): string[] {
+  return provers.map(({ endpoint }) => endpoint);
+}
+
+test('a follower is read and another one proves before the leader, by their names', async () => {
   const source = await choose([member(1n), member(2n, { applied: 999n }), member(3n)]);
-  assert.deepEqual(
-    [source.memberName, source.endpoint, source.prover],
-    [...['etcd-3', 'http://m3:2379', 'http://m2:2379']],
-  );
+  assert.deepEqual([source.memberName, source.endpoint], ['etcd-3', 'http://m3:2379']);
+  assert.deepEqual(proversOf(source), ['http://m2:2379', 'http://m1:2379']);
+  assert.equal(source.memberNames.get(2n), 'etcd-2');
   assert.deepEqual(source.warnings, []);
 });
 
@@ -74,16 +98,47 @@ test('the cluster’s revision is the highest that anyone shows, whoever is read
   assert.deepEqual([source.memberName, source.clusterRevision], ['etcd-2', 907n]);
 });
 
-test('who failed is not read again', async () => {
+test('who failed is not read again, nor asked unless that may be', async () => {
   const all = [member(1n), member(2n), member(3n)];
-  assert.equal((await choose(all, [2n, 3n])).memberName, 'etcd-1');
-  await assert.rejects(choose(all, [1n, 2n, 3n]), { code: 'etcd.no-member', message: /failed before/ });
+  const source = await choose(all, { failed: new Set([2n]), notSource: new Set([3n]) });
+  assert.deepEqual([source.memberName, proversOf(source)], ['etcd-1', ['http://m3:2379']]);
+  await assert.rejects(choose(all, { failed: new Set([1n, 2n, 3n]) }), {
+    ...{ code: 'etcd.no-member', message: /failed before/ },
+  });
+});
+
+test('a member that only the cluster’s list names is asked before the leader, and never read', async () => {
+  const given = [member(1n), member(2n, { applied: 900n })];
+  const source = await choose(given, { others: [member(3n)] });
+  assert.equal(source.memberName, 'etcd-2');
+  assert.deepEqual(proversOf(source), ['http://m3:2379', 'http://m1:2379']);
+  const alone = await choose([member(1n)], { others: [member(3n)] });
+  assert.deepEqual([alone.memberName, proversOf(alone)], ['etcd-1', ['http://m3:2379']]);
+  const unasked = await choose(given, { others: [member(3n)], listedMembers: false });
+  assert.deepEqual(proversOf(unasked), ['http://m1:2379']);
+});
+
+test('of listed members those that don’t answer, or are others than listed, are left out', async () => {
+  const impostor = { ...member(2n), endpoint: 'http://m3:2379' };
+  assert.deepEqual(proversOf(await choose([member(1n)], { others: [impostor] })), []);
+  const stranger = member(3n);
+  if (stranger.status !== undefined) {
+    const header = { ...stranger.status.header, clusterId: 0xc2n };
+    const others = [{ ...stranger, status: { ...stranger.status, header } }];
+    assert.deepEqual(proversOf(await choose([member(1n)], { others })), []);
+  }
+});
+
+test('plain http is not spoken to listed members where the endpoints have TLS', async () => {
+  const secure = member(1n);
+  const source = await choose([{ ...secure, endpoint: 'https://m1:2379' }], { others: [member(3n)] });
+  assert.deepEqual(proversOf(source), []);
 });
 
 test('without the right to list members there is a backup all the same', async () => {
   const denied = (): Promise<MemberList> =>
     Promise.reject(new GuardianError('etcd.permission-denied', 'no right'));
-  assert.deepEqual((await choose([member(1n), member(2n)], [], denied)).memberName, '');
+  assert.deepEqual((await choose([member(1n), member(2n)], { members: denied })).memberName, '');
 });
 
 test('what all endpoints say is said as it is; else each one’s reason is', async () => {
@@ -103,6 +158,5 @@ test('an abort while members are asked is an abort', async () => {
     stop.abort(new Error('enough'));
     return Promise.reject(new Error('cut off'));
   };
-  const client = { statuses: () => Promise.resolve([member(1n)]), members };
-  await assert.rejects(chooseSource(client, new Set(), stop.signal), /enough/);
+  await assert.rejects(choose([member(1n)], { members, signal: stop.signal }), /enough/);
 });

@@ -1,16 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock } from '../clock.ts';
-import { type EtcdClient } from '../etcd/client/etcd-client.ts';
+import { type EtcdClient, type MemberStatus } from '../etcd/client/etcd-client.ts';
 import { startVerifierThread, type VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
-import { GuardianError, hasCode, reasonOf } from '../guardian-error.ts';
+import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
 import { type Proof } from '../repository/manifest.ts';
 import { type BackupWriter, type Repository, type SoundBackup } from '../repository/repository.ts';
 import { backupFacts } from './backup-facts.ts';
-import { chooseSource, type ChosenSource } from './choose-source.ts';
+import { type ChosenSource } from './choose-source.ts';
 import { clusterName } from './cluster-name.ts';
-import { proveSnapshot } from './prove.ts';
+import { FailedMembers } from './failed-members.ts';
+import { proveByPolicy, type ProofPolicy } from './proof-policy.ts';
 import { verifiedStream, type StreamProgress } from './verified-stream.ts';
 
 export interface FullBackupRequest {
@@ -24,12 +25,6 @@ export interface FullBackupRequest {
   readonly retainUntil?: Date | undefined;
   readonly requester?: { readonly username: string } | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
-}
-
-/** `off` asks no member; `auto` asks within the budget and says what could not be proven; `required` fails then. */
-export interface ProofPolicy {
-  readonly mode: 'off' | 'auto' | 'required';
-  readonly budgetBytes: number;
 }
 
 export interface FullBackupTools {
@@ -46,7 +41,7 @@ export type BackupEvent =
   | ({ readonly kind: 'streaming' } & StreamProgress)
   | { readonly kind: 'streamed'; readonly verdict: SnapshotVerdictData }
   | { readonly kind: 'proving'; readonly endpoint: string }
-  | { readonly kind: 'proof'; readonly proof: Proof }
+  | { readonly kind: 'proof'; readonly proof: Proof; readonly sourceId: bigint }
   | { readonly kind: 'uploaded'; readonly storedSize: number }
   /** From here on until `fullBackup` tells how it went, the backup may be committed or not. */
   | { readonly kind: 'committing'; readonly id: string }
@@ -76,18 +71,19 @@ export interface FullBackup {
  */
 export async function fullBackup(request: FullBackupRequest, tools: FullBackupTools): Promise<FullBackup> {
   const cluster = await clusterName(tools.client, request.cluster, tools.signal);
-  const failed: FailedMembers = { damaged: new Set(), troubled: new Set() };
+  const failed = new FailedMembers();
+  const choose = (): Promise<ChosenSource> =>
+    failed.nextSource(tools.client, { listedMembers: request.proof.listedMembers, signal: tools.signal });
   for (let attempt = 1; ; attempt++) {
-    const source = await nextSource(tools, failed);
+    const source = await choose();
     tools.onEvent({ kind: 'source', source, cluster });
     try {
-      return await attemptBackup(request, tools, cluster, source);
+      return await attemptBackup(request, tools, cluster, { source, membersDiffer: failed.anyDiffer });
     } catch (error) {
       tools.signal?.throwIfAborted();
-      const again = attempt < request.attempts && worthAnotherTry(error);
+      const again = failed.record(source, error) === 'again' && attempt < request.attempts;
       tools.onEvent({ kind: 'attempt-failed', endpoint: source.endpoint, error, again });
       if (!again) throw error;
-      recordFailure(failed, source.status.header.memberId, error);
       await delay(RETRY_DELAY_MS * attempt, undefined, { signal: tools.signal });
     }
   }
@@ -95,52 +91,20 @@ export async function fullBackup(request: FullBackupRequest, tools: FullBackupTo
 
 const RETRY_DELAY_MS = 1000;
 
-/** Members that failed in this run: for good, because their database is damaged, or for the moment. */
-interface FailedMembers {
-  readonly damaged: Set<bigint>;
-  readonly troubled: Set<bigint>;
-  lastDamage?: GuardianError;
-}
-
-function recordFailure(failed: FailedMembers, memberId: bigint, error: unknown): void {
-  if (hasCode(error, 'repository.history-differs')) return;
-  if (hasCode(error, 'backup.unsound')) {
-    failed.damaged.add(memberId);
-    failed.lastDamage = error;
-  } else {
-    failed.troubled.add(memberId);
-  }
-}
-
-/** The best member that hasn't failed; when all have, one whose trouble may have passed. */
-async function nextSource(tools: FullBackupTools, failed: FailedMembers): Promise<ChosenSource> {
-  const { damaged, troubled, lastDamage } = failed;
-  try {
-    return await chooseSource(tools.client, new Set([...damaged, ...troubled]), tools.signal);
-  } catch (error) {
-    if (!hasCode(error, 'etcd.no-member')) throw error;
-    if (troubled.size > 0) {
-      troubled.clear();
-      return nextSource(tools, failed);
-    }
-    throw lastDamage ?? error;
-  }
-}
-
-/** A member's fault can be another member's success; the store has been retried already by its decorator. */
-function worthAnotherTry(error: unknown): boolean {
-  if (!(error instanceof GuardianError)) return false;
-  if (error.code === 'backup.unsound' || error.code === 'repository.history-differs') return true;
-  return error.code.startsWith('etcd.') && error.code !== 'etcd.permission-denied';
+interface Attempt {
+  readonly source: ChosenSource;
+  /** True when members were found to hold different data. */
+  readonly membersDiffer: boolean;
 }
 
 async function attemptBackup(
   request: FullBackupRequest,
   tools: FullBackupTools,
   cluster: string,
-  source: ChosenSource,
+  attempt: Attempt,
 ): Promise<FullBackup> {
   const { repository, signal } = tools;
+  const { source } = attempt;
   await using verifier = startVerifierThread({
     trailer: 'required',
     grouping: KUBERNETES_GROUPING,
@@ -159,12 +123,12 @@ async function attemptBackup(
   );
   try {
     // 2. Stream, verify and store the same passing bytes; judge and prove as soon as the last one came.
-    const { verdict, proof } = await streamAndJudge(request, tools, source, verifier, writer);
+    const { sender, verdict, proof } = await streamAndJudge(request, tools, attempt, verifier, writer);
 
     // 3. Commit.
     const anchors = await verifier.sampleLiveEntries(ANCHORS);
     const facts = {
-      ...backupFacts(source, verdict, anchors, proof),
+      ...backupFacts({ status: sender, memberName: nameOf(sender, source) }, verdict, anchors, proof),
       ...(request.requester === undefined ? {} : { requester: request.requester }),
       ...(request.labels === undefined ? {} : { labels: request.labels }),
     };
@@ -188,13 +152,24 @@ const ANCHORS = 64;
 /** Tidying up after a failure may take this long; what is left is swept later. */
 const DISCARD_MS = 15_000;
 
+function nameOf({ header }: MemberStatus, { memberNames }: ChosenSource): string {
+  return memberNames.get(header.memberId) ?? '';
+}
+
+interface Judged {
+  /** Who streamed: behind a load balancer not always the member that was chosen. */
+  readonly sender: MemberStatus;
+  readonly verdict: SnapshotVerdictData;
+  readonly proof: Proof;
+}
+
 async function streamAndJudge(
   request: FullBackupRequest,
   tools: FullBackupTools,
-  source: ChosenSource,
+  { source, membersDiffer }: Attempt,
   verifier: VerifierThread,
   writer: BackupWriter,
-): Promise<{ verdict: SnapshotVerdictData; proof: Proof }> {
+): Promise<Judged> {
   const failure = new AbortController();
   const signals = tools.signal === undefined ? [failure.signal] : [failure.signal, tools.signal];
   const signal = AbortSignal.any(signals);
@@ -211,14 +186,23 @@ async function streamAndJudge(
     clearTimeout(limit);
     streamed.resolve(undefined);
   }
-  const judge = async (): Promise<{ verdict: SnapshotVerdictData; proof: Proof }> => {
+  const judge = async (): Promise<Judged> => {
     await streamed.promise;
     const verdict = await verifier.finish();
     if (!verdict.sound) throw unsound(source, verdict);
     tools.onEvent({ kind: 'streamed', verdict });
-    const proof = await prove(request.proof, { ...tools, signal }, source, verifier, verdict);
-    tools.onEvent({ kind: 'proof', proof });
-    return { verdict, proof };
+    const sender = snapshot.member ?? source.status;
+    const { endpoint, header } = sender;
+    const toProve = { source, sender: { endpoint, memberId: header.memberId }, verifier, verdict };
+    const proof = await proveByPolicy(request.proof, tools.client, toProve, {
+      everyone: membersDiffer,
+      onAsk: (asked) => {
+        tools.onEvent({ kind: 'proving', endpoint: asked });
+      },
+      ...{ clock: tools.clock, signal },
+    });
+    tools.onEvent({ kind: 'proof', proof, sourceId: header.memberId });
+    return { sender, verdict, proof };
   };
 
   const storing = writer.putBase(passing(), { signal });
@@ -237,44 +221,6 @@ async function streamAndJudge(
   }
 }
 
-async function prove(
-  policy: ProofPolicy,
-  tools: FullBackupTools,
-  source: ChosenSource,
-  verifier: VerifierThread,
-  verdict: SnapshotVerdictData,
-): Promise<Proof> {
-  if (policy.mode === 'off') return { kind: 'none', reason: 'no proof was asked for' };
-  const proof = await askForProof(policy, tools, source, verifier, verdict);
-  if (proof.kind === 'mismatch') throw mismatch(source, proof);
-  if (proof.kind === 'none' && policy.mode === 'required') {
-    throw new GuardianError('backup.unproven', `the snapshot could not be proven: ${proof.reason}`, {
-      hint: 'try again, raise the proof budget, or let it be committed unproven with --proof auto',
-    });
-  }
-  return proof;
-}
-
-async function askForProof(
-  policy: ProofPolicy,
-  tools: FullBackupTools,
-  source: ChosenSource,
-  verifier: VerifierThread,
-  verdict: SnapshotVerdictData,
-): Promise<Proof> {
-  const endpoint = source.prover;
-  if (endpoint === undefined)
-    return { kind: 'none', reason: 'there is no voting member to ask for its hash' };
-  tools.onEvent({ kind: 'proving', endpoint });
-  const snapshot = { verdict, hashKVAt: verifier.hashKVAt.bind(verifier) };
-  return proveSnapshot(tools.client, snapshot, {
-    endpoint,
-    budgetBytes: policy.budgetBytes,
-    clock: tools.clock,
-    signal: tools.signal,
-  });
-}
-
 function unsound(source: ChosenSource, verdict: SnapshotVerdictData): GuardianError {
   const first = verdict.problems[0];
   return new GuardianError(
@@ -282,16 +228,6 @@ function unsound(source: ChosenSource, verdict: SnapshotVerdictData): GuardianEr
     `the database that ${source.endpoint} streamed is damaged: ${first?.message ?? 'no detail'} (${verdict.problemCount} problems)`,
     {
       hint: 'another member is tried if there is one; this member should be replaced: its own file is what is damaged',
-    },
-  );
-}
-
-function mismatch(source: ChosenSource, proof: Extract<Proof, { kind: 'mismatch' }>): GuardianError {
-  return new GuardianError(
-    'backup.hash-mismatch',
-    `the snapshot of ${source.endpoint} has HashKV ${proof.fileHash} at revision ${proof.revision}, but ${proof.endpoint} answers ${proof.hash}`,
-    {
-      hint: 'the members of this cluster hold different data: compare "etcdctl endpoint hashkv --cluster", replace the member that differs; --proof off backs one up as it is',
     },
   );
 }

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { callGateway } from '../../test/harness/etcd-gateway.ts';
-import { putOne } from '../../test/harness/etcd-content.ts';
+import { compact, hashesComputed, putOne } from '../../test/harness/etcd-content.ts';
 import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { connectEtcd } from '../etcd/client/connect-etcd.ts';
@@ -13,7 +12,7 @@ import { proveSnapshot, type ProofRequest } from './prove.ts';
 
 const NOW = new Date('2026-11-22T05:30:00.000Z');
 
-describe('a snapshot asked to be proven', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
+describe('a snapshot asked to be proven', needs('etcd 3.4.23', 'etcd 3.6.16', 'etcdctl 3.6.16'), () => {
   test('equals the member that it came from', async () => {
     await using etcd = await startEtcd();
     const snapshot = await snapshotOf(etcd, ['a', 'b', 'a']);
@@ -26,7 +25,7 @@ describe('a snapshot asked to be proven', needs('etcd 3.6.16', 'etcdctl 3.6.16')
   });
 
   test('equals a member that has gone on, and compacted what the snapshot still holds', async () => {
-    await using etcd = await startEtcd();
+    await using etcd = await startEtcd({ version: '3.4.23' });
     const snapshot = await snapshotOf(etcd, ['a', 'b', 'a', 'a']);
     await putOne(etcd, 'a', 'later');
     await compact(etcd, 4n);
@@ -80,15 +79,11 @@ describe('a snapshot asked to be proven', needs('etcd 3.6.16', 'etcdctl 3.6.16')
     await using etcd = await startEtcd();
     const snapshot = await snapshotOf(etcd, ['a']);
     await using client = connectEtcd({ endpoints: [etcd.endpoint] });
-    const asking = {
-      status: client.status.bind(client),
-      hashKV: () => Promise.reject(new Error('it was asked')),
-    };
-    const request: ProofRequest = { endpoint: etcd.endpoint, budgetBytes: 1000, clock: () => NOW };
-    assert.match(
-      unproven(await proveSnapshot(asking, snapshotParts(snapshot), request)),
-      /budget \(1000 bytes\)/,
-    );
+    const budget = { followerBytes: 1e9, leaderBytes: 1000 };
+    const request: ProofRequest = { endpoint: etcd.endpoint, budget, clock: () => NOW };
+    const proof = await proveSnapshot(client, snapshotParts(snapshot), request);
+    assert.match(unproven(proof), /budget \(1000 bytes\): hashing it would hold the cluster's writes/);
+    assert.equal(await hashesComputed(etcd), 0);
   });
 
   test('is not proven by a user without the right, nor by a member that is gone, and says so', async () => {
@@ -141,7 +136,8 @@ async function prove(
   signal?: AbortSignal,
 ): Promise<Proof> {
   await using client = connectEtcd({ endpoints: [member.endpoint], credentials });
-  const request = { endpoint: member.endpoint, budgetBytes: 1e9, clock: () => NOW, signal };
+  const budget = { followerBytes: 1e9, leaderBytes: 1e9 };
+  const request = { endpoint: member.endpoint, budget, clock: () => NOW, signal };
   return await proveSnapshot(client, snapshotParts(snapshot), request);
 }
 
@@ -152,8 +148,4 @@ function snapshotParts(verdict: SnapshotVerdict): Parameters<typeof proveSnapsho
 function unproven(proof: Proof): string {
   assert.ok(proof.kind === 'none', `it is ${proof.kind}`);
   return proof.reason;
-}
-
-async function compact(etcd: Etcd, revision: bigint): Promise<void> {
-  await callGateway(etcd, 'kv/compaction', { revision: revision.toString(), physical: true });
 }

@@ -1,24 +1,38 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock } from '../clock.ts';
-import { type EtcdClient, type HashKV } from '../etcd/client/etcd-client.ts';
+import { type EtcdClient, type HashKV, type MemberStatus } from '../etcd/client/etcd-client.ts';
 import { type HashPoint, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError, hasCode, reasonOf } from '../guardian-error.ts';
 import { type Proof } from '../repository/manifest.ts';
+import { type CompactionClient, type CompactionHash, compactionHash } from './compaction-hash.ts';
+
+/**
+ * Above so many bytes in use a member isn't asked for a hash that it would have to compute: it holds its writes
+ * meanwhile, for 0.3 to 0.5 s for each GB. Those of the leader, or of an only member, are everyone's.
+ */
+export interface ProofBudget {
+  readonly followerBytes: number;
+  readonly leaderBytes: number;
+}
+
+/** See docs/verification.md for the reasons. */
+export const DEFAULT_PROOF_BUDGET: ProofBudget = {
+  followerBytes: 8 * 2 ** 30,
+  leaderBytes: 4 * 2 ** 30,
+};
 
 export interface ProofRequest {
-  /** The member to ask; the leader only where there is no other. */
+  /** The member to ask. */
   readonly endpoint: string;
-  /**
-   * Above this many bytes in use a live hash is not asked for: etcd holds that member's writes while it hashes,
-   * about a second for each 2 GB.
-   */
-  readonly budgetBytes: number;
+  readonly budget: ProofBudget;
+  /** How long to wait for the member's next compaction, whose hash costs nothing, before it has to compute one. Default 0. */
+  readonly waitMs?: number | undefined;
   readonly clock: Clock;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What the proof needs of etcd. */
-export type ProvingClient = Pick<EtcdClient, 'status' | 'hashKV'>;
+export type ProvingClient = Pick<EtcdClient, 'status'> & CompactionClient;
 
 /** What the proof needs of the verifier: its verdict, and the file's hash at any revision it holds. */
 export interface HashedSnapshot {
@@ -27,11 +41,12 @@ export interface HashedSnapshot {
 }
 
 /**
- * Compares the snapshot with what a live member answers for HashKV at the snapshot's revision.
+ * Compares the snapshot with what a live member answers for HashKV.
  *
- * Resolves to `live-hashkv` when they are equal, to `mismatch` when they are not, and to `none` with the reason when
- * the question can't be asked or answered: too large, compacted meanwhile, no right, no answer. Rejects only when
- * `signal` aborts.
+ * Resolves to `compaction-hashkv` when the member kept an equal hash of a compaction up to the snapshot's revision, to
+ * `live-hashkv` when it computed an equal one at the snapshot's revision, to `mismatch` when its hash is another, and to
+ * `none` with the reason when the question can't be asked or answered: too large, compacted meanwhile, no right, no
+ * answer. Rejects only when `signal` aborts.
  */
 export async function proveSnapshot(
   client: ProvingClient,
@@ -47,29 +62,46 @@ export async function proveSnapshot(
 }
 
 async function ask(client: ProvingClient, snapshot: HashedSnapshot, request: ProofRequest): Promise<Proof> {
-  const { endpoint, signal } = request;
+  const { endpoint, budget, waitMs = 0, signal } = request;
   const { verdict } = snapshot;
   const status = await client.status(endpoint, { signal });
-  if (status.dbSizeInUse > request.budgetBytes) {
-    const reason = `the database in use at ${endpoint} (${status.dbSizeInUse} bytes) is larger than the proof's budget (${request.budgetBytes} bytes): hashing it would hold that member's writes for seconds`;
-    return { kind: 'none', reason };
-  }
+  const budgetBytes = status.isLeader ? budget.leaderBytes : budget.followerBytes;
+  const mayCompute = status.dbSizeInUse <= budgetBytes;
+  const ofCompaction = await compactionHash(client, {
+    ...{ endpoint, version: status.version, verdict, mayCompute, waitMs },
+    ...{ timeoutMs: HASH_TIMEOUT_MS, signal },
+  });
+  if (ofCompaction !== undefined) return compared(snapshot, ofCompaction, request);
+  if (!mayCompute) return { kind: 'none', reason: overBudget(status, budgetBytes) };
   await caughtUp(client, request, verdict.currentRevision);
   const answer = await hashAtSnapshot(client, request, verdict);
+  return compared(snapshot, { answer, kept: false }, request);
+}
+
+async function compared(
+  snapshot: HashedSnapshot,
+  { answer, kept }: CompactionHash,
+  { endpoint, clock }: ProofRequest,
+): Promise<Proof> {
   const memberHash = {
     hash: answer.hash,
     revision: answer.hashRevision,
     compactRevision: answer.compactRevision,
     memberId: answer.header.memberId,
     endpoint,
-    provenAt: request.clock(),
+    provenAt: clock(),
   };
   const fileHash = await snapshot.hashKVAt({
     revision: answer.hashRevision,
     compactRevision: answer.compactRevision,
   });
-  if (fileHash === answer.hash) return { kind: 'live-hashkv', ...memberHash };
-  return { kind: 'mismatch', ...memberHash, fileHash };
+  if (fileHash !== answer.hash) return { kind: 'mismatch', ...memberHash, fileHash };
+  return { kind: kept ? 'compaction-hashkv' : 'live-hashkv', ...memberHash };
+}
+
+function overBudget({ endpoint, dbSizeInUse, isLeader }: MemberStatus, budgetBytes: number): string {
+  const whose = isLeader ? "the cluster's" : "that member's";
+  return `the database in use at ${endpoint} (${dbSizeInUse} bytes) is larger than the proof's budget (${budgetBytes} bytes): hashing it would hold ${whose} writes for seconds`;
 }
 
 /** Waits until the member, which may be a follower that lags, has applied the snapshot's revision. */

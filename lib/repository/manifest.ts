@@ -70,12 +70,20 @@ const anchor = z.object({
 
 const memberHash = hashKV.extend({ memberId: hex64, endpoint: words, provenAt: instant });
 
-/** What shows that the file equals a live member. */
+const equalHash = memberHash.extend({
+  /** Members that answered with another hash at the same revision, and were in the minority: their data is wrong. */
+  outvoted: z
+    .array(z.object({ memberId: hex64, endpoint: words, hash: uint32 }))
+    .max(64)
+    .optional(),
+});
+
+/** What shows that the file equals a live member: the one that it came from only where `memberId` is that of `etcd`. */
 const proof = z.discriminatedUnion('kind', [
   /** A member was asked for its HashKV, and it is the file's. */
-  z.object({ kind: z.literal('live-hashkv'), ...memberHash.shape }),
+  z.object({ kind: z.literal('live-hashkv'), ...equalHash.shape }),
   /** The same with a hash that the member had kept from a compaction. */
-  z.object({ kind: z.literal('compaction-hashkv'), ...memberHash.shape }),
+  z.object({ kind: z.literal('compaction-hashkv'), ...equalHash.shape }),
   /** The member answered with another hash than the file's: evidence against this backup. */
   z.object({ kind: z.literal('mismatch'), ...memberHash.shape, fileHash: uint32 }),
   z.object({ kind: z.literal('none'), reason: words }),

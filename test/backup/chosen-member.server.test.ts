@@ -72,33 +72,58 @@ describe('of a cluster', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     }
   });
 
-  test('a member whose data silently differs is found by the proof, and its snapshot is no backup', async () => {
-    const follower = await cluster.follower();
-    await putOne(await cluster.leader(), 'marked', 'the same on all members');
-    await eventually('all members have it', async () =>
-      (await follower.etcdctl('get', 'marked', '--consistency=s')).includes('the same'),
+  test('of a follower and the leader, neither proves itself: the third, which only etcd’s list names, does', async () => {
+    const [leader, follower] = [await cluster.leader(), await cluster.follower()];
+    const third = cluster.members.find((member) => member !== leader && member !== follower);
+    const backup = await cli.json(backupAnswer, create([leader, follower]));
+    assert.deepEqual([backup.etcd.endpoint, backup.proof.endpoint], [follower.endpoint, third?.endpoint]);
+    await third?.kill();
+    const without = await cli.json(backupAnswer, create([leader, follower]));
+    assert.deepEqual([without.etcd.endpoint, without.proof.endpoint], [follower.endpoint, leader.endpoint]);
+    assert.equal(without.proof.comparedWith, 'another member');
+    await third?.restart();
+  });
+
+  test('a member whose data silently differs is left out, by the vote of the others, and named', async () => {
+    const wrong = await cluster.follower();
+    const mend = await makeDiffer(wrong);
+    for (let time = 0; time < 2; time++) {
+      const told = await cli.run([...create(cluster.members), '--output', 'json']);
+      assert.equal(told.status, 0, told.stderr);
+      const backup = backupAnswer.parse(JSON.parse(told.stdout));
+      assert.notEqual(backup.etcd.endpoint, wrong.endpoint);
+      assert.notEqual(backup.proof.endpoint, wrong.endpoint);
+      assert.equal(backup.proof.kind, 'live-hashkv');
+      // Either it was read first, or it was asked first.
+      assert.match(
+        told.stderr,
+        new RegExp(`${wrong.endpoint}\\S* (holds different data and )?must be replaced`),
+      );
+    }
+    await mend();
+  });
+
+  test('when two members differ and nobody else can be heard, nothing is committed, and both are named', async () => {
+    const [leader, wrong] = [await cluster.leader(), await cluster.follower()];
+    const third = cluster.members.find((member) => member !== leader && member !== wrong);
+    const listed = ['backup', 'list', ...localStoreOptions(folder)];
+    const before = await cli.json(listAnswer, listed);
+    const mend = await makeDiffer(wrong);
+    await third?.kill();
+    const told = await cli.fails(UNSOUND, 'backup.hash-mismatch', create([leader, wrong]));
+    assert.match(
+      told,
+      new RegExp(`the snapshot of \\S+ \\(${wrong.endpoint}\\) has HashKV \\d+ at revision`),
     );
-    await follower.stop();
-    const file = join(follower.dataDir, 'member', 'snap', 'db');
-    const bytes = await readFile(file);
-    const changed = Buffer.from(bytes);
-    // Free pages hold older copies: which of them is live is not told by their order.
-    for (let at = -1; (at = bytes.indexOf('the same on all members', at + 1)) >= 0;) changed.write('THE', at);
-    await writeFile(file, changed);
-    await follower.restart();
-
-    const told = await cli.fails(UNSOUND, 'backup.hash-mismatch', create(cluster.members));
-    const [, ...endpoints] =
-      /the snapshot of (\S+) has HashKV \d+ .*, but (\S+) answers \d+/.exec(told) ?? [];
-    assert.ok(endpoints.includes(follower.endpoint), told);
-    assert.match(told, /what to do: the members of this cluster hold different data/);
-    const before = await cli.json(listAnswer, ['backup', 'list', ...localStoreOptions(folder)]);
-    assert.ok(before.every((entry) => entry.state === 'sound' && entry.proof.kind === 'live-hashkv'));
-
-    await follower.stop();
-    await writeFile(file, bytes);
-    await follower.restart();
-    await cli.json(backupAnswer, create(cluster.members));
+    assert.match(
+      told,
+      new RegExp(`\\(${leader.endpoint}\\) answers \\d+: which of them is wrong can't be told`),
+    );
+    assert.match(told, /what to do: name all members with --endpoints/);
+    assert.doesNotMatch(told, /trying again/);
+    assert.equal((await cli.json(listAnswer, listed)).length, before.length);
+    await third?.restart();
+    await mend();
   });
 
   test('a learner is not chosen, even alone', async () => {
@@ -113,6 +138,27 @@ describe('of a cluster', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     assert.match(refused, new RegExp(`${learner.endpoint} is a learner`));
   });
 });
+
+/** Changes a value in a member's file; resolves to what puts the file back. */
+async function makeDiffer(member: Etcd): Promise<() => Promise<void>> {
+  await putOne(member, 'marked', 'the same on all members');
+  await eventually('it has the value', async () =>
+    (await member.etcdctl('get', 'marked', '--consistency=s')).includes('the same'),
+  );
+  await member.stop();
+  const file = join(member.dataDir, 'member', 'snap', 'db');
+  const bytes = await readFile(file);
+  const changed = Buffer.from(bytes);
+  // Free pages hold older copies: which of them is live is not told by their order.
+  for (let at = -1; (at = bytes.indexOf('the same on all members', at + 1)) >= 0;) changed.write('THE', at);
+  await writeFile(file, changed);
+  await member.restart();
+  return async () => {
+    await member.stop();
+    await writeFile(file, bytes);
+    await member.restart();
+  };
+}
 
 test(
   'endpoints of two clusters are refused, with both ids',

@@ -104,6 +104,19 @@ export async function putOne(etcd: Etcd, key: string, value: string): Promise<bi
   return BigInt(answer.header?.revision ?? 0);
 }
 
+/** Compacts at that revision; resolves when the compaction is through. */
+export async function compact(etcd: Etcd, revision: bigint): Promise<void> {
+  await callGateway(etcd, 'kv/compaction', { revision: revision.toString(), physical: true });
+}
+
+/** How many hashes of its keys a member has computed for HashKV since it was started. */
+export async function hashesComputed(etcd: Etcd): Promise<number> {
+  const metrics = await (await fetch(`${etcd.endpoint}/metrics`)).text();
+  const count = /^etcd_mvcc_hash_rev_duration_seconds_count (\d+)$/m.exec(metrics)?.[1];
+  if (count === undefined) throw new Error(`${etcd.name} counts no hashes`);
+  return Number(count);
+}
+
 /** The snapshot of a member of that version with some history and a large value. */
 export async function snapshotWithHistory(folder: TemporaryFolder, version: EtcdVersion): Promise<string> {
   const file = folder.join(`${version}.db`);

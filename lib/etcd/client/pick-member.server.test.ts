@@ -31,7 +31,10 @@ test(
     );
     assert.equal(first.source.role, 'follower');
     const other = followers.find(({ endpoint }) => endpoint !== first.source.endpoint);
-    assert.equal(first.prover?.endpoint, other?.endpoint);
+    assert.deepEqual(
+      first.provers.map(({ endpoint }) => endpoint),
+      [other?.endpoint, leader.endpoint],
+    );
     assert.deepEqual(first.warnings, []);
     await sayCorrupt(leader, first.source.status.header.memberId);
 

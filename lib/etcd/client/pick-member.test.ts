@@ -52,73 +52,91 @@ interface Case {
   readonly options?: PickOptions;
   /** Member ids. */
   readonly source: bigint;
-  readonly prover: bigint | undefined;
+  readonly provers: readonly bigint[];
   readonly warning?: RegExp;
 }
 
 const cases: readonly Case[] = [
   {
-    holds: 'a single member gives the snapshot and the proof',
+    holds: 'a single member gives the snapshot, and there is no other to prove it',
     statuses: [member({ id: 1n })],
     source: 1n,
-    prover: 1n,
+    provers: [],
   },
   {
     holds: 'a follower goes before the leader, and another follower proves',
     statuses: [member({ id: 1n }), member({ id: 2n }), member({ id: 3n })],
     source: 2n,
-    prover: 3n,
+    provers: [3n, 1n],
   },
   {
     holds: 'of two followers the most applied one is taken',
     statuses: [member({ id: 1n }), member({ id: 2n }), member({ id: 3n, raftAppliedIndex: 1001n })],
     source: 3n,
-    prover: 2n,
+    provers: [2n, 1n],
   },
   {
     holds: 'the higher revision decides between equally applied followers',
     statuses: [member({ id: 2n }), member({ id: 3n, revision: 901n })],
     source: 3n,
-    prover: 2n,
+    provers: [2n],
   },
   {
-    holds: 'with one follower left, it is asked for the proof too, and the leader is spared',
+    holds: 'with one follower left, the leader is asked: no member proves itself while there is another',
     statuses: [member({ id: 1n }), member({ id: 2n }), away('http://m3:2379')],
     source: 2n,
-    prover: 2n,
+    provers: [1n],
   },
   {
-    holds: 'a follower that lags far behind is worse than the leader, and proves nothing',
+    holds: 'a follower that lags far behind is worse than the leader, but may still prove',
     statuses: [member({ id: 1n, raftAppliedIndex: 9000n }), member({ id: 2n })],
     source: 1n,
-    prover: 1n,
+    provers: [2n],
   },
   {
     holds: 'a small distance is no lag: statuses are not taken at one instant',
     statuses: [member({ id: 1n, raftAppliedIndex: 5000n }), member({ id: 2n })],
     source: 2n,
-    prover: 2n,
+    provers: [1n],
   },
   {
-    holds: 'a member that failed before is not tried again',
+    holds: 'a member that failed before is neither read nor asked again',
     statuses: [member({ id: 1n }), member({ id: 2n }), member({ id: 3n })],
     options: { failed: new Set([2n]) },
     source: 3n,
-    prover: 3n,
+    provers: [1n],
+  },
+  {
+    holds: 'a member that shall not be read may still prove',
+    statuses: [member({ id: 1n }), member({ id: 2n }), member({ id: 3n })],
+    options: { notSource: new Set([2n]) },
+    source: 3n,
+    provers: [2n, 1n],
+  },
+  {
+    holds: 'a follower that lags is asked after the others, and the leader last',
+    statuses: [
+      member({ id: 1n, raftAppliedIndex: 9000n }),
+      member({ id: 2n }),
+      member({ id: 3n, raftAppliedIndex: 9000n }),
+      member({ id: 4n, raftAppliedIndex: 8999n }),
+    ],
+    source: 3n,
+    provers: [4n, 2n, 1n],
   },
   {
     holds: 'a learner is left out while a voting member is there, even when allowed',
     statuses: [member({ id: 1n }), member({ id: 4n, isLearner: true })],
     options: { allowLearner: true },
     source: 1n,
-    prover: 1n,
+    provers: [],
   },
   {
     holds: 'an allowed learner is taken when nothing else is left; it can prove nothing',
     statuses: [member({ id: 4n, isLearner: true }), away('http://m1:2379')],
     options: { allowLearner: true },
     source: 4n,
-    prover: undefined,
+    provers: [],
     warning: /is a learner/,
   },
   {
@@ -129,7 +147,7 @@ const cases: readonly Case[] = [
       member({ id: 3n, alarms: [CORRUPT_2] }),
     ],
     source: 3n,
-    prover: 3n,
+    provers: [1n],
     warning: /http:\/\/m2:2379 CORRUPT/,
   },
   {
@@ -137,21 +155,21 @@ const cases: readonly Case[] = [
     statuses: [member({ id: 1n }), member({ id: 2n })],
     alarms: [CORRUPT_2],
     source: 1n,
-    prover: 1n,
+    provers: [],
     warning: /m2:2379 CORRUPT/,
   },
   {
     holds: 'a full member may still give a snapshot',
     statuses: [member({ id: 3n, alarms: [NOSPACE] })],
     source: 3n,
-    prover: 3n,
+    provers: [],
     warning: /NOSPACE alarm is on/,
   },
   {
     holds: 'a member that sees a leader goes before one that sees none',
     statuses: [member({ id: 2n, leader: undefined, raftAppliedIndex: 1200n }), member({ id: 3n })],
     source: 3n,
-    prover: 3n,
+    provers: [2n],
   },
   {
     holds: 'with no leader anywhere the most applied survivor is taken, with a warning',
@@ -160,7 +178,7 @@ const cases: readonly Case[] = [
       member({ id: 3n, leader: undefined, raftAppliedIndex: 1001n }),
     ],
     source: 3n,
-    prover: 2n,
+    provers: [2n],
     warning: /no leader/,
   },
   {
@@ -171,23 +189,26 @@ const cases: readonly Case[] = [
       member({ id: 1n, endpoint: 'http://balancer-b:2379' }),
     ],
     source: 2n,
-    prover: 2n,
+    provers: [1n],
   },
   {
     holds: 'etcd 3.5.0 to 3.5.2 is warned about',
     statuses: [member({ id: 1n, version: '3.5.2' })],
     source: 1n,
-    prover: 1n,
+    provers: [],
     warning: /upgrade to 3\.5\.3/,
   },
 ];
 
 describe('the member for a snapshot', () => {
-  for (const { holds, statuses, alarms, options, source, prover, warning } of cases) {
+  for (const { holds, statuses, alarms, options, source, provers, warning } of cases) {
     test(holds, () => {
       const pick = pickMember({ statuses, alarms }, options);
       assert.equal(pick.source.status.header.memberId, source);
-      assert.equal(pick.prover?.status.header.memberId, prover);
+      assert.deepEqual(
+        pick.provers.map(({ status }) => status.header.memberId),
+        provers,
+      );
       assert.notEqual(pick.source.reason, '');
       if (warning === undefined) assert.deepEqual(pick.warnings, []);
       else assert.match(pick.warnings.join('\n'), warning);
@@ -200,6 +221,13 @@ describe('the member for a snapshot', () => {
     const { source } = pickMember({ statuses, members: names });
     assert.equal(source.name, 'etcd-b');
     assert.equal(source.endpoint, 'http://a');
+  });
+
+  test('isn’t there when the only one shall not be read', () => {
+    assert.throws(() => pickMember({ statuses: [member({ id: 1n })] }, { notSource: new Set([1n]) }), {
+      code: 'etcd.no-member',
+      message: /m1:2379 failed before/,
+    });
   });
 
   const refusals: [holds: string, view: ClusterView, options: PickOptions, code: string, says: RegExp][] = [

@@ -11,8 +11,10 @@ export interface ClusterView {
 }
 
 export interface PickOptions {
-  /** Ids of members that were tried and failed. */
+  /** Ids of members whose data is known to be wrong: neither read nor asked. */
   readonly failed?: ReadonlySet<bigint> | undefined;
+  /** Ids of members that shall not be read; they may still be asked. */
+  readonly notSource?: ReadonlySet<bigint> | undefined;
   /** Take a learner where no voting member is left. Default false. */
   readonly allowLearner?: boolean | undefined;
 }
@@ -31,10 +33,10 @@ export interface MemberPick {
   /** Who should stream the snapshot. */
   readonly source: PickedMember;
   /**
-   * Who should be asked for a hash to compare with: another member that is no worse off; else a follower that is the
-   * source itself; else the leader. Undefined when no member votes.
+   * The other voting members that may be asked for a hash to compare with, the best first: followers, those that lag
+   * behind the others, then the leader, whose writes are everyone's. Empty: the source is the only one to ask.
    */
-  readonly prover: PickedMember | undefined;
+  readonly provers: readonly PickedMember[];
   /** What a person should know about the choice, in sentences. */
   readonly warnings: readonly string[];
 }
@@ -53,14 +55,13 @@ export function pickMember(view: ClusterView, options: PickOptions = {}): Member
   const judged = candidates.map((candidate) => ({ candidate, objection: objectionTo(candidate, options) }));
   const sound = judged.flatMap(({ candidate, objection }) => (objection === undefined ? [candidate] : []));
   const voters = sound.filter(({ status }) => !status.isLearner);
-  const [source] = (voters.length > 0 ? voters : sound).toSorted(worseOff);
+  const readable = sound.filter(({ status }) => options.notSource?.has(status.header.memberId) !== true);
+  const [source] = [...readable.filter((each) => voters.includes(each)).toSorted(worseOff), ...readable];
   if (source === undefined) throw noMember(view, judged);
-  const [another] = voters.filter((candidate) => candidate !== source && !candidate.lags).toSorted(worseOff);
-  // Hashing holds a member's writes: that of the leader are everyone's.
-  const prover = [another, source].find((candidate) => candidate?.role === 'follower');
+  const provers = voters.filter((candidate) => candidate !== source).toSorted(worseToAsk);
   return {
-    source: picked(source, reasonFor(source, sound)),
-    prover: pickedProver(prover ?? another ?? (source.status.isLearner ? undefined : source), source),
+    source: picked(source, reasonFor(source, readable)),
+    provers: provers.map((prover) => picked(prover, `another member, ${prover.role}`)),
     warnings: warningsAbout(source, candidates),
   };
 }
@@ -130,6 +131,13 @@ function worseOff(a: Candidate, b: Candidate): number {
   );
 }
 
+/** The same for whoever is asked for a hash. */
+function worseToAsk(a: Candidate, b: Candidate): number {
+  const isOfNoUse = ({ role }: Candidate): number => Number(role === 'leaderless');
+  const isLeader = ({ role }: Candidate): number => Number(role === 'leader');
+  return isOfNoUse(a) - isOfNoUse(b) || isLeader(a) - isLeader(b) || worseOff(a, b);
+}
+
 function descending(a: bigint, b: bigint): number {
   return a === b ? 0 : a > b ? -1 : 1;
 }
@@ -143,13 +151,6 @@ function reasonFor({ role, status }: Candidate, sound: readonly Candidate[]): st
   if (sound.length === 1) return `the only member to choose: ${role}, ${applied}`;
   if (role === 'leader') return `leader, since every follower lags or failed: ${applied}`;
   return `${role}, ${applied}`;
-}
-
-function pickedProver(prover: Candidate | undefined, source: Candidate): PickedMember | undefined {
-  if (prover === undefined) return undefined;
-  const whose =
-    prover === source ? 'the source itself: no other member to ask' : `another member, ${prover.role}`;
-  return picked(prover, whose);
 }
 
 function warningsAbout(source: Candidate, candidates: readonly Candidate[]): string[] {
@@ -185,7 +186,7 @@ function noMember(
 ): GuardianError {
   const silent = statuses.flatMap(({ error }) => (error === undefined ? [] : [error]));
   const reasons = [
-    ...judged.map(({ candidate, objection }) => `${candidate.endpoint} ${objection ?? ''}`),
+    ...judged.map(({ candidate, objection }) => `${candidate.endpoint} ${objection ?? 'failed before'}`),
     ...silent.map(({ message }) => message),
   ];
   return new GuardianError('etcd.no-member', `no member can give a snapshot: ${reasons.join('; ')}`, {
