@@ -29,7 +29,7 @@ export const MAX_ENTRY_SIZE = SIZE_MASK;
 export const NO_GROUP = 0xff_ffff;
 
 /** Bytes that an entry takes when nothing about it is usual, its lease included. */
-export const MAX_ROW_SIZE = 28 + 8 + 8 + 16;
+export const MAX_ROW_SIZE = 28 + 8 + 8 + 12;
 
 export interface NewEntry {
   main: number;
@@ -203,14 +203,8 @@ export class EntryTable {
     );
   }
 
-  /** The first half of the user key's hash, until the row is linked. */
   keyHashOf(row: number): number {
     return this.rows.get(row, KEY_HASH);
-  }
-
-  /** The second half, which stays. */
-  keyHash2Of(row: number): number {
-    return this.rows.get(row, KEY_HASH_2);
   }
 
   hasEqualKey(row: number, other: number): boolean {

@@ -1,10 +1,8 @@
-import { Buffer } from 'node:buffer';
 import { PageIndex } from '../bolt/page-index.ts';
 import { type ProblemList } from '../problem-list.ts';
 import { Continuity } from './continuity.ts';
 import { EntryTable } from './entry-table.ts';
 import { LeasedEntries } from './leased-entries.ts';
-import { type LeasedKeys } from './leased-keys.ts';
 import { LiveRecords } from './live-records.ts';
 import { RecordHistory } from './record-history.ts';
 import { type DatabaseDigest } from './snapshot-digest.ts';
@@ -14,7 +12,6 @@ import { type KeyGrouping, type SnapshotVerdict, type SnapshotVerdictData } from
 export interface Judgement {
   readonly data: SnapshotVerdictData;
   readonly history: RecordHistory;
-  readonly leasedKeys: () => LeasedKeys;
 }
 
 /** The verdict over a file that has passed. */
@@ -40,8 +37,11 @@ export function judge(
       key: 'meta/finishedCompactRev',
     });
   }
-  const leased = database?.pages.leased ?? new LeasedEntries();
-  const orphanLeases = history.countOrphans(leased, facts, reportOrphan(warnings));
+  const orphanLeases = history.countOrphans(
+    database?.pages.leased ?? new LeasedEntries(),
+    facts,
+    reportOrphan(warnings),
+  );
   const data = {
     sound: problems.count === 0,
     problems: problems.first,
@@ -74,17 +74,15 @@ export function judge(
     statistics: grouping === undefined ? undefined : history.statistics(grouping),
     valuePrefixes: census?.live(records),
   };
-  const secret = database?.pages.records.keySecret ?? Buffer.alloc(8);
-  return { data, history, leasedKeys: () => ({ secret, words: history.leasedKeys(leased) }) };
+  return { data, history };
 }
 
-export function verdictOf({ data, history, leasedKeys }: Judgement): SnapshotVerdict {
+export function verdictOf({ data, history }: Judgement): SnapshotVerdict {
   return {
     ...data,
     hashKVAt: (point) => history.hashKVAt(point),
     entryAt: (revision) => history.entryAt(revision),
     sampleLiveEntries: (count) => history.sampleLiveEntries(count),
-    leasedKeys,
     survivors: (compactRevision) => history.survivors(compactRevision),
   };
 }

@@ -36,15 +36,15 @@ export class KeyTable {
 
   /** The same, made where there was none. Slots move when others are made. */
   findOrAdd(record: RecordCursor): number {
+    if (2 * this.count >= this.capacity) this.grow();
     this.hashKey(record);
-    return this.addHashed();
-  }
-
-  /** As `findOrAdd`, for a key of which only the hash is at hand. */
-  findOrAddHash(first: number, second: number): number {
-    this.hash.first = first;
-    this.hash.second = second;
-    return this.addHashed();
+    const slot = this.probe();
+    if (this.slots.main[slot] === 0) {
+      this.slots.first[slot] = this.hash.first;
+      this.slots.second[slot] = this.hash.second;
+      this.count++;
+    }
+    return slot;
   }
 
   /** Every key's slot. */
@@ -72,17 +72,6 @@ export class KeyTable {
 
   setWord(slot: number, word: number, value: number): void {
     this.slots.words[slot * this.words + word] = value;
-  }
-
-  private addHashed(): number {
-    if (2 * this.count >= this.capacity) this.grow();
-    const slot = this.probe();
-    if (this.slots.main[slot] === 0) {
-      this.slots.first[slot] = this.hash.first;
-      this.slots.second[slot] = this.hash.second;
-      this.count++;
-    }
-    return slot;
   }
 
   private hashKey(record: RecordCursor): void {

@@ -4,14 +4,9 @@ import { type EntryBatch, keyOf, sliceOf, valueOf } from '../bolt/entry-batch.ts
 import { type BoltFile, openBoltFile } from '../bolt/reader.ts';
 import { decodeLease } from './lease.ts';
 import { type LeaseChange, LeaseTable } from './lease-table.ts';
-import { type LeasedKeys, LeasedKeyTable } from './leased-keys.ts';
+import { LeasedKeys } from './leased-keys.ts';
 import { RecordCursor } from './record-cursor.ts';
-
-/** What the verification of a base found. */
-export interface MergeBase {
-  readonly currentRevision: bigint;
-  readonly leasedKeys: LeasedKeys;
-}
+import { readStoreRevisions } from './store-revisions.ts';
 
 /** What happened after a base was taken. */
 export interface LaterHistory {
@@ -30,8 +25,8 @@ export interface MergeOptions {
   /** Default false: alarms are those of the base. */
   readonly clearAlarms?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** The revision that was merged last. */
-  readonly onProgress?: ((revision: number) => void) | undefined;
+  /** Revisions that were merged, and that are to be. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** So long a lease lives that a live key names but whose TTL nobody learnt: it was gone before it could be asked. */
@@ -40,44 +35,75 @@ const UNKNOWN_TTL_SECONDS = 60n;
 /**
  * Turns the database of a base into what the member's was at a later revision, in place: the changes since are appended
  * to bucket `key`, byte for byte as etcd stores them, and bucket `lease` is made anew. All history that the base has is
- * kept, and so are its marks of compaction, of one that was not finished too. Costs what it appends, and memory of some
- * 40 bytes for each live key under a lease. A sha256 trailer is cut off unless nothing changes.
+ * kept, and so are its marks of compaction, of one that was not finished too. The base is read through once, to know
+ * which keys are under leases; memory is some 60 bytes for each of those. A sha256 trailer is cut off unless nothing
+ * changes.
  *
  * Leases are those known to be there and those that live keys name; a lease is granted anew for its whole TTL, as etcd
  * does itself when a leader is elected. Keys whose lease is not even in the base never expired, and don't after this.
  *
- * Rejects with `merge.gap` where a change is missing, and as `editBoltFile` does; the file is then to be thrown away.
+ * Rejects with `merge.gap` where a change is missing or the base is behind the revision, `mvcc.corrupt`, and as
+ * `openBoltFile` and `editBoltFile` do; the file is then to be thrown away.
  */
 export async function mergeHistory(
   path: string,
-  base: MergeBase,
   { revision, entries, leases }: LaterHistory,
   { clearAlarms = false, signal, onProgress }: MergeOptions = {},
 ): Promise<void> {
   const edits = new Map<string, BucketEdit>();
-  if (clearAlarms && (await hasAlarms(path))) edits.set('alarm', { replace: [] });
+  const base = await readBase(path, revision, signal);
+  if (clearAlarms && base.hasAlarms) edits.set('alarm', { replace: [] });
   if (revision > base.currentRevision) {
-    const table = await readLeases(path);
-    const orphans = new Set<bigint>();
-    const leased = new LeasedKeyTable(base.leasedKeys);
-    for (const id of leased.leases()) if (!table.knows(id)) orphans.add(id);
-
     // Buckets are written in the order of their names: the keys are done when the leases are asked for.
-    const merging = new Merging(path, base.currentRevision, revision, leased, onProgress);
+    const merging = new Merging(path, base.currentRevision, revision, base.leasedKeys, onProgress);
     edits.set('key', { append: merging.changes(entries) });
-    edits.set('lease', { replace: leasesThere(table, leases, leased, orphans) });
+    edits.set('lease', { replace: leasesThere(base, leases) });
   }
   if (edits.size > 0) await editBoltFile(path, edits, signal);
 }
 
-async function hasAlarms(path: string): Promise<boolean> {
-  await using file = await openBoltFile(path);
-  return (await file.lastKey('alarm')) !== undefined;
+/** What a merge needs to know of a base. */
+interface Base {
+  readonly currentRevision: bigint;
+  readonly hasAlarms: boolean;
+  readonly leases: LeaseTable;
+  readonly leasedKeys: LeasedKeys;
+  /** Leases that live keys name and that aren't there. */
+  readonly orphans: ReadonlySet<bigint>;
 }
 
-async function readLeases(path: string): Promise<LeaseTable> {
+async function readBase(path: string, revision: bigint, signal: AbortSignal | undefined): Promise<Base> {
   await using file = await openBoltFile(path);
-  const table = new LeaseTable();
+  const { currentRevision } = await readStoreRevisions(file);
+  if (currentRevision > revision) throw behind(path, currentRevision, revision);
+  const leases = new LeaseTable();
+  const leasedKeys = new LeasedKeys();
+  const orphans = new Set<bigint>();
+  if (currentRevision < revision) {
+    await readLeases(file, leases);
+    await readLeasedKeys(file, leasedKeys, signal);
+    for (const id of leasedKeys.leases()) if (!leases.knows(id)) orphans.add(id);
+  }
+  const hasAlarms = (await file.lastKey('alarm')) !== undefined;
+  return { currentRevision, hasAlarms, leases, leasedKeys, orphans };
+}
+
+async function readLeasedKeys(
+  file: BoltFile,
+  leasedKeys: LeasedKeys,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const record = new RecordCursor(file.path);
+  for await (const batch of file.entries('key', { signal })) {
+    for (let index = 0; index < batch.count; index++) {
+      record.seek(batch, index);
+      record.read();
+      leasedKeys.take(record);
+    }
+  }
+}
+
+async function readLeases(file: BoltFile, table: LeaseTable): Promise<void> {
   for await (const batch of file.entries('lease')) {
     for (let index = 0; index < batch.count; index++) {
       const lease = decodeLease(valueOf(batch, index));
@@ -85,20 +111,17 @@ async function readLeases(path: string): Promise<LeaseTable> {
       table.grant(lease.id, lease.ttlSeconds);
     }
   }
-  return table;
 }
 
 function* leasesThere(
-  table: LeaseTable,
+  { leases, leasedKeys, orphans }: Base,
   changes: Iterable<LeaseChange>,
-  leased: LeasedKeyTable,
-  orphans: ReadonlySet<bigint>,
 ): Generator<EntryBatch, void> {
-  for (const change of changes) table.apply(change);
-  for (const id of leased.leases()) {
-    if (table.knows(id) || !orphans.has(id)) table.name(id, UNKNOWN_TTL_SECONDS);
+  for (const change of changes) leases.apply(change);
+  for (const id of leasedKeys.leases()) {
+    if (leases.knows(id) || !orphans.has(id)) leases.name(id, UNKNOWN_TTL_SECONDS);
   }
-  yield* table.entries();
+  yield* leases.entries();
 }
 
 /** The changes between two revisions, checked to be all of them. */
@@ -106,8 +129,8 @@ class Merging {
   private readonly record: RecordCursor;
   private readonly after: number;
   private readonly until: number;
-  private readonly leased: LeasedKeyTable;
-  private readonly onProgress: ((revision: number) => void) | undefined;
+  private readonly leased: LeasedKeys;
+  private readonly onProgress: MergeOptions['onProgress'];
   private main: number;
   private sub = 0;
 
@@ -115,8 +138,8 @@ class Merging {
     path: string,
     after: bigint,
     until: bigint,
-    leased: LeasedKeyTable,
-    onProgress: ((revision: number) => void) | undefined,
+    leased: LeasedKeys,
+    onProgress: MergeOptions['onProgress'],
   ) {
     this.record = new RecordCursor(`what follows ${path}`);
     this.after = Number(after);
@@ -133,7 +156,7 @@ class Merging {
       const from = this.passOver(batch, 0, this.after);
       const to = this.take(batch, from);
       if (to > from) yield to - from === batch.count ? batch : sliceOf(batch, from, to);
-      this.onProgress?.(this.main);
+      this.onProgress?.(this.main - this.after, this.until - this.after);
     }
     if (this.main !== this.until) throw this.gap(`it ends at ${this.main}`);
   }
@@ -177,6 +200,12 @@ class Merging {
       { hint: 'Choose a revision before that, or a base behind it.' },
     );
   }
+}
+
+function behind(path: string, currentRevision: bigint, revision: bigint): GuardianError {
+  return new GuardianError('merge.gap', `${path} is at revision ${currentRevision}, behind ${revision}`, {
+    hint: 'Choose a base at or before that revision.',
+  });
 }
 
 function notALease({ path }: BoltFile, key: Buffer): GuardianError {

@@ -4,8 +4,7 @@ import { entryAt, sampleLiveEntries } from './anchors.ts';
 import { type Continuity } from './continuity.ts';
 import { hashKV } from './hash-kv.ts';
 import { keyStatistics } from './key-statistics.ts';
-import { type LeasedEntries, type LeasedEntry } from './leased-entries.ts';
-import { WORDS_PER_LEASED_KEY } from './leased-keys.ts';
+import { type LeasedEntries } from './leased-entries.ts';
 import { linkRecords } from './link-records.ts';
 import { type LiveRecords } from './live-records.ts';
 import { type Revision } from './revision.ts';
@@ -77,19 +76,6 @@ export class RecordHistory {
     return sampleLiveEntries(this.records, this.liveKeys, count);
   }
 
-  /** The words of `LeasedKeys`. */
-  leasedKeys(leased: LeasedEntries): Uint32Array {
-    let keys = 0;
-    this.eachLeased(leased, () => keys++);
-    const words = new Uint32Array(WORDS_PER_LEASED_KEY * keys);
-    let at = 0;
-    this.eachLeased(leased, (row, leaseHigh, leaseLow, keyHash) => {
-      words.set([keyHash, this.records.entries.keyHash2Of(row), leaseHigh, leaseLow], at);
-      at += WORDS_PER_LEASED_KEY;
-    });
-    return words;
-  }
-
   survivors(compactRevision: bigint): EntryMarks {
     return survivors(this.records, Number(compactRevision));
   }
@@ -107,22 +93,15 @@ export class RecordHistory {
     facts: StoreFacts,
     found: (revision: string, lease: bigint) => void,
   ): number {
+    const { entries } = this.records;
     let orphans = 0;
-    this.eachLeased(leased, (row, leaseHigh, leaseLow) => {
-      if (facts.leases.has(leaseHigh, leaseLow)) return;
-      orphans++;
-      found(this.records.revisionOf(row), (BigInt(leaseHigh) << 32n) | BigInt(leaseLow));
-    });
-    return orphans;
-  }
-
-  /** Calls back for each live entry that was put under a lease. */
-  private eachLeased(leased: LeasedEntries, found: LeasedEntry): void {
-    const { records } = this;
-    for (let nth = 0; nth < records.pageCount; nth++) {
-      leased.each(records.first(nth), records.end(nth), (row, ...of) => {
-        if (records.entries.successorOf(row) < 0) found(row, ...of);
+    for (let nth = 0; nth < this.records.pageCount; nth++) {
+      leased.each(this.records.first(nth), this.records.end(nth), (row, leaseHigh, leaseLow) => {
+        if (entries.successorOf(row) >= 0 || facts.leases.has(leaseHigh, leaseLow)) return;
+        orphans++;
+        found(this.records.revisionOf(row), (BigInt(leaseHigh) << 32n) | BigInt(leaseLow));
       });
     }
+    return orphans;
   }
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { type PageFault } from '../bolt/page-index.ts';
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from '../bolt/page.ts';
 import { type ByteWindow } from '../byte-window.ts';
@@ -28,13 +27,11 @@ export function startsWithRecord({ view, bytes }: ByteWindow, page: number, end:
  */
 export class RecordLeafReader {
   readonly continuity = new Continuity();
-  /** Of the hashes that tell user keys apart. */
-  readonly keySecret = randomBytes(8);
   private readonly entries: EntryTable;
   private readonly leased: LeasedEntries;
   private readonly grouping: KeyGrouping | undefined;
   private readonly census: ValueCensus | undefined;
-  private readonly keyHash = new UserKeyHash(this.keySecret);
+  private readonly keyHash = new UserKeyHash();
   private readonly record = new CanonicalRecord();
   private readonly entry: NewEntry = {
     main: 0,
@@ -154,7 +151,7 @@ export class RecordLeafReader {
       entry.valuePrefix = census.numberOf(window.view, window.bytes, valueStart, valueEnd);
     }
     if (record.leaseLow !== 0 || record.leaseHigh !== 0) {
-      this.leased.add(this.entries.length, record.leaseHigh, record.leaseLow, keyHash.first);
+      this.leased.add(this.entries.length, record.leaseHigh, record.leaseLow);
     }
     this.entries.add(entry);
   }

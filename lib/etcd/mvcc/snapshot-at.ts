@@ -3,7 +3,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { GuardianError } from '../../guardian-error.ts';
 import { writeFully } from '../bolt/page-output.ts';
 import { diskError } from '../durable-file.ts';
-import { type LaterHistory, type MergeBase, mergeHistory, type MergeOptions } from './merge-history.ts';
+import { type LaterHistory, mergeHistory, type MergeOptions } from './merge-history.ts';
 import { TRAILER_SIZE } from './snapshot-digest.ts';
 import { type SnapshotVerdict } from './snapshot-verdict.ts';
 import { verifySnapshotFile, type VerifyFileOptions } from './verify-snapshot-file.ts';
@@ -17,6 +17,8 @@ export interface SnapshotAtOptions
   readonly compactAt?: bigint | undefined;
   /** End the file with its sha256, as a snapshot of etcd does. Default true. */
   readonly trailer?: boolean | undefined;
+  /** Told of the file with all of its history, before a compaction; what it throws ends the making. */
+  readonly onWhole?: ((verdict: SnapshotVerdict) => void) | undefined;
   readonly onProgress?: ((progress: MergeProgress) => void) | undefined;
 }
 
@@ -37,19 +39,18 @@ export interface MergeProgress {
  */
 export async function makeSnapshotAt(
   path: string,
-  base: MergeBase,
   later: LaterHistory,
   options: SnapshotAtOptions = {},
 ): Promise<SnapshotVerdict> {
   const { clearAlarms, compactAt, trailer = true, signal, onProgress } = options;
-  const first = Number(base.currentRevision);
-  await mergeHistory(path, base, later, {
+  await mergeHistory(path, later, {
     ...{ clearAlarms, signal },
-    onProgress: (revision) => {
-      onProgress?.({ step: 'merging', done: revision - first, total: Number(later.revision) - first });
+    onProgress: (done, total) => {
+      onProgress?.({ step: 'merging', done, total });
     },
   });
   let verdict = await verifyMerged(path, later.revision, options);
+  options.onWhole?.(verdict);
   if (compactAt !== undefined && (compactAt > verdict.compactRevision || verdict.compacting)) {
     verdict = await compact(path, compactAt, verdict, later.revision, options);
   }

@@ -1,5 +1,4 @@
 import { type Problem } from '../problem-list.ts';
-import { type LeasedKeys } from './leased-keys.ts';
 import { type Revision } from './revision.ts';
 import { type EntryMarks } from './survivors.ts';
 
@@ -150,8 +149,6 @@ export interface SnapshotVerdict extends SnapshotVerdictData {
   entryAt(revision: Revision): EntryMark | undefined;
   /** At most `count` live entries, spread evenly over the revisions; the same ones for the same content. */
   sampleLiveEntries(count: number): Anchor[];
-  /** The keys that are alive at the end of the file under a lease. */
-  leasedKeys(): LeasedKeys;
   /** The entries of bucket `key` that a compaction leaves; see `survivors`. Of a revision as for `hashKVAt`. */
   survivors(compactRevision: bigint): EntryMarks;
 }

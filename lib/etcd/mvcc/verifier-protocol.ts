@@ -7,8 +7,7 @@ export type VerifierQuestion =
   | { readonly kind: 'finish' }
   | { readonly kind: 'hashKVAt'; readonly point: HashPoint }
   | { readonly kind: 'entryAt'; readonly revision: Revision }
-  | { readonly kind: 'sampleLiveEntries'; readonly count: number }
-  | { readonly kind: 'leasedKeys' };
+  | { readonly kind: 'sampleLiveEntries'; readonly count: number };
 
 /** A KeyGrouping in another thread: made there by an exported function without parameters. */
 export interface GroupingSource {

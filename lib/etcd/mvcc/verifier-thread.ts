@@ -1,5 +1,4 @@
 import { type Slot, SlotThread } from '../slot-thread.ts';
-import { type LeasedKeys } from './leased-keys.ts';
 import { type Revision } from './revision.ts';
 import { type SnapshotPassOptions } from './snapshot-pass.ts';
 import { type Anchor, type EntryMark, type HashPoint, type SnapshotVerdictData } from './snapshot-verdict.ts';
@@ -29,7 +28,6 @@ export interface VerifierThread extends AsyncDisposable {
   hashKVAt(point: HashPoint): Promise<number>;
   entryAt(revision: Revision): Promise<EntryMark | undefined>;
   sampleLiveEntries(count: number): Promise<Anchor[]>;
-  leasedKeys(): Promise<LeasedKeys>;
 }
 
 /** Four of a mebibyte: while the thread reads one, the caller fills the next; more bring no speed. */
@@ -79,9 +77,6 @@ export function startVerifierThread(options: VerifierThreadOptions): VerifierThr
     },
     async sampleLiveEntries(count) {
       return (await ask({ kind: 'sampleLiveEntries', count })) as Anchor[];
-    },
-    async leasedKeys() {
-      return (await ask({ kind: 'leasedKeys' })) as LeasedKeys;
     },
     [Symbol.asyncDispose]: async () => thread[Symbol.asyncDispose](),
   };

@@ -38,8 +38,6 @@ await serveSlots(async (given) => {
           return judged().history.entryAt(question.revision);
         case 'sampleLiveEntries':
           return judged().history.sampleLiveEntries(question.count);
-        case 'leasedKeys':
-          return judged().leasedKeys();
       }
     },
   };
