@@ -108,6 +108,21 @@ describe('a restore', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     await cli.json(restoredAnswer, restore);
   });
 
+  test(
+    'with a log on a disk without room is refused before anything is written',
+    needsSmallDisk(),
+    async () => {
+      await using disk = await smallDisk(100 * MIB);
+      const dirs = ['--data-dir', folder.join('roomy'), '--wal-dir', `${disk.path}/wal`];
+      await using restore = await cli.start(['restore', '--snapshot', file, ...dirs], disk);
+      assert.equal(await restore.exited, 1, restore.output());
+      const told = `the restore needs 128000000 bytes, and the disk of ${disk.path} has \\d+ free \\[restore.no-space\\]`;
+      assert.match(restore.output(), new RegExp(told));
+      assert.match(restore.output(), /what to do: .*with --wal-dir$/m);
+      assert.equal(existsSync(folder.join('roomy')), false);
+    },
+  );
+
   test('to a disk without room is refused before anything is written', needsSmallDisk(), async () => {
     await using disk = await smallDisk(64 * MIB);
     const dataDir = `${disk.path}/data`;
