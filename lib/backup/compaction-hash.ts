@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { EtcdCompactedError } from '../etcd/client/compacted-error.ts';
 import { type EtcdClient, type HashKV } from '../etcd/client/etcd-client.ts';
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { hasCode } from '../guardian-error.ts';
+import { type CompactionWatcher, keepsHashes, newestCompaction } from './newest-compaction.ts';
 
 /** What asking for it needs of etcd. */
-export type CompactionClient = Pick<EtcdClient, 'hashKV' | 'range' | 'watch'>;
+export type CompactionClient = CompactionWatcher & Pick<EtcdClient, 'hashKV'>;
 
 export interface CompactionHashRequest {
   readonly endpoint: string;
@@ -46,7 +46,9 @@ export async function compactionHash(
   const deadline = performance.now() + request.waitMs;
   const seen: SeenCompaction[] = [];
   for (;;) {
-    const revision = await newestCompaction(client, request);
+    const revision = await newestCompaction(client, {
+      ...{ endpoint: request.endpoint, after: verdict.compactRevision, signal },
+    });
     if (revision !== undefined && revision !== seen[0]?.revision) {
       seen.unshift({ revision, settledAt: performance.now() + settlingMs(verdict.totalEntries) });
     }
@@ -79,45 +81,6 @@ const LOOK_EVERY_MS = 1_000;
 function settlingMs(entries: number): number {
   return Math.ceil(entries / 1000) * 20;
 }
-
-function keepsHashes(version: string): boolean {
-  const [major = 0, minor = 0, patch = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  return major > 3 || (major === 3 && (minor > 5 || (minor === 5 && patch >= 5)));
-}
-
-/** The newest compaction beyond the one after the snapshot's own; asks for nothing that costs the member anything. */
-async function newestCompaction(
-  client: CompactionClient,
-  { endpoint, verdict, signal }: CompactionHashRequest,
-): Promise<bigint | undefined> {
-  const first = (verdict.compactRevision < 0n ? 0n : verdict.compactRevision) + 1n;
-  try {
-    await client.range(ANY_KEY, {
-      ...{ revision: first, serializable: true, countOnly: true, endpoint, signal },
-    });
-    return undefined;
-  } catch (error) {
-    if (hasCode(error, 'etcd.future-revision')) return undefined;
-    if (!hasCode(error, 'etcd.compacted')) throw error;
-  }
-  // A watch from there is refused at once, and the refusal says where one could begin.
-  const limit = AbortSignal.timeout(REFUSED_WITHIN_MS);
-  const watch = client.watch({
-    ...{ key: ANY_KEY, startRevision: first, endpoint },
-    signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
-  });
-  try {
-    for await (const { kind } of watch) if (kind !== 'created') break;
-    return undefined;
-  } catch (error) {
-    if (error instanceof EtcdCompactedError) return error.compactRevision;
-    throw error;
-  }
-}
-
-/** Whether there is such a key doesn't matter. */
-const ANY_KEY = '\0';
-const REFUSED_WITHIN_MS = 10_000;
 
 async function askFor(
   client: CompactionClient,
