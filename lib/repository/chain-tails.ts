@@ -67,7 +67,9 @@ export async function chainTails(
   }
   const entries = await newestOnTimeline(settings, newest, BACKUPS_TO_ASK, signal);
   const base = newestSound(entries.filter(({ removal }) => removal === undefined));
-  const behindBase = base && tailOf(base);
+  // What a base has segments behind can only be gone on with behind these.
+  const isBegun = chains.some(({ id }) => id === base?.id);
+  const behindBase = base === undefined || isBegun ? undefined : tailOf(base);
   if (tail === undefined) return behindBase === undefined ? [] : [behindBase];
   return behindBase !== undefined && behindBase.revision > tail.revision ? [tail, behindBase] : [tail];
 }
