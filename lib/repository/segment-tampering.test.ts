@@ -101,7 +101,8 @@ test('a segment under another name, or of another chain, timeline or cluster is 
     { ...chain, timeline: '000002' },
     { ...chain, cluster: 'staging' },
   ]) {
-    const moved: Map<string, Buffer> = new Map([[segmentName(other, 27n), bytes]]);
+    const entries: [string, Buffer][] = [[segmentName(other, 27n), bytes]];
+    const moved = new Map(entries);
     assert.deepEqual(await outline(settings, other, moved), ['repository.misplaced 27']);
   }
 });
