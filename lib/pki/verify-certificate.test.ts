@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { createPublicKey, type X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { AUTHORITY_LIFE_MS, BACKDATED_MS } from './authority.ts';
-import * as der from './der.ts';
+import { commonNameOf, type ForgedCertificate, forgedCertificate } from './forged-certificate.fixture.ts';
 import { authorityUri, identityUri } from './identity.ts';
 import {
   agentOf,
@@ -17,8 +17,7 @@ import {
 import { issueCertificate } from './issue-certificate.ts';
 import { createKey } from './key-pair.ts';
 import { requirePeer } from './peer-identity.ts';
-import { type Extension, signCertificate } from './sign-certificate.ts';
-import { type Trust, USAGE_OIDS, verifyCertificate } from './verify-certificate.ts';
+import { type Trust, verifyCertificate } from './verify-certificate.ts';
 
 const authority = await newAuthority(NOW);
 const key = await createKey();
@@ -60,57 +59,19 @@ for (const { now, code, says } of BAD_TIMES) {
   });
 }
 
-/** What nobody of ours issues: names and usages as given, signed by whom it suits. */
-function forged(options: {
-  uris?: readonly string[];
-  usages?: readonly string[];
-  isAuthority?: boolean;
-  subject?: string;
-  issuer: { readonly certificate?: X509Certificate; readonly key: KeyObject };
-}): X509Certificate {
-  const { uris = [identityUri(agentOf('node-1'))], usages = Object.values(USAGE_OIDS), issuer } = options;
-  const { isAuthority = false, subject = 'forged' } = options;
-  const extensions: Extension[] = [
-    {
-      oid: '2.5.29.19',
-      critical: true,
-      value: isAuthority ? der.sequence(der.boolean(true)) : der.sequence(),
-    },
-  ];
-  if (uris.length > 0) {
-    const names = uris.map((uri) => der.taggedBytes(6, Buffer.from(uri)));
-    extensions.push({ oid: '2.5.29.17', critical: false, value: der.sequence(...names) });
-  }
-  if (usages.length > 0)
-    extensions.push({
-      oid: '2.5.29.37',
-      critical: false,
-      value: der.sequence(...usages.map((one) => der.oid(one))),
-    });
-  return signCertificate(
-    {
-      subject,
-      issuer: commonNameOf(issuer.certificate) ?? subject,
-      notBefore: NOW,
-      notAfter: later(NOW, DAY_MS),
-      publicKey: createPublicKey(issuer.certificate === undefined ? issuer.key : key),
-      extensions,
-    },
-    issuer.key,
-  );
-}
-
-function commonNameOf(certificate: X509Certificate | undefined): string | undefined {
-  return certificate === undefined ? undefined : /^CN=(.*)$/m.exec(certificate.subject)?.[1];
+/** With our own authority's signature. */
+function forged(names: Pick<ForgedCertificate, 'uris' | 'usages'>): X509Certificate {
+  return forgedCertificate({ key, now: NOW, issuer: authority, ...names });
 }
 
 test('another authority, also one of the same name, and no authority at all are not trusted', async () => {
   const other = await newAuthority(NOW);
-  const namesake = forged({
-    subject: commonNameOf(authority.certificate) ?? '',
+  const namesake = forgedCertificate({
+    key: await createKey(),
+    subject: commonNameOf(authority.certificate),
     uris: [authorityUri(authority.scope)],
     isAuthority: true,
-    issuer: { key: await createKey() },
+    now: NOW,
   });
   assert.equal(namesake.subject, authority.certificate.subject);
   for (const authorities of [[other.certificate], [namesake], []])
@@ -119,7 +80,12 @@ test('another authority, also one of the same name, and no authority at all are 
 
 test("an authority's certificate is no peer's, and a leaf is no authority, whoever trusts it", () => {
   assert.throws(() => verifyCertificate(authority.certificate, trust), { code: 'pki.not-a-leaf' });
-  const byNode1 = forged({ uris: [identityUri(agentOf('node-2'))], issuer: { certificate: node1, key } });
+  const byNode1 = forgedCertificate({
+    key,
+    now: NOW,
+    uris: [identityUri(agentOf('node-2'))],
+    issuer: { certificate: node1, key },
+  });
   assert.ok(byNode1.verify(node1.publicKey));
   for (const authorities of [[authority.certificate], [node1, authority.certificate]])
     assert.throws(() => verifyCertificate(byNode1, { ...trust, authorities }), { code: 'pki.untrusted' });
@@ -136,9 +102,12 @@ test('the ends of connections are those of the role', async () => {
 
 test('a certificate that limits its usage to nothing in particular, or to mail, is for nothing here', () => {
   for (const usages of [[], ['1.3.6.1.5.5.7.3.4'], ['2.5.29.37.0']])
-    assert.throws(() => verifyCertificate(forged({ usages, issuer: authority }), trust), {
-      code: 'pki.usage',
-    });
+    assert.throws(
+      () => verifyCertificate(forged({ usages, uris: [identityUri(agentOf('node-1'))] }), trust),
+      {
+        code: 'pki.usage',
+      },
+    );
 });
 
 const NAMES: readonly { uris: readonly string[]; code: string }[] = [
@@ -153,7 +122,7 @@ const NAMES: readonly { uris: readonly string[]; code: string }[] = [
 
 for (const { uris, code } of NAMES) {
   test(`names ${JSON.stringify(uris)} are ${code}, also with our own signature`, () => {
-    assert.throws(() => verifyCertificate(forged({ uris, issuer: authority }), trust), { code });
+    assert.throws(() => verifyCertificate(forged({ uris }), trust), { code });
   });
 }
 
