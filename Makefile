@@ -52,7 +52,7 @@ format: packages ## let prettier write
 bench: packages tools ## benchmarks, each with its ratio to a peer in the same run
 	@$(WITH_NODE) node bench/main.ts
 
-tools: ## etcd 3.4 to 3.7, an S3 server, toxiproxy into .tools/ (a few minutes, once)
+tools: ## etcd 3.4 to 3.7, a kube-apiserver, an S3 server, toxiproxy into .tools/ (10 to 20 minutes, once)
 	@$(WITH_NODE) node tools/install.ts
 
 packages: $(PACKAGES)

@@ -70,7 +70,10 @@ async function buildWithGo(tool: PinnedTool, source: GoSource, fresh: string): P
   if (!pinned)
     throw new Error(`${source.module}/go.mod doesn't pin v${tool.version}, which tools/pinned.ts names`);
 
-  await run('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', `${fresh}/`, ...source.packages], {
+  const variables = Object.entries(source.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`);
+  const flags = ['-trimpath', `-ldflags=${['-s -w', ...variables].join(' ')}`];
+  if (source.tags !== undefined) flags.push(`-tags=${source.tags.join(',')}`);
+  await run('go', ['build', ...flags, '-o', `${fresh}/`, ...source.packages], {
     cwd,
     env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' },
   });

@@ -14,6 +14,9 @@ export interface GoSource {
   readonly module: string;
   /** The Go package of each program, in the order of `programs`; the first one's module carries the version. */
   readonly packages: readonly string[];
+  /** Variables that the linker sets, by their full names: how some programs learn their own version. */
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly tags?: readonly string[];
 }
 
 /** Unpacked from Debian's packages, without installing them. */
@@ -73,6 +76,24 @@ export const pinnedTools: readonly PinnedTool[] = [
       kind: 'go',
       module: 'tools/toxiproxy',
       packages: ['github.com/Shopify/toxiproxy/v2/cmd/server'],
+    },
+  },
+  {
+    name: 'kubernetes',
+    version: '1.36.3',
+    programs: ['kube-apiserver', 'kubectl'],
+    source: {
+      kind: 'go',
+      module: 'tools/kubernetes-1.36',
+      packages: ['k8s.io/kubernetes/cmd/kube-apiserver', 'k8s.io/kubernetes/cmd/kubectl'],
+      // What `/version` and `kubectl version` answer; the source doesn't know.
+      variables: {
+        'k8s.io/component-base/version.gitVersion': 'v1.36.3',
+        'k8s.io/component-base/version.gitMajor': '1',
+        'k8s.io/component-base/version.gitMinor': '36',
+        'k8s.io/component-base/version.gitTreeState': 'clean',
+      },
+      tags: ['providerless'],
     },
   },
 ];
