@@ -1,0 +1,36 @@
+import { GuardianError } from '../../guardian-error.ts';
+
+/** Why a history can't be followed without a hole. */
+export type BreakKind =
+  /** etcd dropped revisions that were not captured yet. */
+  | 'compacted'
+  /** Another etcd cluster answers. */
+  | 'other-cluster'
+  /** The whole cluster shows a lower revision than was captured. */
+  | 'went-back'
+  /** What was captured isn't what the cluster holds at that revision. */
+  | 'history-differs'
+  /** etcd passed over a revision. */
+  | 'revision-missing'
+  /** The store was away for so long that what waited for it had to be given up. */
+  | 'buffer-full'
+  /** The chain in the store can't be extended any more. */
+  | 'chain-unusable'
+  /** Something that can't be stored as a segment. */
+  | 'unstorable';
+
+/**
+ * Capture can't go on from where it is: what lies between here and the next base is a gap, and the message is its
+ * reason. Its code is `capture.` and the kind.
+ */
+export class CaptureBreak extends GuardianError {
+  readonly kind: BreakKind;
+
+  constructor(kind: BreakKind, message: string, cause?: unknown) {
+    super(`capture.${kind}`, message, {
+      hint: 'A new base is taken by itself, and capture goes on from there; restore points in the gap are lost.',
+      cause,
+    });
+    this.kind = kind;
+  }
+}
