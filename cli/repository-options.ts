@@ -4,12 +4,13 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { spoolingStore } from '../lib/backup/spooling-store.ts';
 import { type KeySet } from '../lib/encryption/key-set.ts';
-import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
-import { checkFreshness, rememberBackup } from '../lib/repository/freshness.ts';
+import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
+import { checkFreshness, findStaleness, rememberBackup, seenClusters } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
 import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
 import { openStore } from '../lib/storage/open-store.ts';
 import { probePutIfAbsent } from '../lib/storage/put-if-absent-probe.ts';
+import { storeIdentity } from '../lib/storage/store-identity.ts';
 import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
 import { passphraseIn } from './passphrase-file.ts';
 import { type ProgressLine } from './progress-line.ts';
@@ -62,6 +63,8 @@ export interface OpenedRepository {
   fencesWriters(): Promise<boolean>;
   /** Rejects with `repository.rolled-back` when the store lacks what this machine has seen in it. */
   checkFreshness(cluster: string, acceptOlder: boolean): Promise<void>;
+  /** Says so when the store lacks what this machine has seen in it of these clusters, or of any. */
+  warnIfOlder(clusters?: readonly string[]): Promise<void>;
 }
 
 /**
@@ -76,7 +79,8 @@ export async function openRepositoryWith(
 ): Promise<OpenedRepository> {
   const { terminal, clock } = session;
   const keys = await keysOf(options, terminal, progress);
-  const plainStore = await openStore(storeSettings(options, terminal), {
+  const storeAsked = storeSettings(options, terminal);
+  const plainStore = await openStore(storeAsked, {
     clock,
     onRetry: (retry) => {
       progress.say(`warning: ${reasonOf(retry.error)}; trying again`);
@@ -96,15 +100,30 @@ export async function openRepositoryWith(
     },
     { signal: terminal.signal },
   );
-  const knownPoints = knownPointsPath(terminal.env);
+  const memory = { path: knownPointsPath(terminal.env), identity: storeIdentity(store.location, storeAsked) };
+  const { signal } = terminal;
   return {
     repository,
     location: store.location,
     keys,
     fencesWriters: () => probePutIfAbsent(plainStore, { signal: terminal.signal }),
-    remember: (backup) => rememberBackup(repository, backup, knownPoints),
+    remember: (backup) => rememberBackup(repository, backup, memory),
     checkFreshness: async (cluster, acceptOlder) => {
-      await checkFreshness(repository, cluster, { path: knownPoints, acceptOlder, signal: terminal.signal });
+      await checkFreshness(repository, cluster, { ...memory, acceptOlder, signal });
+    },
+    warnIfOlder: async (clusters) => {
+      try {
+        for (const cluster of clusters ?? (await seenClusters(repository, memory))) {
+          const problem = await findStaleness(repository, cluster, { ...memory, signal });
+          if (problem === undefined) continue;
+          progress.say(
+            `warning: ${problem.message}; a restore needs --allow-older, if you know why it is so`,
+          );
+        }
+      } catch (error) {
+        if (!hasCode(error, 'repository.known-points')) throw error;
+        progress.say(`warning: ${error.message}; whether the store is older than it was is not known here`);
+      }
     },
   };
 }

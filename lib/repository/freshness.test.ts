@@ -13,13 +13,20 @@ import {
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { type ObjectStore } from '../storage/object-store.ts';
-import { checkFreshness, rememberBackup } from './freshness.ts';
+import {
+  checkFreshness,
+  findStaleness,
+  rememberBackup,
+  seenClusters,
+  type StoreMemory,
+} from './freshness.ts';
 import { manifestName, removalName } from './layout.ts';
 import { readKnownPoints } from './known-points.ts';
 import { openRepository } from './open-repository.ts';
 import { type BackupPlace, type Repository, type RepositorySettings } from './repository.ts';
 
 const by = { by: 'alice' };
+const IDENTITY = 'the store of this test';
 
 test('an old state that someone puts back is recognised, and accepted only by consent', async () => {
   await using watched = await watchedStore();
@@ -94,18 +101,19 @@ test('a removed backup that is put back without its marks is recognised, an unde
 
 test('clusters and stores are known apart, in a file that only its owner reads', async () => {
   await using watched = await watchedStore();
-  const { repository, backup, path } = watched;
-  await rememberBackup(repository, backup, path);
-  const known = await readKnownPoints(path, repository.location, 'prod');
-  assert.deepEqual(
-    known.map(({ id }) => id),
-    [backup.id],
-  );
-  assert.deepEqual(await readKnownPoints(path, repository.location, 'other'), []);
-  assert.deepEqual(await readKnownPoints(path, 's3://elsewhere', 'prod'), []);
+  const { repository, backup, path, memory } = watched;
+  await rememberBackup(repository, backup, memory);
+  const known = async (identity: string, cluster: string): Promise<string[]> => {
+    const { points } = await readKnownPoints(path, { identity, location: repository.location }, cluster);
+    return points.map(({ id }) => id);
+  };
+  assert.deepEqual(await known(IDENTITY, 'prod'), [backup.id]);
+  assert.deepEqual(await known(IDENTITY, 'other'), []);
+  assert.deepEqual(await known('s3://elsewhere', 'prod'), []);
+  assert.deepEqual(await seenClusters(repository, memory), ['prod']);
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   const before = await readFile(path);
-  await rememberBackup(repository, backup, path);
+  await rememberBackup(repository, backup, memory);
   assert.deepEqual(await readFile(path), before);
 });
 
@@ -124,22 +132,101 @@ interface Place extends AsyncDisposable {
   readonly backup: Awaited<ReturnType<typeof repositoryWithBackup>>['backup'];
   readonly clock: TestClock;
   readonly path: string;
+  readonly memory: StoreMemory;
   readonly check: (options?: { acceptOlder: boolean }) => ReturnType<typeof checkFreshness>;
 }
 
-/** A store with one backup, and a machine that watches it. */
 test('backups from before there were keys refuse nothing once there is a newer one with keys', async () => {
   await using folder = await temporaryFolder();
   const store = new LocalStore(folder.join('store'));
   const { repository, snapshot } = await repositoryWithBackup(repositorySettings(store));
   const path = folder.join('known-points.json');
-  await checkFreshness(repository, 'prod', { path });
+  await checkFreshness(repository, 'prod', { path, identity: IDENTITY });
   const keyed = await openRepository(repositorySettings(store, testKeys()));
-  await assert.rejects(checkFreshness(keyed, 'prod', { path }), { code: 'signature.missing' });
+  await assert.rejects(checkFreshness(keyed, 'prod', { path, identity: IDENTITY }), {
+    code: 'signature.missing',
+  });
   await backUp(keyed, snapshot);
-  assert.equal((await checkFreshness(keyed, 'prod', { path })).length, 2);
+  assert.equal((await checkFreshness(keyed, 'prod', { path, identity: IDENTITY })).length, 2);
 });
 
+test('who only looks is told the same, and nothing is remembered', async () => {
+  await using watched = await watchedStore();
+  const { store, repository, snapshot, memory, check, path } = watched;
+  assert.equal(await findStaleness(repository, 'prod', memory), undefined);
+  await assert.rejects(stat(path), { code: 'ENOENT' });
+  await check();
+  const newer = await backUp(repository, snapshot);
+  const before = await readFile(path);
+  assert.equal(await findStaleness(repository, 'prod', memory), undefined);
+  assert.deepEqual(await readFile(path), before);
+  await check();
+  await removeChain(store, newer);
+  const told = await findStaleness(repository, 'prod', memory);
+  assert.equal(told?.code, 'repository.rolled-back');
+  assert.match(told.message, new RegExp(newer.id));
+});
+
+test('two servers with a bucket of one name are known apart', async () => {
+  await using one = await watchedStore();
+  await using other = await watchedStore();
+  const { path } = one;
+  const location = 's3://backups/prod';
+  const first = { ...one.repository, location };
+  const second = { ...other.repository, location };
+  const memories = ['http://a:9000', 'http://b:9000'].map((endpoint) => ({
+    path,
+    identity: `${location}?endpoint=${endpoint}`,
+  }));
+  const [ofFirst, ofSecond] = memories;
+  assert.ok(ofFirst && ofSecond);
+  await checkFreshness(first, 'prod', ofFirst);
+  await checkFreshness(second, 'prod', ofSecond);
+  await checkFreshness(first, 'prod', ofFirst);
+});
+
+test('what was remembered by location alone is kept for the store that it is of', async () => {
+  await using one = await watchedStore();
+  await using other = await watchedStore();
+  const { path } = one;
+  const location = 's3://backups/prod';
+  const [ours, theirs] = [one.repository, other.repository].map((each) => ({ ...each, location }));
+  assert.ok(ours && theirs);
+  // As before there were identities.
+  await checkFreshness(ours, 'prod', { path, identity: location });
+  const [ofOurs, ofTheirs] = ['a', 'b'].map((host) => ({
+    path,
+    identity: `${location}?endpoint=http://${host}`,
+  }));
+  assert.ok(ofOurs && ofTheirs);
+
+  // A backup to the other server doesn't take it over; to look there isn't safe to be silent.
+  await rememberBackup(theirs, other.backup, ofTheirs);
+  await checkFreshness(theirs, 'prod', ofTheirs);
+  await checkFreshness(ours, 'prod', ofOurs);
+  await removeChain(one.store, one.backup);
+  await assert.rejects(checkFreshness(ours, 'prod', ofOurs), { code: 'repository.rolled-back' });
+});
+
+test('a store that shows nothing of what was remembered by location alone is not trusted silently', async () => {
+  await using one = await watchedStore();
+  await using other = await watchedStore();
+  const { path } = one;
+  const location = 's3://backups/prod';
+  await checkFreshness({ ...one.repository, location }, 'prod', { path, identity: location });
+  const second = { ...other.repository, location };
+  const memory = { path, identity: `${location}?endpoint=http://b` };
+  await assert.rejects(checkFreshness(second, 'prod', memory), { code: 'repository.rolled-back' });
+  await checkFreshness(second, 'prod', { ...memory, acceptOlder: true });
+  await checkFreshness(second, 'prod', memory);
+  // The first one is still known.
+  await removeChain(one.store, one.backup);
+  const first = { ...one.repository, location };
+  const ofFirst = { path, identity: `${location}?endpoint=http://a` };
+  await assert.rejects(checkFreshness(first, 'prod', ofFirst), { code: 'repository.rolled-back' });
+});
+
+/** A store with one backup, and a machine that watches it. */
 async function watchedStore(): Promise<Place> {
   const folder = await temporaryFolder();
   const store = new LocalStore(folder.join('store'));
@@ -148,8 +235,8 @@ async function watchedStore(): Promise<Place> {
   const { repository, snapshot, backup } = await repositoryWithBackup(settings);
   const path = folder.join('state', 'known-points.json');
   return {
-    ...{ store, repository, snapshot, backup, clock, path },
-    check: (options) => checkFreshness(repository, 'prod', { path, ...options }),
+    ...{ store, repository, snapshot, backup, clock, path, memory: { path, identity: IDENTITY } },
+    check: (options) => checkFreshness(repository, 'prod', { path, identity: IDENTITY, ...options }),
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };
 }

@@ -1,5 +1,11 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type KnownPoint, readKnownPoints, writeKnownPoints } from './known-points.ts';
+import {
+  type KnownPoint,
+  type KnownStore,
+  readKnownClusters,
+  readKnownPoints,
+  writeKnownPoints,
+} from './known-points.ts';
 import {
   type BackupEntry,
   type BackupPlace,
@@ -10,9 +16,15 @@ import {
   type SoundBackup,
 } from './repository.ts';
 
-export interface FreshnessOptions extends CallOptions {
-  /** Where this machine keeps what it knows. */
+/** What a machine remembers of a store, outside of it. */
+export interface StoreMemory {
+  /** The file that it is kept in. */
   readonly path: string;
+  /** Tells the store from every other one; see `storeIdentity`. */
+  readonly identity: string;
+}
+
+export interface FreshnessOptions extends StoreMemory, CallOptions {
   /** Take what the store shows for the truth from now on, whatever was known. */
   readonly acceptOlder?: boolean | undefined;
 }
@@ -29,35 +41,93 @@ export interface FreshnessOptions extends CallOptions {
 export async function checkFreshness(
   repository: Repository,
   cluster: string,
-  { path, acceptOlder = false, signal }: FreshnessOptions,
+  { path, identity, acceptOlder = false, signal }: FreshnessOptions,
 ): Promise<BackupEntry[]> {
-  const known = await readKnownPoints(path, repository.location, cluster);
+  const store = knownStore(repository, identity);
+  const { points: known } = await readKnownPoints(path, store, cluster);
   const shown = await repository.listBackups(cluster, { includeRemoved: true, signal });
-  const gone = new Map<string, Removal>();
-  for (const point of known.filter((one) => !shown.some((entry) => isPoint(entry, one)))) {
-    const removal = await repository.removalOf({ cluster, ...point }, { signal });
-    if (removal !== undefined) gone.set(placeOf(point), removal);
-  }
-  const contradiction = contradictionOf(known, shown, gone);
-  if (contradiction !== undefined && !acceptOlder) {
-    throw untrustedPoint(known, shown)?.problem ?? rolledBack(repository.location, contradiction);
-  }
+  const gone = await removalsOfGone(repository, cluster, known, shown, signal);
+  const problem = problemWith(repository, known, shown, gone);
+  if (problem !== undefined && !acceptOlder) throw problem;
   const still = known.map((point) => {
     const removal = gone.get(placeOf(point));
     return removal === undefined ? point : { ...point, removed: true, lastMark: removal.mark };
   });
-  await remember(path, repository.location, cluster, acceptOlder ? [] : still, shown);
+  await remember(path, store, cluster, acceptOlder ? [] : still, shown);
   return shown;
+}
+
+/**
+ * What `checkFreshness` would reject with, for whoever only looks: nothing is remembered. Undefined when the store shows
+ * all that this machine has seen. Rejects as `checkFreshness` does for other reasons.
+ */
+export async function findStaleness(
+  repository: Repository,
+  cluster: string,
+  { path, identity, signal }: StoreMemory & CallOptions,
+): Promise<GuardianError | undefined> {
+  const { points: known } = await readKnownPoints(path, knownStore(repository, identity), cluster);
+  if (known.length === 0) return undefined;
+  const shown = await repository.listBackups(cluster, { includeRemoved: true, signal });
+  const gone = await removalsOfGone(repository, cluster, known, shown, signal);
+  return problemWith(repository, known, shown, gone);
+}
+
+/** The clusters whose backups this machine has seen in the store; the store may not show them any more. */
+export async function seenClusters(repository: Repository, memory: StoreMemory): Promise<string[]> {
+  return readKnownClusters(memory.path, knownStore(repository, memory.identity));
 }
 
 /** Remembers a backup that this machine has just made or seen. */
 export async function rememberBackup(
   repository: Repository,
   backup: SoundBackup,
-  path: string,
+  { path, identity }: StoreMemory,
 ): Promise<void> {
-  const known = await readKnownPoints(path, repository.location, backup.cluster);
-  await remember(path, repository.location, backup.cluster, known, [backup]);
+  const store = knownStore(repository, identity);
+  const known = await readKnownPoints(path, store, backup.cluster);
+  const ours = known.certain || (await areShown(repository, backup.cluster, known.points));
+  await remember(path, store, backup.cluster, ours ? known.points : [], [backup]);
+}
+
+async function areShown(
+  repository: Repository,
+  cluster: string,
+  points: readonly KnownPoint[],
+): Promise<boolean> {
+  if (points.length === 0) return true;
+  const shown = await repository.listBackups(cluster, { includeRemoved: true });
+  return shown.some((entry) => points.some((point) => isPoint(entry, point)));
+}
+
+function knownStore({ location }: Repository, identity: string): KnownStore {
+  return { identity, location };
+}
+
+async function removalsOfGone(
+  repository: Repository,
+  cluster: string,
+  known: readonly KnownPoint[],
+  shown: readonly BackupEntry[],
+  signal: AbortSignal | undefined,
+): Promise<Map<string, Removal>> {
+  const gone = new Map<string, Removal>();
+  for (const point of known.filter((one) => !shown.some((entry) => isPoint(entry, one)))) {
+    const removal = await repository.removalOf({ cluster, ...point }, { signal });
+    if (removal !== undefined) gone.set(placeOf(point), removal);
+  }
+  return gone;
+}
+
+function problemWith(
+  { location }: Repository,
+  known: readonly KnownPoint[],
+  shown: readonly BackupEntry[],
+  gone: ReadonlyMap<string, Removal>,
+): GuardianError | undefined {
+  const contradiction = contradictionOf(known, shown, gone);
+  if (contradiction === undefined) return undefined;
+  return untrustedPoint(known, shown)?.problem ?? rolledBack(location, contradiction);
 }
 
 /** What of the known the store contradicts, in words; undefined when nothing. `gone`: trusted removals of what isn't shown. */
@@ -111,7 +181,7 @@ const MOST_POINTS = 100;
 
 async function remember(
   path: string,
-  location: string,
+  store: KnownStore,
   cluster: string,
   known: readonly KnownPoint[],
   shown: readonly BackupEntry[],
@@ -123,7 +193,7 @@ async function remember(
   const newest = [...points.values()]
     .sort((a, b) => (placeOf(a) < placeOf(b) ? 1 : -1))
     .slice(0, MOST_POINTS);
-  await writeKnownPoints(path, location, cluster, newest);
+  await writeKnownPoints(path, store, cluster, newest);
 }
 
 function pointOf({ timeline, id, manifest, manifestSha256, removal, lastMark }: SoundBackup): KnownPoint {

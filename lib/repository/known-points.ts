@@ -23,41 +23,70 @@ export type KnownPoint = Readonly<z.output<typeof knownPoint>>;
 
 const fileSchema = z.object({
   formatVersion: z.literal(FORMAT_VERSION),
-  /** By location of the store and name of the cluster. */
+  /** By the store's identity (its location, in files from before there were identities) and name of the cluster. */
   clusters: z.array(z.object({ location: z.string(), cluster: z.string(), points: z.array(knownPoint) })),
 });
 
 type KnownPoints = z.output<typeof fileSchema>;
+type KnownCluster = KnownPoints['clusters'][number];
+
+/** A store as this machine remembers it. */
+export interface KnownStore {
+  /** See `storeIdentity`. */
+  readonly identity: string;
+  /** What it was remembered by before, which another store may share. */
+  readonly location: string;
+}
 
 /**
  * What this machine knows of a cluster's backups in a store, newest first; empty when it knows nothing yet. Kept
  * outside the store, so that whoever can write the store can't take it back. Rejects with `repository.known-points`
  * when the file can't be read: that must not pass for knowing nothing.
  */
-export async function readKnownPoints(
-  path: string,
-  location: string,
-  cluster: string,
-): Promise<readonly KnownPoint[]> {
+export async function readKnownPoints(path: string, store: KnownStore, cluster: string): Promise<Known> {
   const { clusters } = await readFileAt(path);
-  return clusters.find((entry) => entry.location === location && entry.cluster === cluster)?.points ?? [];
+  const entryOf = (name: string): KnownCluster | undefined =>
+    clusters.find((entry) => entry.location === name && entry.cluster === cluster);
+  const own = entryOf(store.identity);
+  if (own !== undefined) return { points: own.points, certain: true };
+  return { points: entryOf(store.location)?.points ?? [], certain: false };
+}
+
+export interface Known {
+  readonly points: readonly KnownPoint[];
+  /** False when they were remembered by location alone, so that they may be another store's. */
+  readonly certain: boolean;
+}
+
+/** The clusters whose backups this machine has seen in a store. */
+export async function readKnownClusters(path: string, { identity, location }: KnownStore): Promise<string[]> {
+  const { clusters } = await readFileAt(path);
+  const known = clusters.filter((entry) => entry.location === identity || entry.location === location);
+  return [...new Set(known.map(({ cluster }) => cluster))];
 }
 
 /**
  * Replaces what is known of one cluster. The file (mode 0600) is whole at any time; of two processes that write at
  * once, one's news are kept, and the other's are seen again with its next list.
+ *
+ * What was remembered by location alone goes once it is known to be of this store; else it may be of another one.
  */
 export async function writeKnownPoints(
   path: string,
-  location: string,
+  { identity, location }: KnownStore,
   cluster: string,
   points: readonly KnownPoint[],
 ): Promise<void> {
   const { clusters } = await readFileAt(path);
-  const isOther = (entry: { location: string; cluster: string }): boolean =>
-    entry.location !== location || entry.cluster !== cluster;
-  const entry = { location, cluster, points: [...points] };
-  const next = { formatVersion: FORMAT_VERSION, clusters: [...clusters.filter(isOther), entry] };
+  const seen = new Set(points.map(({ manifestSha256 }) => manifestSha256));
+  const stays = (entry: KnownCluster): boolean => {
+    if (entry.cluster !== cluster || entry.location === identity) return entry.cluster !== cluster;
+    return (
+      entry.location !== location || !entry.points.some(({ manifestSha256 }) => seen.has(manifestSha256))
+    );
+  };
+  const entry = { location: identity, cluster, points: [...points] };
+  const next = { formatVersion: FORMAT_VERSION, clusters: [...clusters.filter(stays), entry] };
   const content = z.encode(fileSchema, next);
   try {
     const text = `${JSON.stringify(content, undefined, 1)}\n`;
