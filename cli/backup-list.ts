@@ -21,12 +21,15 @@ export function backupListCommand(session: Session): Command {
   return withReportOptions(withRepositoryOptions(command)).action(async (options: BackupListOptions) => {
     const { terminal } = session;
     const report = reporting(session, options);
-    const { repository, location } = await openRepositoryWith(session, options, report.progress);
+    const opened = await openRepositoryWith(session, options, report.progress);
+    const { repository, location } = opened;
     const call = { signal: terminal.signal, includeRemoved: options.all === true };
     const clusters =
       options.cluster === undefined
         ? await repository.listClusters({ signal: terminal.signal })
         : [options.cluster];
+    // Also of clusters that the store doesn't show any more.
+    await opened.warnIfOlder(options.cluster === undefined ? undefined : clusters);
     const entries: BackupEntry[] = [];
     for (const cluster of clusters) entries.push(...(await repository.listBackups(cluster, call)));
     print(

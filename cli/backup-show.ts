@@ -22,8 +22,10 @@ export function backupShowCommand(session: Session): Command {
     async (which: string, options: ShowOptions) => {
       const { terminal } = session;
       const report = reporting(session, options);
-      const { repository, location } = await openRepositoryWith(session, options, report.progress);
+      const opened = await openRepositoryWith(session, options, report.progress);
+      const { repository, location } = opened;
       const cluster = await theCluster(repository, options, terminal);
+      await opened.warnIfOlder([cluster]);
       const { backup, passedOver } = await repository.find(cluster, which, {
         signal: terminal.signal,
         includeRemoved: true,

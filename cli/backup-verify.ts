@@ -29,8 +29,10 @@ the manifest, HashKV included: what passes can be restored.`,
     async (which: string, options: BackupVerifyOptions) => {
       const { terminal } = session;
       const report = reporting(session, options);
-      const { repository } = await openRepositoryWith(session, options, report.progress);
+      const opened = await openRepositoryWith(session, options, report.progress);
+      const { repository } = opened;
       const cluster = await theCluster(repository, options, terminal);
+      await opened.warnIfOlder([cluster]);
       const { backup, passedOver } = await repository.find(cluster, which, { signal: terminal.signal });
       for (const damaged of passedOver) {
         report.progress.say(`warning: ${damaged.id} is newer but can't be used: ${damaged.problem.message}`);

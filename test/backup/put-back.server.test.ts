@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { cp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { putOne } from '../harness/etcd-content.ts';
 import { type Etcd, startEtcd } from '../harness/etcd.ts';
 import { type BackupAnswer, backupAnswer, listAnswer, restoredAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
-import { localStoreOptions } from '../harness/guardian-store.ts';
+import { localStoreOptions, s3StoreOptions } from '../harness/guardian-store.ts';
 import { HOUR_MS } from '../harness/repository.ts';
+import { startS3Server } from '../harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { needs } from '../harness/tools.ts';
 
@@ -148,6 +149,44 @@ describe('someone who can write the store', needs('etcd 3.6.16', 'etcdctl 3.6.16
     await cp(folder.join('older-state'), store.path(), { recursive: true });
     const told = await cli.fails(UNSOUND, 'repository.rolled-back', restore(store));
     assert.ok(told.includes(newer.id), told);
+    // Who only looks is warned.
+    for (const command of [['list'], ['show', 'latest'], ['verify']]) {
+      const looked = await cli.run(['backup', ...command, ...store.options]);
+      assert.equal(looked.status, 0, looked.stderr);
+      assert.match(looked.stderr, /^warning: .* is older than this machine knows it: backup .* is gone/m);
+      assert.ok(looked.stderr.includes(newer.id), looked.stderr);
+    }
+    // So is a list of a store that shows nothing at all any more.
+    await rm(store.path('clusters'), { recursive: true });
+    const emptied = await cli.run(['backup', 'list', ...store.options]);
+    assert.match(emptied.stderr, /^warning: .* is older than this machine knows it/m);
+    assert.equal(emptied.status, 0);
+  });
+
+  test('has no part in a record of this machine that can’t be read: a list tells, a restore refuses', async () => {
+    const store = await storeWith(1);
+    const home = await temporaryFolder();
+    await mkdir(home.join('state', 'etcdguardian'), { recursive: true });
+    await writeFile(home.join('state', 'etcdguardian', 'known-points.json'), '{');
+    const cli = guardianCli(home);
+    const listed = await cli.run(['backup', 'list', ...store.options]);
+    assert.equal(listed.status, 0, listed.stderr);
+    assert.match(listed.stderr, /^warning: the record of known backups, .*, can't be used/m);
+    await cli.fails(1, 'repository.known-points', restore(store));
+    await home[Symbol.asyncDispose]();
+  });
+
+  test('of one server leaves another with a bucket of the same name alone', needs('versitygw'), async () => {
+    await using one = await startS3Server();
+    await using other = await startS3Server();
+    for (const s3 of [one, other]) await s3.createBucket('backups');
+    for (const s3 of [one, other, one]) {
+      const options = [...s3StoreOptions(s3, 'backups/prod'), '--cluster', 'prod', '--key-file', keyFile];
+      const create = ['backup', 'create', '--endpoints', etcd.endpoint, ...options];
+      const { id } = await cli.json(backupAnswer, create);
+      const dataDir = folder.join(`data-${(restores += 1)}`);
+      assert.equal((await cli.run(['restore', ...options, '--data-dir', dataDir])).status, 0, id);
+    }
   });
 
   test('adds a backup with keys of their own: it is listed as untrusted, and never the latest', async () => {
