@@ -162,6 +162,12 @@ export interface BackupRequest {
   readonly etcdClusterId: bigint;
   /** The highest revision that any member of the cluster shows now: behind what was backed up means that history went back. */
   readonly clusterRevision: bigint;
+  /**
+   * Asks for the current revision with a linearizable read: called when more than `clusterRevision` was captured, as
+   * by a capture that runs meanwhile. Lower still means that history went back. Left out: what was captured behind the
+   * newest backup doesn't count.
+   */
+  readonly latestRevision?: (() => Promise<bigint>) | undefined;
   readonly retainUntil?: Date | undefined;
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { backUp, ETCD_CLUSTER, repositorySettings, testKeys } from '../../test/harness/repository.ts';
+import { appendSegments } from '../../test/harness/segments.ts';
 import { smallSnapshot } from '../../test/harness/small-snapshot.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
@@ -38,6 +39,24 @@ test('an anchor that is gone was compacted; one that differs belongs to another 
     );
     assert.equal(found?.main, 4n);
   }
+});
+
+test('a cluster behind what was captured of it went back, unless it has moved on meanwhile', async () => {
+  await using folder = await temporaryFolder();
+  const repository = await openRepository(repositorySettings(new LocalStore(folder.path), testKeys()));
+  const log = repository.segments;
+  const backup = await backUp(repository, await smallSnapshot({ keys: 10 }));
+  await appendSegments(log, log.tailOf(backup), [50n, 100n]);
+  const timelineAt = async (clusterRevision: bigint, latest: bigint | undefined): Promise<string> => {
+    const latestRevision = latest === undefined ? undefined : () => Promise.resolve(latest);
+    const request = { cluster: 'prod', etcdClusterId: ETCD_CLUSTER, clusterRevision, latestRevision };
+    return (await repository.beginBackup(request)).timeline;
+  };
+  // Captured while we looked; not asked at all; not asked for.
+  assert.equal(await timelineAt(60n, 100n), '000001');
+  assert.equal(await timelineAt(100n, 0n), '000001');
+  assert.equal(await timelineAt(60n, undefined), '000001');
+  assert.equal(await timelineAt(60n, 99n), '000002');
 });
 
 test('a cluster id that changes, and a revision that goes back, begin a new timeline', async () => {

@@ -2,7 +2,7 @@ import { GuardianError } from '../guardian-error.ts';
 import { newBackupId } from './backup-id.ts';
 import { putContent } from './content.ts';
 import { decodeDocument, encodeDocument, FORMAT_VERSION } from './document.ts';
-import { readHighWater, recordHighWater } from './high-water.ts';
+import { capturedUpTo, readHighWater, recordHighWater } from './high-water.ts';
 import { attachmentName, baseName, checkClusterName, manifestName } from './layout.ts';
 import { newestOnTimeline, newestSound } from './list-backups.ts';
 import {
@@ -42,7 +42,8 @@ export async function beginBackup(
     const reason = await explained(
       settings,
       request,
-      breakOfHistory(known && { etcdClusterId: known.etcdClusterId, highWater: known.highWater }, request),
+      breakOfHistory(known && { etcdClusterId: known.etcdClusterId, highWater: known.highWater }, request) ??
+        (known && (await breakOfCapture(settings, known, request, signal))),
       signal,
     );
     if (known !== undefined && reason === undefined) return new Writer(settings, request, known, undefined);
@@ -63,6 +64,19 @@ export async function beginBackup(
 }
 
 const MOST_ATTEMPTS = 10;
+
+/** Whether the cluster is behind what was captured of it. */
+async function breakOfCapture(
+  settings: RepositorySettings,
+  { cluster, timeline }: Timeline,
+  { clusterRevision, latestRevision }: BackupRequest,
+  signal: AbortSignal | undefined,
+): Promise<TimelineReason | undefined> {
+  if (latestRevision === undefined) return undefined;
+  const captured = await capturedUpTo(settings, cluster, timeline, signal);
+  if (captured <= clusterRevision || captured <= (await latestRevision())) return undefined;
+  return 'revision-went-back';
+}
 
 /** Another cluster id is what a restore gives; the record of one tells it from a cluster that was built anew. */
 async function explained(
