@@ -10,7 +10,7 @@ import {
   spansOf,
   type TimelineContent,
 } from './point-spans.ts';
-import { type SoundBackup } from './repository.ts';
+import { type SoundBackup } from './backup-entry.ts';
 import { type SegmentOutline } from './segment-outline.ts';
 import { firstIndex } from './time-map.ts';
 
@@ -102,7 +102,8 @@ function atTime(content: TimelineContent, spans: readonly PointSpan[], time: Dat
     : notCaptured(what, sides);
 }
 
-function pointIn(timeline: string, range: RestorableRange, revision: bigint): ChosenPoint {
+/** The point of a revision that lies within a range. */
+export function pointIn(timeline: string, range: RestorableRange, revision: bigint): ChosenPoint {
   const base = range.bases.findLast((one) => revisionOf(one) <= revision);
   if (base === undefined) throw nothingToRestore(timeline);
   const segments = segmentsBetween(range, revisionOf(base), revision);

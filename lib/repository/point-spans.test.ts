@@ -39,6 +39,16 @@ test('ranges, gaps, breaks and what was trimmed are told apart', () => {
       ['10-30', 'gap 31-60 compacted past us'],
     ],
     [
+      'the end of a chain is gone',
+      contentOf([base(10), base(50)], [...segmentsAt([10, 20]), segmentOf(45, 60, later)]),
+      ['10-20', 'break 21-49 they were captured up to revision 30, but their segments are gone', '50-60'],
+    ],
+    [
+      'a gap told by a chain that begins with its base',
+      contentOf([base(10), base(50)], [...segmentsAt([10, 30]), segmentOf(50, 60, later)]),
+      ['10-30', 'gap 31-49 compacted past us', '50-60'],
+    ],
+    [
       'chains that overlap',
       contentOf([base(10)], [segmentOf(10, 30), segmentOf(20, 40, later), segmentOf(40, 50, later)]),
       ['10-50'],

@@ -5,11 +5,12 @@ import {
   type SegmentOutline,
 } from './segment-outline.ts';
 import { firstIndex } from './time-map.ts';
-import { type SoundBackup } from './repository.ts';
+import { type SoundBackup } from './backup-entry.ts';
 import { type TrimmedSegments } from './trimmed-segments.ts';
 
 /** What stands in the store of one timeline, as far as it was read. */
 export interface TimelineContent {
+  readonly cluster: string;
   readonly timeline: string;
   /** Those that can be restored from, ascending by revision. */
   readonly bases: readonly SoundBackup[];
@@ -53,7 +54,7 @@ export interface Hole {
   readonly last: bigint;
   /** For people. */
   readonly reason: string;
-  /** With cause `break`. */
+  /** With cause `break`, unless all that is known is that something stood there. */
   readonly broken: BrokenOutline | undefined;
 }
 
@@ -162,8 +163,12 @@ function holeAt({ segments, trimmed }: TimelineContent, end: bigint, last: bigin
     return { ...hole, cause: 'trimmed', broken: undefined, reason };
   }
   const next = segments[behind];
-  const gap = next?.state === 'sound' && next.from <= last ? next.gap?.reason : undefined;
-  return { ...hole, cause: 'gap', broken: undefined, reason: gap ?? 'nobody captured them' };
+  const gap = next?.state === 'sound' && next.from <= last + 1n ? next.gap : undefined;
+  if (gap !== undefined && gap.after > end) {
+    const reason = `they were captured up to revision ${gap.after}, but their segments are gone`;
+    return { ...hole, cause: 'break', broken: undefined, reason };
+  }
+  return { ...hole, cause: 'gap', broken: undefined, reason: gap?.reason ?? 'nobody captured them' };
 }
 
 /** Whether sound segments hold what follows a broken one: then it is only something that was put between them. */

@@ -6,7 +6,8 @@ import { LocalStore } from '../storage/local-store.ts';
 import { newBackupId } from './backup-id.ts';
 import { trimName } from './layout.ts';
 import { type RepositorySettings } from './repository.ts';
-import { markTrim, type NameRange, trimsOf, type TrimState } from './trims.ts';
+import { type TrimState } from './trim-state.ts';
+import { markTrim, type NameRange, trimsOf } from './trims.ts';
 import { cutOut, isTrimmed } from './trimmed-segments.ts';
 
 const chain = { cluster: 'prod', timeline: '000001', id: newBackupId(new Date(), () => Buffer.alloc(4)) };

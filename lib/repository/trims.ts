@@ -8,6 +8,7 @@ import { misplaced } from './misplaced.ts';
 import { GRACE_MS } from './removals.ts';
 import { type RemovalRequest, type RepositorySettings } from './repository.ts';
 import { cutOut, type TrimmedSegments, withTrimmed } from './trimmed-segments.ts';
+import { type TrimState } from './trim-state.ts';
 import { count, decimal64, instant, words } from './wire.ts';
 
 /** Removed segments: those whose names hold a revision x with `from` ≤ x < `to`. */
@@ -45,17 +46,6 @@ export const trimDocument = {
 };
 
 type TrimMark = z.output<typeof trimDocument.schema>;
-
-export interface TrimState {
-  /** Ascending. */
-  readonly trimmed: readonly TrimmedSegments[];
-  /** Number of the last trusted document; 0: none. */
-  readonly last: number;
-  /** Documents that can't be read or trusted; they change nothing. */
-  readonly problems: readonly GuardianError[];
-  /** Older documents than the last trusted one, oldest first. */
-  readonly superseded: readonly StoredObject[];
-}
 
 /** A step in a chain's trimming. */
 export type TrimStep =

@@ -38,13 +38,18 @@ interface SegmentOver {
   readonly chain?: string;
   readonly size?: number;
   readonly gap?: SegmentOutline['gap'];
+  /** That a revision takes. */
+  readonly secondsEach?: number;
 }
 
 /** A segment of (from, to] in which every revision has a time of its own. */
 export function segmentOf(from: number, to: number, over: SegmentOver = {}): SegmentOutline {
-  const { chain = 'chain-1', size = 100, gap } = over;
+  const { chain = 'chain-1', size = 100, gap, secondsEach = 1 } = over;
   const revisions = Array.from({ length: to - from }, (_, index) => from + 1 + index);
-  const times = revisions.map((revision): [bigint, Date] => [BigInt(revision), secondsIn(revision)]);
+  const times = revisions.map((revision): [bigint, Date] => [
+    BigInt(revision),
+    secondsIn(revision * secondsEach),
+  ]);
   return {
     ...{ state: 'sound', chain, name: `${chain}/${from}`, size, sha256: `of ${from}`, gap },
     ...{ follows: BigInt(from), from: BigInt(from), to: BigInt(to) },
@@ -68,5 +73,5 @@ export function contentOf(
   segments: readonly ListedOutline[] = [],
   trimmed: TimelineContent['trimmed'] = [],
 ): TimelineContent {
-  return { timeline: '000001', bases, segments, trimmed };
+  return { cluster: 'prod', timeline: '000001', bases, segments, trimmed };
 }

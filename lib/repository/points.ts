@@ -1,0 +1,79 @@
+import { type GuardianError } from '../guardian-error.ts';
+import { type BackupEntry, type BackupPlace, type RemovalRequest, type SoundBackup } from './backup-entry.ts';
+import { type CallOptions } from './call-options.ts';
+import { type ChainPlace, type StoredSegment } from './chain.ts';
+import { type PointQuery } from './choose-point.ts';
+import { type Hole, type PointInTime, type PointSpan } from './point-spans.ts';
+import { type TimelineEntry } from './timeline-entry.ts';
+import { type TrimState } from './trim-state.ts';
+
+/** What can be restored: bases, and every revision that segments add behind them. Rejects as `Repository` does. */
+export interface RestorePoints {
+  /** Every timeline, newest first. Reads the head of every segment. */
+  list(cluster: string, options?: CallOptions): Promise<TimelinePoints[]>;
+
+  /**
+   * The restore point that is meant. Of a revision, and of `latest`, on the newest timeline that has a base; of a time,
+   * on the newest one that has a point at or before it. Reads only the heads of what lies between base and point.
+   * Rejects with a `PointUnavailableError`, and with `repository.not-found` where the timeline or the cluster is unknown.
+   */
+  find(cluster: string, query: PointQuery, options?: FindPointOptions): Promise<RestorePoint>;
+
+  /**
+   * What can no longer be restored once the backup is removed: from its revision up to the next base, where no earlier
+   * base and unbroken segments reach that. Undefined: nothing is lost.
+   */
+  lostWithout(
+    backup: BackupPlace,
+    options?: CallOptions,
+  ): Promise<{ readonly from: PointInTime; readonly to: PointInTime } | undefined>;
+
+  /** What is removed of a chain's segments. */
+  trims(chain: ChainPlace, options?: CallOptions): Promise<TrimState>;
+
+  /**
+   * Has segments back that a trim removed (that of this number; all without one), until the sweep after their grace.
+   * Resolves to what is still removed.
+   */
+  undoTrim(
+    chain: ChainPlace,
+    trim: number | undefined,
+    request: RemovalRequest,
+    options?: CallOptions,
+  ): Promise<TrimState>;
+}
+
+/** What can be restored of one timeline. */
+export interface TimelinePoints {
+  readonly timeline: TimelineEntry;
+  /** When the next timeline began; undefined for the newest one. */
+  readonly endedAt: Date | undefined;
+  /** Ranges that can be restored, and holes between them; newest first. */
+  readonly spans: readonly PointSpan[];
+  /** Backups that nothing is restored from: damaged ones, and those that differ from their member. Newest first. */
+  readonly unusable: readonly BackupEntry[];
+  /** Trims that can't be trusted; they hide nothing. */
+  readonly problems: readonly GuardianError[];
+}
+
+export interface FindPointOptions extends CallOptions {
+  /** Look on this timeline only. */
+  readonly timeline?: string | undefined;
+}
+
+/** A restore point, and what makes it. */
+export interface RestorePoint extends PointInTime {
+  readonly cluster: string;
+  readonly timeline: string;
+  /** The newest one that can be used at or below the revision. */
+  readonly base: SoundBackup;
+  /**
+   * What follows up to the revision, in order, each beginning at or before the end of the one before it, and the first
+   * one at or before the base. None: the base is the point.
+   */
+  readonly segments: readonly StoredSegment[];
+  /** With `latest`: backups that are newer and can't be used; say so. */
+  readonly passedOver: readonly BackupEntry[];
+  /** With `latest`: what is newer and can't be restored; say so. */
+  readonly behind: Hole | undefined;
+}
