@@ -1,4 +1,6 @@
 import { GuardianError } from '../guardian-error.ts';
+import { planFor, trimsIn } from './apply-retention.ts';
+import { type SegmentLog } from './chain.ts';
 import { readContent } from './content.ts';
 import { clusterHighWater } from './high-water.ts';
 import { attachmentName, checkClusterName, CLUSTERS } from './layout.ts';
@@ -20,10 +22,11 @@ import {
   type TimelineRequest,
 } from './repository.ts';
 import { readRestores } from './restores.ts';
-import { planRetention } from './retention.ts';
+import { restorePoints } from './restore-points.ts';
 import { segmentLog } from './segment-log.ts';
 import { sweep } from './sweep.ts';
 import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
+import { markTrim } from './trims.ts';
 import { verifyBackup } from './verify-backup.ts';
 import { beginBackup } from './write-backup.ts';
 
@@ -36,9 +39,11 @@ export async function openRepository(
   { signal }: CallOptions = {},
 ): Promise<Repository> {
   await checkMarker(settings, signal);
+  const segments = segmentLog(settings);
   return {
     location: settings.store.location,
-    segments: segmentLog(settings),
+    segments,
+    points: restorePoints(settings, segments),
     beginBackup: (request, options) => beginBackup(settings, request, options),
     beginTimeline: (request, options = {}) => beginTimeline(settings, request, options),
     listClusters: (options = {}) => listClusters(settings, options),
@@ -68,8 +73,9 @@ export async function openRepository(
     verifyBackup: (backup, options) => verifyBackup(settings, backup, options),
     removeBackup: (backup, request, options = {}) => removeBackup(settings, backup, request, options),
     undeleteBackup: (backup, request, options = {}) => undeleteBackup(settings, backup, request, options),
+    planRetention: (cluster, policy, options = {}) => planFor(settings, segments, cluster, policy, options),
     applyRetention: (cluster, policy, request, options = {}) =>
-      applyRetention(settings, cluster, policy, request, options),
+      applyRetention(settings, segments, cluster, policy, request, options),
     sweep: (options) => sweep(settings, options),
   };
 }
@@ -130,12 +136,22 @@ async function undeleteBackup(
 
 async function applyRetention(
   settings: RepositorySettings,
+  segments: SegmentLog,
   cluster: string,
   policy: RetentionPolicy,
   request: RemovalRequest,
   options: CallOptions,
 ): Promise<RetentionPlan> {
-  const plan = planRetention(await listBackups(settings, cluster, options), policy, settings.clock());
+  const plan = await planFor(settings, segments, cluster, policy, options);
+  for (const { chain, ranges } of trimsIn(plan)) {
+    await markTrim(
+      settings,
+      chain,
+      { action: 'trim', ranges },
+      { reason: 'retention', ...request },
+      options.signal,
+    );
+  }
   for (const { backup, reason } of plan.remove) {
     await removeBackup(settings, backup, { reason, ...request }, options);
   }

@@ -6,14 +6,35 @@ import {
 } from '../encryption/object-encryption.ts';
 import { type GuardianError } from '../guardian-error.ts';
 import { type ObjectStore } from '../storage/object-store.ts';
+import {
+  type BackupEntry,
+  type BackupPlace,
+  type DamagedBackup,
+  type Removal,
+  type RemovalRequest,
+  type SoundBackup,
+} from './backup-entry.ts';
 import { type RandomBytes } from './backup-id.ts';
 import { type CallOptions } from './call-options.ts';
 import { type SegmentLog } from './chain.ts';
-import { type BackupFacts, type Manifest, type StoredContent } from './manifest.ts';
+import { type BackupFacts, type StoredContent } from './manifest.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
+import { type RestorePoints } from './points.ts';
 import { type JoinedRestore, type JoinRequest, type KnownRestores } from './restore-record.ts';
+import { type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
+import { type Timeline, type TimelineEntry } from './timeline-entry.ts';
 
+export {
+  type BackupEntry,
+  type BackupPlace,
+  type DamagedBackup,
+  type Removal,
+  type RemovalRequest,
+  type SoundBackup,
+} from './backup-entry.ts';
 export { type CallOptions } from './call-options.ts';
+export { type RetentionDecision, type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
+export { type Timeline, type TimelineEntry } from './timeline-entry.ts';
 
 /**
  * The backups in one store, of any number of clusters.
@@ -30,6 +51,9 @@ export interface Repository {
 
   /** What was captured behind the backups. */
   readonly segments: SegmentLog;
+
+  /** What can be restored of backups and segments together. */
+  readonly points: RestorePoints;
 
   /** Picks the timeline, beginning a new one where history doesn't continue, and reserves an id. */
   beginBackup(request: BackupRequest, options?: CallOptions): Promise<BackupWriter>;
@@ -88,7 +112,13 @@ export interface Repository {
 
   undeleteBackup(backup: BackupPlace, request: RemovalRequest, options?: CallOptions): Promise<void>;
 
-  /** Removes what `planRetention` says, as `removeBackup` does. Resolves to the plan. */
+  /** What `applyRetention` would do. */
+  planRetention(cluster: string, policy: RetentionPolicy, options?: CallOptions): Promise<RetentionPlan>;
+
+  /**
+   * Removes what the plan says: backups as `removeBackup` does, segments with trims, which hide them at once and can be
+   * undone until the sweep after the grace. Resolves to the plan.
+   */
   applyRetention(
     cluster: string,
     policy: RetentionPolicy,
@@ -114,36 +144,6 @@ export interface RepositorySettings {
   readonly randomBytes: RandomBytes;
   /** Program and version, for manifests, e.g. `etcdguardian 0.1.0`. */
   readonly tool: string;
-}
-
-/** Where a backup stands; names it. */
-export interface BackupPlace {
-  readonly cluster: string;
-  readonly timeline: string;
-  readonly id: string;
-}
-
-export type BackupEntry = SoundBackup | DamagedBackup;
-
-export interface SoundBackup extends BackupPlace {
-  readonly state: 'sound';
-  readonly manifest: Manifest;
-  /** Of the manifest's bytes as stored. */
-  readonly manifestSha256: string;
-  /** Set while it is removed. */
-  readonly removal: Removal | undefined;
-  /** The number of the last trusted mark of removing or undeleting it; 0: none. Never falls by itself. */
-  readonly lastMark: number;
-  /** What is suspicious without making the backup useless, e.g. a removal that nobody trusted signed. */
-  readonly warnings: readonly GuardianError[];
-}
-
-export interface DamagedBackup extends BackupPlace {
-  readonly state: 'damaged';
-  readonly problem: GuardianError;
-  readonly removal: Removal | undefined;
-  readonly lastMark: number;
-  readonly warnings: readonly GuardianError[];
 }
 
 export interface FoundBackup {
@@ -221,42 +221,6 @@ export interface TimelineRequest {
   readonly reason: TimelineReason;
 }
 
-export interface Timeline {
-  readonly cluster: string;
-  readonly timeline: string;
-  readonly etcdClusterId: bigint;
-  readonly begunAt: Date;
-  readonly reason: TimelineReason;
-  readonly predecessor: string | undefined;
-}
-
-export type TimelineEntry =
-  | ({ readonly state: 'sound' } & Timeline)
-  | {
-      readonly state: 'damaged';
-      readonly cluster: string;
-      readonly timeline: string;
-      readonly problem: GuardianError;
-    };
-
-export interface RemovalRequest {
-  /** Who removes, for the record. */
-  readonly by: string;
-  readonly reason?: string | undefined;
-}
-
-export interface Removal {
-  readonly removedAt: Date;
-  readonly by: string;
-  readonly reason: string | undefined;
-  /** From then on a sweep deletes the data. */
-  readonly deleteAfter: Date;
-  /** True once a sweep has begun to delete: no way back. */
-  readonly swept: boolean;
-  /** The number of the last mark that says so. */
-  readonly mark: number;
-}
-
 export interface VerifyOptions extends CallOptions {
   /** `stored`: documents, sizes and sha256 of the objects as stored; no key needed. `deep`: also opens and checks them. */
   readonly depth: 'stored' | 'deep';
@@ -282,25 +246,6 @@ export interface VerifyReport extends BackupPlace {
   readonly storedBytes: number;
   /** Bytes of the snapshot file that were checked; 0 with depth `stored`. */
   readonly plainBytes: number;
-}
-
-export interface RetentionPolicy {
-  /** Good ones to keep at most. */
-  readonly maxBackups?: number | undefined;
-  readonly maxAgeMs?: number | undefined;
-  /** Left out: all backups of the cluster. Given: only those that carry all of these, e.g. those of one schedule. */
-  readonly labels?: Readonly<Record<string, string>> | undefined;
-}
-
-export interface RetentionDecision {
-  readonly backup: BackupEntry;
-  /** For people. */
-  readonly reason: string;
-}
-
-export interface RetentionPlan {
-  readonly keep: readonly RetentionDecision[];
-  readonly remove: readonly RetentionDecision[];
 }
 
 export interface SweepOptions extends CallOptions {

@@ -35,7 +35,7 @@ test('good ones beyond the count, and old ones, go; the newest good one always s
     ['nothing there', { maxBackups: 1 }, [], []],
   ];
   for (const [name, policy, backups, gone] of cases) {
-    const plan = planRetention(backups, policy, now);
+    const plan = planRetention({ backups, timelines: [] }, policy, now);
     assert.deepEqual(
       plan.remove.map(({ backup }) => backup),
       gone,
@@ -52,11 +52,8 @@ test('good ones beyond the count, and old ones, go; the newest good one always s
 });
 
 test('the plan says why', () => {
-  const plan = planRetention(
-    [hoursOld(1), retained(hoursOld(2)), hoursOld(30)],
-    { maxAgeMs: 24 * HOUR_MS },
-    now,
-  );
+  const backups = [hoursOld(1), retained(hoursOld(2)), hoursOld(30)];
+  const plan = planRetention({ backups, timelines: [] }, { maxAgeMs: 24 * HOUR_MS }, now);
   assert.deepEqual(
     plan.keep.map(({ reason }) => reason),
     ['the newest good one', 'retained until 2026-11-22T22:00:00.000Z'],
