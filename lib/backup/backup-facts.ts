@@ -1,12 +1,7 @@
 import { type MemberStatus } from '../etcd/client/etcd-client.ts';
-import {
-  type Anchor,
-  type GroupStatistics,
-  type LivePrefix,
-  type SnapshotVerdictData,
-} from '../etcd/mvcc/snapshot-verdict.ts';
-import { keysNeeded } from '../keyspace/keys-needed.ts';
-import { type BackupFacts, type KeyStatistics, type Proof } from '../repository/manifest.ts';
+import { type Anchor, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import { type BackupFacts, type Proof } from '../repository/manifest.ts';
+import { snapshotFacts } from '../repository/snapshot-facts.ts';
 
 /** What one backup knows of its source, beside the snapshot itself. */
 export interface BackupSource {
@@ -34,43 +29,11 @@ export function backupFacts(
       ...(verdict.clusterVersion === undefined ? {} : { clusterVersion: fitting(verdict.clusterVersion) }),
       ...(status.leader === undefined ? {} : { leader: status.leader }),
     },
-    snapshot: {
-      revision: verdict.revision,
-      currentRevision: verdict.currentRevision,
-      compactRevision: verdict.compactRevision,
-      totalKeys: verdict.totalKeys,
-      totalEntries: verdict.totalEntries,
-      totalSize: verdict.totalSize,
-      pageSize: verdict.pageSize,
-      sha256: verdict.sha256,
-      hash: verdict.hash,
-      hashKV: {
-        hash: verdict.hashKV,
-        revision: verdict.currentRevision,
-        compactRevision: verdict.compactRevision,
-      },
-      leases: verdict.leases,
-      orphanLeases: verdict.orphanLeases,
-      alarms: verdict.alarms.slice(0, ALARMS_IN_MANIFEST).map(({ memberId, alarm }) => ({
-        memberId: BigInt(`0x${memberId}`),
-        kind: alarm,
-      })),
-    },
+    ...snapshotFacts(verdict),
     anchors: [...anchors],
     proof: proof.kind === 'none' ? { ...proof, reason: fitting(proof.reason) } : proof,
-    ...(verdict.statistics === undefined ? {} : { statistics: largestGroups(verdict.statistics) }),
-    ...(verdict.valuePrefixes === undefined
-      ? {}
-      : { encryptionAtRest: encryptionAtRest(verdict.valuePrefixes) }),
   };
 }
-
-function encryptionAtRest(prefixes: readonly LivePrefix[]): BackupFacts['encryptionAtRest'] {
-  return keysNeeded(prefixes).map(({ provider, key }) => ({ provider, key }));
-}
-
-const GROUPS_IN_MANIFEST = 50;
-const ALARMS_IN_MANIFEST = 64;
 
 /** What etcd or a proxy says may be of any length. */
 function fitting(text: string): string {
@@ -78,13 +41,3 @@ function fitting(text: string): string {
 }
 
 const LONGEST_TEXT = 1024;
-
-function largestGroups(groups: readonly GroupStatistics[]): KeyStatistics {
-  const bySize = [...groups].sort((a, b) => b.liveBytes + b.historyBytes - (a.liveBytes + a.historyBytes));
-  return {
-    groups: bySize
-      .slice(0, GROUPS_IN_MANIFEST)
-      .map((group) => ({ ...group, name: group.name.slice(0, 256) })),
-    otherGroups: Math.max(0, bySize.length - GROUPS_IN_MANIFEST),
-  };
-}
