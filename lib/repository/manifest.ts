@@ -132,6 +132,8 @@ export const manifestSchema = z.object({
     .max(256)
     .optional(),
   attachments: z.array(storedContent).max(256),
+  /** Merged from another backup's base and what was captured behind it, up to the end of a segment; absent: streamed by a member. */
+  synthetic: z.object({ base: words, through: words }).optional(),
   /** Who asked for the backup. */
   requester: z
     .object({ username: words, uid: words.optional(), groups: z.array(words).max(256).optional() })
@@ -156,5 +158,13 @@ export type KeyStatistics = Readonly<z.output<typeof statistics>>;
 /** What whoever made the backup tells; the rest of the manifest is the repository's own knowledge. */
 export type BackupFacts = Pick<
   Manifest,
-  'etcd' | 'snapshot' | 'anchors' | 'proof' | 'statistics' | 'encryptionAtRest' | 'requester' | 'labels'
+  | 'etcd'
+  | 'snapshot'
+  | 'anchors'
+  | 'proof'
+  | 'statistics'
+  | 'encryptionAtRest'
+  | 'synthetic'
+  | 'requester'
+  | 'labels'
 >;

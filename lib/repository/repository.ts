@@ -127,8 +127,8 @@ export interface Repository {
   ): Promise<RetentionPlan>;
 
   /**
-   * Deletes what nobody can need: remains of uncommitted backups and unfinished uploads older than a day, and removed
-   * backups past their grace. What can't be deleted or isn't ours is in the report.
+   * Deletes what nobody can need: remains of uncommitted backups and unfinished uploads older than a day, removed
+   * backups and trimmed segments past their grace, and trims that later ones repeat. What can't be deleted or isn't ours is in the report.
    */
   sweep(options?: SweepOptions): Promise<SweepReport>;
 }
@@ -168,6 +168,11 @@ export interface BackupRequest {
    * newest backup doesn't count.
    */
   readonly latestRevision?: (() => Promise<bigint>) | undefined;
+  /**
+   * For what is made from backups that stand on this timeline: only there, whatever else was backed up since. Rejects
+   * with `repository.other-timeline` where it isn't the newest, or of another etcd cluster; none is begun.
+   */
+  readonly onTimeline?: string | undefined;
   readonly retainUntil?: Date | undefined;
 }
 

@@ -39,6 +39,10 @@ export async function beginBackup(
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const newest = await newestTimeline(settings, request.cluster, signal);
     const known = newest && (await historyOf(settings, newest, signal));
+    if (request.onTimeline !== undefined) {
+      if (known === undefined || !continues(known, request)) throw otherTimeline(request, newest);
+      return new Writer(settings, request, known, undefined);
+    }
     const reason = await explained(
       settings,
       request,
@@ -64,6 +68,18 @@ export async function beginBackup(
 }
 
 const MOST_ATTEMPTS = 10;
+
+function continues(newest: Timeline, { onTimeline, etcdClusterId }: BackupRequest): boolean {
+  return newest.timeline === onTimeline && newest.etcdClusterId === etcdClusterId;
+}
+
+function otherTimeline({ cluster, onTimeline }: BackupRequest, newest: Timeline | undefined): GuardianError {
+  return new GuardianError(
+    'repository.other-timeline',
+    `timeline ${onTimeline} of cluster ${cluster} is not the one that goes on: that is ${newest?.timeline ?? 'none'}`,
+    { hint: 'Nothing is added to a timeline that ended: what stands on it can be restored as it is.' },
+  );
+}
 
 /** Whether the cluster is behind what was captured of it. */
 async function breakOfCapture(
@@ -257,7 +273,8 @@ class Writer implements BackupWriter {
         },
       );
     }
-    const { etcd, snapshot, anchors, proof, statistics, encryptionAtRest, requester, labels } = facts;
+    const { etcd, snapshot, anchors, proof, statistics, encryptionAtRest, synthetic, requester, labels } =
+      facts;
     return {
       formatVersion: FORMAT_VERSION,
       id: this.id,
@@ -266,7 +283,8 @@ class Writer implements BackupWriter {
       createdAt: this.#createdAt,
       completedAt: this.#settings.clock(),
       tool: this.#settings.tool,
-      ...{ etcd, snapshot, base, anchors, proof, statistics, encryptionAtRest, requester, labels },
+      ...{ etcd, snapshot, base, anchors, proof, statistics, encryptionAtRest },
+      ...{ synthetic, requester, labels },
       attachments: this.#attachments,
       retainUntil,
     };
@@ -275,15 +293,25 @@ class Writer implements BackupWriter {
   async #checkHistory(history: SnapshotHistory, signal: AbortSignal | undefined): Promise<void> {
     const anchor = await contradictedAnchor(this.#known.anchors, (revision) => history.entryAt(revision));
     if (anchor === undefined) return;
+    if (this.#request.onTimeline !== undefined) throw contradicts(this.timeline, anchor);
     const request = { ...this.#request, reason: 'history-differs' } as const;
     await beginTimelineAfter(this.#settings, request, this.timeline, signal);
-    throw new GuardianError(
-      'repository.history-differs',
-      `at revision ${anchor.main}.${anchor.sub} the snapshot holds another entry than earlier backups on timeline ${this.timeline}`,
-      {
-        hint: 'The cluster was rebuilt or restored under the same cluster id. Begin the backup again: it takes the new timeline.',
-        retryable: true,
-      },
+    throw contradicts(
+      this.timeline,
+      anchor,
+      'The cluster was rebuilt or restored under the same cluster id. Begin the backup again: it takes the new timeline.',
     );
   }
+}
+
+/** `again`: what to do, where another attempt takes another timeline. */
+function contradicts(timeline: string, { main, sub }: Anchor, again?: string): GuardianError {
+  return new GuardianError(
+    'repository.history-differs',
+    `at revision ${main}.${sub} the snapshot holds another entry than earlier backups on timeline ${timeline}`,
+    {
+      hint: again ?? 'What it was made from is of another history, or damaged.',
+      retryable: again !== undefined,
+    },
+  );
 }
