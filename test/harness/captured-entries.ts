@@ -74,8 +74,8 @@ export async function segmentsBehind(repository: Repository, backup: SoundBackup
   const segments: StoredSegment[] = [];
   if (reaching === undefined) return segments;
   for await (const segment of repository.segments.list(reaching, { after })) {
-    assert.equal(segment.state, 'sound', segment.name);
-    if (segment.state === 'sound') segments.push(segment);
+    if (segment.state === 'broken') throw segment.problem;
+    segments.push(segment);
   }
   let last = after;
   for (const { head } of segments) {

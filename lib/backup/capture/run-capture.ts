@@ -2,10 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock } from '../../clock.ts';
 import { type EphemeralFile } from '../../encryption/ephemeral-file.ts';
 import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
-import { GuardianError } from '../../guardian-error.ts';
 import { type Repository } from '../../repository/repository.ts';
 import { type ObjectStore } from '../../storage/object-store.ts';
-import { probePutIfAbsent } from '../../storage/put-if-absent-probe.ts';
 import { clusterName } from '../cluster-name.ts';
 import { CaptureBreak } from './capture-break.ts';
 import { captureSession } from './capture-session.ts';
@@ -15,6 +13,7 @@ import { SEAL_LIMITS, type SealLimits } from './sealer.ts';
 import { SegmentQueue } from './segment-queue.ts';
 import { type ChainWord, type Gap, type ShipEvent, type TakeBase } from './ship-segments.ts';
 import { Spill } from './spill.ts';
+import { refuseUnfit } from './store-fitness.ts';
 import { type WatchTrouble } from './watch-revisions.ts';
 
 export interface CaptureRequest {
@@ -86,7 +85,7 @@ export interface Capture {
 export async function startCapture(request: CaptureRequest, tools: CaptureTools): Promise<Capture> {
   const signal = tools.signal ?? new AbortController().signal;
   const starting = AbortSignal.any([signal, tools.stop]);
-  if (!(await probePutIfAbsent(tools.store, { signal: starting }))) throw unfit(tools.store);
+  await refuseUnfit(tools.store, starting);
   const cluster = await clusterName(tools.client, request.cluster, starting);
   const progress = new CaptureProgress(cluster, tools.clock);
   const ended = run(request, tools, cluster, progress, signal);
@@ -200,14 +199,4 @@ async function storeIsBack(tools: CaptureTools, cluster: string, progress: Captu
       progress.troubled('store', error);
     }
   }
-}
-
-function unfit(store: ObjectStore): GuardianError {
-  return new GuardianError(
-    'capture.store-unfit',
-    `${store.location} lets a second writer replace an object: two captures could destroy each other's segments`,
-    {
-      hint: 'Use a store that honours conditional writes (If-None-Match: *), or take full backups only.',
-    },
-  );
 }
