@@ -1,7 +1,8 @@
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { type StoredObject } from '../storage/object-store.ts';
 import { timeOfBackupId } from './backup-id.ts';
-import { manifestName, parseName } from './layout.ts';
+import { chainFolder, manifestName, parseName } from './layout.ts';
+import { orderedAhead } from './ordered-ahead.ts';
 import { readManifest } from './read-backup.ts';
 import { listRemovalMarks, markRemoval, readRemoval, type RemovalState } from './removals.ts';
 import {
@@ -10,11 +11,15 @@ import {
   type SweepOptions,
   type SweepReport,
 } from './repository.ts';
+import { TrimSweep } from './sweep-trims.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 
 /** Remains of a backup that has no manifest are deleted when all of them are older. */
 const REMAINS_MS = 24 * HOUR_MS;
+
+/** A thousand segments one by one would take their time. */
+const DELETES_AT_ONCE = 8;
 
 /** A backup is not committed later than this after its last object was put, so that no sweep can be at it. */
 export const COMMIT_WITHIN_MS = 20 * HOUR_MS;
@@ -36,8 +41,8 @@ interface Chain {
   readonly place: BackupPlace;
   /** Base, attachments, manifest. Segments are no part of a backup: other bases need them too. */
   readonly objects: StoredObject[];
-  /** Then it had a manifest once, whatever became of it. */
-  hasSegments: boolean;
+  /** With them it had a manifest once, whatever became of it. They go by trims only. */
+  readonly segments: { readonly object: StoredObject; readonly follows: bigint }[];
 }
 
 /** Sees every object once, in the order of names, so that those of one chain come together. */
@@ -47,12 +52,15 @@ class Sweeper {
   readonly deleted: { name: string; size: number; reason: string }[] = [];
   readonly refused: { name: string; problem: GuardianError }[] = [];
   readonly unknown: string[] = [];
+  readonly #trims: TrimSweep;
   #chain: Chain | undefined;
+  #trimmedChain: string | undefined;
   #marks: { readonly timeline: string; readonly byId: Map<string, StoredObject[]> } | undefined;
 
   constructor(settings: RepositorySettings, options: SweepOptions) {
     this.#settings = settings;
     this.#options = options;
+    this.#trims = new TrimSweep(settings, options);
   }
 
   async see(object: StoredObject): Promise<void> {
@@ -61,23 +69,43 @@ class Sweeper {
     if (named?.kind === 'probe' && this.#isOld(object.modifiedAt)) {
       await this.#delete(object, 'left over from trying what the store can do');
     }
+    if (named?.kind === 'trim') await this.#sweepTrims(named.place);
     if (named?.kind !== 'content' && named?.kind !== 'manifest' && named?.kind !== 'segment') return;
     if (this.#chain === undefined || manifestName(this.#chain.place) !== manifestName(named.place)) {
       await this.finishChain();
-      this.#chain = { place: named.place, objects: [], hasSegments: false };
+      this.#chain = { place: named.place, objects: [], segments: [] };
     }
-    if (named.kind === 'segment') this.#chain.hasSegments = true;
+    if (named.kind === 'segment') this.#chain.segments.push({ object, follows: named.follows });
     else this.#chain.objects.push(object);
   }
 
   async finishChain(): Promise<void> {
     const chain = this.#chain;
     this.#chain = undefined;
-    if (chain === undefined || chain.objects.length === 0) return;
+    if (chain === undefined) return;
+    await this.#sweepSegments(chain);
+    if (chain.objects.length === 0) return;
     const removal = await this.#removalOf(chain.place);
     const committed = chain.objects.some(({ name }) => name === manifestName(chain.place));
     if (committed || removal.removal?.swept === true) await this.#sweepRemoved(chain, removal);
-    else if (!chain.hasSegments) await this.#sweepRemains(chain);
+    else if (chain.segments.length === 0) await this.#sweepRemains(chain);
+  }
+
+  async #sweepSegments({ place, segments }: Chain): Promise<void> {
+    if (segments.length === 0) return;
+    const due = await this.#trims.due(place, segments);
+    const tried = orderedAhead(due, DELETES_AT_ONCE - 1, ({ object, reason }) => this.#try(object, reason));
+    for await (const tell of tried) tell();
+  }
+
+  /** Once for each chain, at its first document. */
+  async #sweepTrims(chain: BackupPlace): Promise<void> {
+    const folder = chainFolder(chain);
+    if (this.#trimmedChain === folder) return;
+    this.#trimmedChain = folder;
+    for (const object of await this.#trims.superseded(chain)) {
+      if (this.#isOld(object.modifiedAt)) await this.#delete(object, 'later trims say the same');
+    }
   }
 
   async #sweepRemoved(chain: Chain, { removal }: RemovalState): Promise<void> {
@@ -122,17 +150,20 @@ class Sweeper {
   }
 
   /** Resolves to whether the store did it. */
-  async #delete({ name, size }: StoredObject, reason: string): Promise<boolean> {
+  async #delete(object: StoredObject, reason: string): Promise<boolean> {
+    return (await this.#try(object, reason))();
+  }
+
+  /** Resolves to what puts the outcome into the report, so that those of several at once come in order. */
+  async #try({ name, size }: StoredObject, reason: string): Promise<() => boolean> {
     const { signal, dryRun = false } = this.#options;
     try {
       if (!dryRun) await this.#settings.store.delete(name, { signal });
-      this.deleted.push({ name, size, reason });
-      return true;
+      return () => this.deleted.push({ name, size, reason }) > 0;
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof GuardianError)) throw error;
-      this.refused.push({ name, problem: error });
-      return false;
+      return () => this.refused.push({ name, problem: error }) === 0;
     }
   }
 
