@@ -56,7 +56,7 @@ function fileOf(pageCount: number, headers: Record<number, Header>): Buffer {
 
 function stream(file: Buffer, chunkSize: number, pageCount = file.length / PAGE_SIZE): Recorder {
   const recorder = new Recorder();
-  const pages = new PageStream(PAGE_SIZE, pageCount, recorder);
+  const pages = new PageStream(PAGE_SIZE, pageCount, recorder, 1 << 26);
   for (let at = 0; at < file.length; at += chunkSize) {
     pages.write(new ByteWindow(file.subarray(at, at + chunkSize)));
   }

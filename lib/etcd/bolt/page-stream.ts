@@ -25,9 +25,6 @@ export interface PageSink {
   skipped(page: number, overflow: number): void;
 }
 
-/** Bytes of unfinished overflowing pages held at one time. */
-const MAX_GATHERED = 64 * 1024 * 1024;
-
 /**
  * Bytes of overflowing pages looked at per byte that passed. In a sound file they hardly overlap; a hostile one could
  * make each page claim thousands of those behind it.
@@ -54,6 +51,7 @@ export class PageStream {
   private readonly pageSize: number;
   private readonly pageCount: number;
   private readonly sink: PageSink;
+  private readonly maxGathered: number;
   private next = 0;
   /** The page that the last chunk cut in two. */
   private readonly carry: ByteWindow;
@@ -62,7 +60,9 @@ export class PageStream {
   private gathered = 0;
   private work = WORK_AT_START;
 
-  constructor(pageSize: number, pageCount: number, sink: PageSink) {
+  /** `maxGathered`: bytes of unfinished overflowing pages held at one time. */
+  constructor(pageSize: number, pageCount: number, sink: PageSink, maxGathered: number) {
+    this.maxGathered = maxGathered;
     this.pageSize = pageSize;
     this.pageCount = pageCount;
     this.sink = sink;
@@ -126,7 +126,7 @@ export class PageStream {
     } else if (at + size <= end) {
       this.work -= size;
       this.sink.page(page, window, at, at + size);
-    } else if (this.gathered + size > MAX_GATHERED) {
+    } else if (this.gathered + size > this.maxGathered) {
       this.sink.skipped(page, overflow);
     } else {
       this.work -= size;

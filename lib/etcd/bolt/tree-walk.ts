@@ -123,7 +123,7 @@ export class TreeWalk {
       case PageKind.skipped:
         return {
           code: 'verify.page-skipped',
-          text: 'was not kept: the memory set aside for pages, free ones included, was used up; defragment the member, or verify the file instead of the stream',
+          text: 'was not kept: the memory set aside for pages, free ones included, was used up; defragment the member, or give this process more memory',
         };
       case PageKind.freelist:
         return { code: 'bolt.page-kind', text: 'is a freelist, not a branch or leaf' };

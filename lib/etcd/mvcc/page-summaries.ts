@@ -23,6 +23,7 @@ import { ByteWindow } from '../byte-window.ts';
 import { EntryTable, MAX_ROW_SIZE } from './entry-table.ts';
 import { LeaseLeafPacker, unpackLeaseLeaf } from './lease-leaf.ts';
 import { LeasedEntries } from './leased-entries.ts';
+import { type PassLimits } from './pass-limits.ts';
 import { RecordBranchPacker, unpackRecordBranch } from './record-branch.ts';
 import { RecordLeafReader, startsWithRecord } from './record-leaf.ts';
 import { type KeyGrouping } from './snapshot-verdict.ts';
@@ -32,7 +33,7 @@ import { type ValueCensus } from './value-census.ts';
 export const INLINE_RECORDS = 1;
 
 /** Bytes of one page, overflow included, that are read once more at the most. */
-const MAX_REVISITED = 256 * 1024 * 1024;
+const MAX_REVISITED = 64 * 1024 * 1024;
 
 /** Reads `length` bytes of the file once more, from `offset`; fewer at the file's end. */
 export type Reread = (offset: number, length: number) => Buffer;
@@ -41,10 +42,7 @@ export interface SummaryOptions {
   readonly pageSize: number;
   readonly rootPage: number;
   readonly freelistPage: number | undefined;
-  /** Bytes kept at most of MVCC entries, live or stale. */
-  readonly maxRecordBytes: number;
-  /** Bytes kept at most of branches and of leaves that hold no records. */
-  readonly maxKeptBytes: number;
+  readonly limits: PassLimits;
   readonly grouping: KeyGrouping | undefined;
   readonly census: ValueCensus | undefined;
   /** How to get at pages that the limits left out; without it, a live one among them is a problem. */
@@ -69,8 +67,8 @@ export class PageSummaries implements PageSink, TreePages {
 
   constructor(options: SummaryOptions) {
     this.options = options;
-    this.kept = new KeptBytes(options.maxKeptBytes);
-    this.maxRecordBytes = options.maxRecordBytes;
+    this.kept = new KeptBytes(options.limits.kept);
+    this.maxRecordBytes = options.limits.records;
     const { grouping, census } = options;
     this.entries = new EntryTable(grouping !== undefined || census !== undefined);
     this.records = new RecordLeafReader(this.entries, this.leased, grouping, census);
@@ -141,12 +139,12 @@ export class PageSummaries implements PageSink, TreePages {
     if (bytes.length === size) this.page(page, new ByteWindow(bytes), 0, size);
   }
 
-  /** For pages known to be live: as much again is allowed, however much stale pages took. */
+  /** For pages known to be live more is allowed, however much stale pages took. */
   private extendLimits(): void {
     if (this.isExtended) return;
     this.isExtended = true;
-    this.maxRecordBytes += this.options.maxRecordBytes;
-    this.kept.extend(this.options.maxKeptBytes);
+    this.maxRecordBytes += this.options.limits.liveRecords;
+    this.kept.extend(this.options.limits.liveKept);
   }
 
   private leaf(page: number, window: ByteWindow, start: number, end: number, overflow: number): void {

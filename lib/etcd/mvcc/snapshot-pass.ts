@@ -6,6 +6,7 @@ import { PageStream } from '../bolt/page-stream.ts';
 import { ByteWindow } from '../byte-window.ts';
 import { ProblemList } from '../problem-list.ts';
 import { BucketWalk } from './bucket-walk.ts';
+import { type PassLimits, passLimits, processMemory } from './pass-limits.ts';
 import { PageSummaries, type Reread } from './page-summaries.ts';
 import { type DatabaseDigest, hasTrailer, TRAILER_SIZE } from './snapshot-digest.ts';
 import { type KeyGrouping, type ValuePrefixes } from './snapshot-verdict.ts';
@@ -20,15 +21,12 @@ export interface SnapshotPassOptions {
   readonly grouping?: KeyGrouping | undefined;
   readonly valuePrefixes?: ValuePrefixes | undefined;
   /**
-   * Bytes kept at most of MVCC entries, 24 to 40 each, live ones and those in free pages together; default 448 MiB. A
-   * live page beyond that is read once more where `reread` is given, and is a problem elsewhere.
+   * Bytes kept at most of MVCC entries, live ones and those in free pages together, and as many again of live ones; left
+   * out, see `passLimits`. A live page beyond that is read once more where `reread` is given, and is a problem elsewhere.
    */
   readonly maxRecordBytes?: number | undefined;
   readonly reread?: Reread | undefined;
 }
-
-const DEFAULT_MAX_RECORD_BYTES = 448 * 1024 * 1024;
-const MAX_KEPT_BYTES = 96 * 1024 * 1024;
 
 /** What a pass found, before its records are judged as a history. */
 export interface PassResult {
@@ -102,18 +100,26 @@ export class SnapshotPass {
     const meta = this.findMeta(head);
     if (meta === undefined) return;
     this.meta = meta;
+    const limits = this.limits();
     this.pages = new PageSummaries({
       pageSize: meta.pageSize,
       rootPage: meta.rootPage,
       freelistPage: meta.freelistPage,
-      maxRecordBytes: this.options.maxRecordBytes ?? DEFAULT_MAX_RECORD_BYTES,
-      maxKeptBytes: MAX_KEPT_BYTES,
+      limits,
       grouping: this.options.grouping,
       census: this.census,
       reread: this.options.reread,
     });
-    this.stream = new PageStream(meta.pageSize, meta.pageCount, this.pages);
+    this.stream = new PageStream(meta.pageSize, meta.pageCount, this.pages, limits.gathered);
     this.stream.write(new ByteWindow(head));
+  }
+
+  private limits(): PassLimits {
+    const limits = passLimits(this.options.reread !== undefined, processMemory());
+    const { maxRecordBytes } = this.options;
+    return maxRecordBytes === undefined
+      ? limits
+      : { ...limits, records: maxRecordBytes, liveRecords: maxRecordBytes };
   }
 
   private findMeta(head: Buffer): Meta | undefined {
