@@ -1,6 +1,6 @@
 import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type KeptHash } from './read-segments.ts';
+import { type RecordedHash } from './read-segments.ts';
 
 /** Each takes a pass over what is kept of all entries: the newest ones suffice, as each covers what a compaction left. */
 const MOST_CHECKED = 16;
@@ -12,8 +12,8 @@ const MOST_CHECKED = 16;
  */
 export function matchedHashes(
   verdict: Pick<SnapshotVerdict, 'hashKVAt' | 'compactRevision' | 'currentRevision'>,
-  kept: readonly KeptHash[],
-): KeptHash[] {
+  kept: readonly RecordedHash[],
+): RecordedHash[] {
   const answerable = kept.filter(
     ({ revision, compactRevision }) =>
       compactRevision >= verdict.compactRevision &&

@@ -11,6 +11,9 @@ import { type SegmentHead } from './segment-head.ts';
 /** A hash that a member had kept from a compaction. */
 export type KeptHash = SegmentHead['proofs'][number];
 
+/** The same, and the segment whose head tells it. */
+export type RecordedHash = KeptHash & { readonly segment: StoredSegment };
+
 /** Segments that begin to be read before their turn: a store may take long to answer. */
 const AHEAD = 3;
 
@@ -21,7 +24,7 @@ const AHEAD = 3;
 export class SegmentsBetween {
   /** Of those read so far. */
   readonly leases: LeaseChange[] = [];
-  readonly proofs: KeptHash[] = [];
+  readonly proofs: RecordedHash[] = [];
   /** The last one that was read from. */
   last: StoredSegment | undefined;
 
@@ -45,7 +48,8 @@ export class SegmentsBetween {
 
   /**
    * The entries above the first revision, in order, each once; those of the last segment go on behind the second one.
-   * Rejects with `merge.gap` and `repository.misplaced`, and as `SegmentLog.read` does.
+   * Rejects with `merge.gap` where a revision up to the second one is missing, with `repository.misplaced`, and as
+   * `SegmentLog.read` does.
    */
   async *entries(
     segments: Iterable<StoredSegment> | AsyncIterable<StoredSegment>,
@@ -79,34 +83,36 @@ export class SegmentsBetween {
     for await (const segment of segments) {
       if (reached >= this.#until) return;
       if (segment.head.to <= reached) continue;
+      this.#requirePlace(segment);
+      if (segment.head.from > reached) throw missing(reached, segment.head.from);
       reached = segment.head.to;
       yield segment;
     }
+    if (reached < this.#until) throw missing(reached, this.#until);
+  }
+
+  #requirePlace({ name, head }: StoredSegment): void {
+    const { cluster, timeline } = this.#place;
+    if (head.cluster === cluster && head.timeline === timeline) return;
+    throw new GuardianError(
+      'repository.misplaced',
+      `${name} belongs to timeline ${head.timeline} of cluster ${head.cluster}, not to ${timeline} of ${cluster}`,
+    );
   }
 
   /** Takes over what its head tells, and gives back the revision above which its entries are new. */
   #begin(segment: StoredSegment): bigint {
-    const { name, head } = segment;
     const after = this.#reached;
-    const { cluster, timeline } = this.#place;
-    if (head.cluster !== cluster || head.timeline !== timeline) {
-      throw new GuardianError(
-        'repository.misplaced',
-        `${name} belongs to timeline ${head.timeline} of cluster ${head.cluster}, not to ${timeline} of ${cluster}`,
-      );
-    }
-    if (head.from > after) {
-      throw new GuardianError('merge.gap', `nothing holds revisions ${after + 1n} to ${head.from}`, {
-        hint: 'See what can be restored with "etcdguardian points list".',
-      });
-    }
-    this.#reached = head.to;
+    const { to, proofs, leases } = segment.head;
+    this.#reached = to;
     this.last = segment;
-    this.proofs.push(...head.proofs.filter(({ revision }) => revision <= this.#until));
-    const { complete, granted, gone } = head.leases;
+    for (const proof of proofs) {
+      if (proof.revision <= this.#until) this.proofs.push({ ...proof, segment });
+    }
     // Of what ended somewhere in the segment, nobody knows whether it was before or after a revision within it.
-    const within = this.#until < head.to;
-    this.leases.push({ complete: complete && !within, granted, gone: within ? [] : gone });
+    const isWhole = to <= this.#until;
+    const { complete, granted, gone } = leases;
+    this.leases.push({ complete: complete && isWhole, granted, gone: isWhole ? gone : [] });
     return after;
   }
 }
@@ -121,4 +127,10 @@ function firstAbove(batch: EntryBatch, revision: number): number {
   let index = 0;
   while (index < batch.count && readMain(batch.bytes, batch.keyStarts[index] ?? 0) <= revision) index++;
   return index;
+}
+
+function missing(after: bigint, until: bigint): GuardianError {
+  return new GuardianError('merge.gap', `no segment holds revisions ${after + 1n} to ${until}`, {
+    hint: 'See what can be restored with "etcdguardian points list".',
+  });
 }

@@ -8,7 +8,7 @@ import { type CallOptions } from './call-options.ts';
 import { type SegmentLog, type StoredSegment } from './chain.ts';
 import { fetchBase } from './fetch-base.ts';
 import { matchedHashes } from './kept-hashes.ts';
-import { type KeptHash, SegmentsBetween } from './read-segments.ts';
+import { type RecordedHash, SegmentsBetween } from './read-segments.ts';
 import { type Repository, type SoundBackup } from './repository.ts';
 
 /** Where a restore point's data is. */
@@ -41,7 +41,7 @@ export interface WrittenPoint {
   /** About the file as it is on disk. */
   readonly verdict: SnapshotVerdict;
   /** Hashes that members had kept, and that the file has too: the newest last. */
-  readonly matched: readonly KeptHash[];
+  readonly matched: readonly RecordedHash[];
   /** The last segment that was read from; undefined when the base was all it took. */
   readonly through: StoredSegment | undefined;
 }
