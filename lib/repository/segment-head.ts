@@ -3,7 +3,7 @@ import { FORMAT_VERSION } from './document.ts';
 import { MAX_TIMES } from './seen-times.ts';
 import { count, decimal64, hex64, instant, sha256Hex, uint32, words } from './wire.ts';
 
-/** More are neither written nor read; a batch holds at least 1,000 events or about 1 MiB. */
+/** More are neither written nor read; all but the last batch hold 4,000 events or 4 MiB. */
 export const MAX_BATCHES = 2048;
 
 /** What a capture knows of the leases when a segment ends; ids with the seconds that were granted. */

@@ -41,7 +41,7 @@ export interface SegmentBuilder {
    * value. `value` is what bucket `key` holds: `WatchEvent.encoded` of a put, `encodeTombstone(key)` of a deletion.
    * Another main revision than the one before ends that one. Throws `capture.revision-gap` when revisions are missing,
    * `capture.revision-repeated` when this one was added and ended before; nothing is added then. Throws
-   * `capture.too-large` for what no segment can hold: 62 MiB in one value, or millions of changes in one revision.
+   * `capture.too-large` for what no segment can hold: 56 MiB in one value, or millions of changes in one revision.
    */
   add(main: bigint, value: Uint8Array, tombstone: boolean): void;
 
@@ -196,8 +196,8 @@ class Builder implements SegmentBuilder {
   }
 }
 
-/** Batches of about a MiB each: enough to keep the threads busy. */
-const MOST_WAITING = 4;
+/** Batches of about 4 MiB each: enough to keep the threads busy. */
+const MOST_WAITING = 2;
 
 function tooLarge(what: string): GuardianError {
   return new GuardianError('capture.too-large', what, {
