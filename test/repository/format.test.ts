@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { test } from 'node:test';
 import { zstdDecompressSync } from 'node:zlib';
 import {
@@ -11,8 +12,9 @@ import {
 } from '@aws-crypto/client-node';
 import { openRepository } from '../../lib/repository/open-repository.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
-import { backUp, repositorySettings, testKeys } from '../harness/repository.ts';
+import { backUp, repositorySettings, repositoryWithBackup, testKeys } from '../harness/repository.ts';
 import { runProgram } from '../harness/run-program.ts';
+import { appendSegments, entriesOfSegment } from '../harness/segments.ts';
 import { smallSnapshot } from '../harness/small-snapshot.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 
@@ -78,19 +80,62 @@ test('a sealed base opens with the AWS Encryption SDK alone, in the context that
   };
   const sealed = await readFile(folder.join(base.name));
   assert.equal(createHash('sha256').update(sealed).digest('hex'), base.sha256);
-  const keyring = new RawAesKeyringNode({
-    keyName: base.recipients[0]?.id ?? '',
-    keyNamespace: 'etcdguardian',
-    unencryptedMasterKey: new Uint8Array(32).fill(7),
-    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
-  });
-  const { decrypt } = buildDecrypt(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
-  const { plaintext, messageHeader } = await decrypt(keyring, sealed);
-  assert.deepEqual(
-    { ...messageHeader.encryptionContext },
-    { cluster: 'prod', timeline, object: base.name, format: 'etcdguardian/1' },
-  );
+  const { plaintext, context } = await openedBySdk(sealed, base.recipients[0]?.id ?? '');
+  assert.deepEqual(context, { cluster: 'prod', timeline, object: base.name, format: 'etcdguardian/1' });
   assert.deepEqual(zstdDecompressSync(plaintext), snapshot.bytes);
+});
+
+test('the example reads a segment that was signed, and one that was not, and refuses what was changed', async () => {
+  await using folder = await temporaryFolder();
+  const { encryption, ...signing } = testKeys();
+  assert.ok(encryption);
+  await writeFile(folder.join('public.pem'), publicKeyOf(testKeys()));
+  const script = folder.join('read-segment.mjs');
+  for (const [name, keys, pinned] of [
+    ['signed', signing, [folder.join('public.pem')]],
+    ['unsigned', {}, []],
+  ] as const) {
+    const { repository, backup, snapshot } = await repositoryWithBackup(
+      repositorySettings(new LocalStore(folder.join(name)), keys),
+    );
+    const { segments: log } = repository;
+    const [first, second] = await appendSegments(log, log.tailOf(backup), [25n, 2500n]);
+    assert.ok(first?.last !== undefined && second?.last !== undefined);
+    for (const [{ last }, from, to] of [
+      [first, snapshot.revision, 25n],
+      [second, 25n, 2500n],
+    ] as const) {
+      const file = folder.join(name, last?.name ?? '');
+      const lines = (await runExample(script, [file, ...pinned])).trimEnd().split('\n');
+      assert.deepEqual(
+        lines,
+        entriesOfSegment(from, to).map(([key, value]) => `${key} ${value}`),
+      );
+    }
+    const file = folder.join(name, second.last.name);
+    const bytes = await readFile(file);
+    await writeFile(file, bytes.fill(0, bytes.length - 9));
+    await assert.rejects(runExample(script, [file, ...pinned]), /not right: SHA-256 of the body/);
+  }
+});
+
+test('a sealed segment opens with the AWS Encryption SDK alone, in the context of its name', async () => {
+  await using folder = await temporaryFolder();
+  const { repository, backup } = await repositoryWithBackup(
+    repositorySettings(new LocalStore(folder.path), testKeys()),
+  );
+  const [tail] = await appendSegments(repository.segments, repository.segments.tailOf(backup), [30n]);
+  assert.ok(tail?.last !== undefined);
+  const { name, size, head } = tail.last;
+  const sealed = (await readFile(folder.join(name))).subarray(size - head.storedSize);
+  const { plaintext, context } = await openedBySdk(sealed, head.recipients[0]?.id ?? '');
+  assert.deepEqual(context, {
+    cluster: 'prod',
+    timeline: tail.timeline,
+    object: name,
+    format: 'etcdguardian/1',
+  });
+  assert.equal(zstdDecompressSync(plaintext).length, head.batches[0]?.plainSize);
 });
 
 test('the names in a store are those that docs/format.md shows', async () => {
@@ -98,6 +143,7 @@ test('the names in a store are those that docs/format.md shows', async () => {
   const repository = await openRepository(repositorySettings(new LocalStore(folder.path), testKeys()));
   const snapshot = await smallSnapshot();
   const backup = await backUp(repository, snapshot, { attachments: { 'pki.tar': Buffer.from('a key') } });
+  await appendSegments(repository.segments, repository.segments.tailOf(backup), [25n, 26n]);
   await repository.removeBackup(backup, { by: 'alice' });
   await repository.joinRestore({
     ...{ cluster: 'prod', backup, own: ['m1'], bump: 'auto', by: 'alice', firstRevision: () => 99n },
@@ -113,6 +159,8 @@ test('the names in a store are those that docs/format.md shows', async () => {
     `${timeline}/chains/${backup.id}/attachments/pki.tar.zst.sealed`,
     `${timeline}/chains/${backup.id}/base.zst.sealed`,
     `${timeline}/chains/${backup.id}/manifest.json`,
+    `${timeline}/chains/${backup.id}/segments/0000000000000000021.segment`,
+    `${timeline}/chains/${backup.id}/segments/0000000000000000025.segment`,
     `${timeline}/high-water/9223372036854775786-21.json`,
     `${timeline}/removals/${backup.id}/0001.json`,
     `${timeline}/timeline.json`,
@@ -123,10 +171,28 @@ test('the names in a store are those that docs/format.md shows', async () => {
   assert.ok((await readFile(FORMAT, 'utf8')).includes(`    ${marker}`));
 });
 
-async function runExample(path: string, args: readonly string[]): Promise<void> {
-  const [, example] = /```js\n([^]*?)```/.exec(await readFile(FORMAT, 'utf8')) ?? [];
-  await writeFile(path, example ?? '');
-  await runProgram(process.execPath, [path, ...args]);
+/** Runs the example in docs/format.md that is called like the file; resolves to what it prints. */
+async function runExample(path: string, args: readonly string[]): Promise<string> {
+  const examples = (await readFile(FORMAT, 'utf8')).matchAll(/```js\n([^]*?)```/g);
+  const [, example = ''] = examples.find(([, text]) => text?.includes(`node ${basename(path)} `)) ?? [];
+  await writeFile(path, example);
+  return runProgram(process.execPath, [path, ...args]);
+}
+
+/** With the key of `testKeys`. */
+async function openedBySdk(
+  sealed: Buffer,
+  recipient: string,
+): Promise<{ plaintext: Buffer; context: Record<string, string> }> {
+  const keyring = new RawAesKeyringNode({
+    keyName: recipient,
+    keyNamespace: 'etcdguardian',
+    unencryptedMasterKey: new Uint8Array(32).fill(7),
+    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
+  });
+  const { decrypt } = buildDecrypt(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT);
+  const { plaintext, messageHeader } = await decrypt(keyring, sealed);
+  return { plaintext, context: { ...messageHeader.encryptionContext } };
 }
 
 function publicKeyOf({ description }: ReturnType<typeof testKeys>): string {
