@@ -28,6 +28,7 @@ import { sweep } from './sweep.ts';
 import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
 import { markTrim } from './trims.ts';
 import { verifyBackup } from './verify-backup.ts';
+import { verifyChain } from './verify-chain.ts';
 import { beginBackup } from './write-backup.ts';
 
 /**
@@ -40,6 +41,8 @@ export async function openRepository(
 ): Promise<Repository> {
   await checkMarker(settings, signal);
   const segments = segmentLog(settings);
+  const readBase: Repository['readBase'] = (backup, options = {}) =>
+    readContent(settings, backup, backup.manifest.base, options);
   return {
     location: settings.store.location,
     segments,
@@ -63,13 +66,15 @@ export async function openRepository(
     listBackups: (cluster, options) => listBackups(settings, cluster, options),
     find: (cluster, which, options) => findBackup(settings, cluster, which, options),
     removalOf: async (place, options = {}) => (await removalOf(settings, place, options.signal)).removal,
-    readBase: (backup, options = {}) => readContent(settings, backup, backup.manifest.base, options),
+    readBase,
     readAttachment: (backup, name, options = {}) => {
       const wanted = attachmentName(backup, name);
       const content = backup.manifest.attachments.find((attachment) => attachment.name === wanted);
       if (content !== undefined) return readContent(settings, backup, content, options);
       throw new GuardianError('repository.not-found', `backup ${backup.id} has no attachment ${name}`);
     },
+    verifyChain: (chain, options) =>
+      verifyChain({ settings, log: segments, repository: { readBase } }, chain, options),
     verifyBackup: (backup, options) => verifyBackup(settings, backup, options),
     removeBackup: (backup, request, options = {}) => removeBackup(settings, backup, request, options),
     undeleteBackup: (backup, request, options = {}) => undeleteBackup(settings, backup, request, options),

@@ -16,7 +16,7 @@ export function readSegment(
   segment: StoredSegment,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EntryBatch, void> {
-  return decoded(settings, segment, storedBody(settings, segment, signal), signal);
+  return decoded(settings, segment, readStoredSegment(settings, segment, signal), signal);
 }
 
 /** See `SegmentLog.readAll`. */
@@ -26,7 +26,7 @@ export async function* readSegments(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EntryBatch, void> {
   const fetch = async (segment: StoredSegment): Promise<Fetched> => {
-    const body = storedBody(settings, segment, signal);
+    const body = readStoredSegment(settings, segment, signal);
     if (segment.head.storedSize > LARGEST_AHEAD) return { segment, body };
     return { segment, body: inTurn(await collected(body)) };
   };
@@ -55,7 +55,7 @@ async function* inTurn<Item>(items: Iterable<Item>): AsyncGenerator<Item, void> 
 }
 
 /** The bytes behind the head. Rejects, at the latest at their end, when they are not what the head says. */
-async function* storedBody(
+export async function* readStoredSegment(
   { store }: RepositorySettings,
   { name, size, head: { storedSize, sha256 } }: StoredSegment,
   signal: AbortSignal | undefined,

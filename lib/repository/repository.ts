@@ -16,7 +16,8 @@ import {
 } from './backup-entry.ts';
 import { type RandomBytes } from './backup-id.ts';
 import { type CallOptions } from './call-options.ts';
-import { type SegmentLog } from './chain.ts';
+import { type ChainPlace, type SegmentLog } from './chain.ts';
+import { type ChainReport, type VerifyChainOptions } from './chain-report.ts';
 import { type BackupFacts, type StoredContent } from './manifest.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
 import { type RestorePoints } from './points.ts';
@@ -106,6 +107,9 @@ export interface Repository {
 
   /** Checks one backup; what is wrong with it is in the report, not thrown. Rejects when the store can't be read. */
   verifyBackup(backup: BackupPlace, options: VerifyOptions): Promise<VerifyReport>;
+
+  /** Checks a chain's segments, and on demand what they make; what is wrong with them is in the report, not thrown. */
+  verifyChain(chain: ChainPlace, options: VerifyChainOptions): Promise<ChainReport>;
 
   /** Hides a backup at once; its data goes with the first sweep after the grace (24 h), and `undelete` works until then. */
   removeBackup(backup: BackupPlace, request: RemovalRequest, options?: CallOptions): Promise<Removal>;
