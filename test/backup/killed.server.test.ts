@@ -53,18 +53,18 @@ describe('a backup whose process is killed', NEEDED_FOR_BACKUP_SCENE, () => {
     await putOne(etcd, 'after', 'the kills');
     const next = await cli.json(backupAnswer, scene.create('steps'));
     const nextDay = { clock: () => new Date(Date.now() + 25 * HOUR_MS) };
-    const swept = await cli.json(sweptAnswer, ['backup', 'sweep', ...store('steps')], nextDay);
+    const swept = await cli.json(sweptAnswer, ['backup', 'sweep', ...scene.store('steps')], nextDay);
     assert.deepEqual([swept.refused, swept.unknown], [[], []]);
-    const again = await cli.json(sweptAnswer, ['backup', 'sweep', ...store('steps')], nextDay);
+    const again = await cli.json(sweptAnswer, ['backup', 'sweep', ...scene.store('steps')], nextDay);
     assert.deepEqual([again.deleted, again.abortedUploads], [[], 0]);
     const kept = await scene.listed('steps');
     const chains = join(s3.folder, 'backups/steps/clusters/prod/timelines/000001/chains');
     assert.deepEqual((await readdir(chains)).sort(), [...kept].sort());
     for (const each of kept) {
-      const verify = ['backup', 'verify', each, '--deep', ...store('steps')];
+      const verify = ['backup', 'verify', each, '--deep', ...scene.store('steps')];
       assert.equal((await cli.json(verifiedAnswer, verify)).sound, true);
     }
-    const restore = ['restore', ...store('steps'), '--data-dir', folder.join('restored')];
+    const restore = ['restore', ...scene.store('steps'), '--data-dir', folder.join('restored')];
     const { snapshot } = await cli.json(restoredAnswer, restore);
     assert.deepEqual(
       [snapshot.currentRevision, snapshot.hashKV],
@@ -80,7 +80,7 @@ describe('a backup whose process is killed', NEEDED_FOR_BACKUP_SCENE, () => {
     await kill(part, scene.create('streaming', `http://${slow.address}`));
     assert.deepEqual(await scene.listed('streaming'), []);
     const nextDay = { clock: () => new Date(Date.now() + 25 * HOUR_MS) };
-    const sweep = ['backup', 'sweep', ...store('streaming')];
+    const sweep = ['backup', 'sweep', ...scene.store('streaming')];
     assert.equal((await cli.json(sweptAnswer, sweep)).abortedUploads, 0, 'it may still go on');
     assert.equal((await cli.json(sweptAnswer, sweep, nextDay)).abortedUploads, 1);
   });
