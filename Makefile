@@ -18,7 +18,7 @@ COVERAGE := npx c8 --all --src lib --include 'lib/**' --exclude '**/*.test.ts' -
 PACKAGES := node_modules/.package-lock.json
 
 export TEST_SEED
-.PHONY: help demo test test-quick test-matrix lint types imports format bench tools packages
+.PHONY: help demo test test-quick test-matrix lint generate types imports format bench tools packages
 
 help: ## this list (default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -36,9 +36,13 @@ test-quick: packages ## the tests that start no servers: under a minute
 test-matrix: packages tools ## all tests with no sampling: every version, every offset
 	@$(WITH_NODE) TEST_MATRIX=1 $(NODE_TEST) '$(TEST_FOLDERS)/**/*.test.ts'
 
-lint: packages ## eslint and prettier, no warnings
+lint: packages ## eslint and prettier, no warnings; generated files as `make generate` writes them
 	@$(WITH_NODE) npx eslint --max-warnings 0 .
 	@$(WITH_NODE) npx prettier --check --log-level warn .
+	@$(WITH_NODE) node tools/generate-api.ts --check
+
+generate: packages ## what follows from manifests/crds: shared schemas, TypeScript types
+	@$(WITH_NODE) node tools/generate-api.ts
 
 types: packages ## the TypeScript compiler's judgement
 	@$(WITH_NODE) npx tsc --noEmit
