@@ -103,7 +103,7 @@ async function attemptBackup(
   cluster: string,
   attempt: Attempt,
 ): Promise<FullBackup> {
-  const { repository, signal } = tools;
+  const { client, repository, signal } = tools;
   const { source } = attempt;
   await using verifier = startVerifierThread({
     trailer: 'required',
@@ -117,6 +117,8 @@ async function attemptBackup(
       cluster,
       etcdClusterId: source.status.header.clusterId,
       clusterRevision: source.clusterRevision,
+      latestRevision: async () =>
+        (await client.range('\0', { limit: 1, keysOnly: true, signal })).header.revision,
       retainUntil: request.retainUntil,
     },
     { signal },

@@ -168,8 +168,8 @@ export interface BackupRequest {
   readonly clusterRevision: bigint;
   /**
    * Asks for the current revision with a linearizable read: called when more than `clusterRevision` was captured, as
-   * by a capture that runs meanwhile. Lower still means that history went back. Left out: what was captured behind the
-   * newest backup doesn't count.
+   * by a capture that runs meanwhile. Lower still means that history went back. Left out, or where it rejects: what was
+   * captured behind the newest backup doesn't count.
    */
   readonly latestRevision?: (() => Promise<bigint>) | undefined;
   /**

@@ -4,6 +4,7 @@ import { backUp, ETCD_CLUSTER, repositorySettings, testKeys } from '../../test/h
 import { appendSegments } from '../../test/harness/segments.ts';
 import { smallSnapshot } from '../../test/harness/small-snapshot.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
+import { GuardianError } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { highWaterName, timelineName } from './layout.ts';
 import { openRepository } from './open-repository.ts';
@@ -47,8 +48,10 @@ test('a cluster behind what was captured of it went back, unless it has moved on
   const log = repository.segments;
   const backup = await backUp(repository, await smallSnapshot({ keys: 10 }));
   await appendSegments(log, log.tailOf(backup), [50n, 100n]);
-  const timelineAt = async (clusterRevision: bigint, latest: bigint | undefined): Promise<string> => {
-    const latestRevision = latest === undefined ? undefined : () => Promise.resolve(latest);
+  const timelineAt = async (clusterRevision: bigint, latest: bigint | Error | undefined): Promise<string> => {
+    const answer =
+      latest instanceof Error ? () => Promise.reject(latest) : () => Promise.resolve(latest ?? 0n);
+    const latestRevision = latest === undefined ? undefined : answer;
     const request = { cluster: 'prod', etcdClusterId: ETCD_CLUSTER, clusterRevision, latestRevision };
     return (await repository.beginBackup(request)).timeline;
   };
@@ -56,6 +59,7 @@ test('a cluster behind what was captured of it went back, unless it has moved on
   assert.equal(await timelineAt(60n, 100n), '000001');
   assert.equal(await timelineAt(100n, 0n), '000001');
   assert.equal(await timelineAt(60n, undefined), '000001');
+  assert.equal(await timelineAt(60n, new GuardianError('etcd.unavailable', 'no leader')), '000001');
   assert.equal(await timelineAt(60n, 99n), '000002');
 });
 

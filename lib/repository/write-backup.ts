@@ -90,8 +90,15 @@ async function breakOfCapture(
 ): Promise<TimelineReason | undefined> {
   if (latestRevision === undefined) return undefined;
   const captured = await capturedUpTo(settings, cluster, timeline, signal);
-  if (captured <= clusterRevision || captured <= (await latestRevision())) return undefined;
-  return 'revision-went-back';
+  if (captured <= clusterRevision) return undefined;
+  try {
+    return captured <= (await latestRevision()) ? undefined : 'revision-went-back';
+  } catch (error) {
+    signal?.throwIfAborted();
+    // Without a leader nobody knows the revision, and a backup matters all the more.
+    if (!(error instanceof GuardianError)) throw error;
+    return undefined;
+  }
 }
 
 /** Another cluster id is what a restore gives; the record of one tells it from a cluster that was built anew. */
