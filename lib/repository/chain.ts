@@ -45,15 +45,6 @@ export interface SegmentLog {
    * can't be the right ones; what was read counts only once the iteration has ended without error.
    */
   read(segment: StoredSegment, options?: CallOptions): AsyncIterable<EntryBatch>;
-
-  /**
-   * What `read` gives for each, one behind the other; the next ones are fetched ahead, so that a chain of a thousand
-   * small segments doesn't wait for the store a thousand times. Holds a few segments as stored, at most 16 MiB each.
-   */
-  readAll(
-    segments: Iterable<StoredSegment> | AsyncIterable<StoredSegment>,
-    options?: CallOptions,
-  ): AsyncIterable<EntryBatch>;
 }
 
 export interface AppendOptions extends CallOptions {

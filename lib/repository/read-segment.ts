@@ -5,7 +5,6 @@ import { type StoredSegment } from './chain.ts';
 import { unsealed } from './content.ts';
 import { decompressFrames } from './decompress-frames.ts';
 import { damagedDocument } from './document.ts';
-import { orderedAhead } from './ordered-ahead.ts';
 import { type RepositorySettings } from './repository.ts';
 import { type BatchPosition, decodeBatch } from './segment-batch.ts';
 import { asSegmentProblem } from './segment-object.ts';
@@ -17,41 +16,6 @@ export function readSegment(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<EntryBatch, void> {
   return decoded(settings, segment, readStoredSegment(settings, segment, signal), signal);
-}
-
-/** See `SegmentLog.readAll`. */
-export async function* readSegments(
-  settings: RepositorySettings,
-  segments: Iterable<StoredSegment> | AsyncIterable<StoredSegment>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<EntryBatch, void> {
-  const fetch = async (segment: StoredSegment): Promise<Fetched> => {
-    const body = readStoredSegment(settings, segment, signal);
-    if (segment.head.storedSize > LARGEST_AHEAD) return { segment, body };
-    return { segment, body: inTurn(await collected(body)) };
-  };
-  for await (const { segment, body } of orderedAhead(segments, SEGMENTS_AHEAD, fetch)) {
-    yield* decoded(settings, segment, body, signal);
-  }
-}
-
-interface Fetched {
-  readonly segment: StoredSegment;
-  /** Not begun yet for a large one. */
-  readonly body: AsyncIterable<Uint8Array>;
-}
-
-const SEGMENTS_AHEAD = 4;
-const LARGEST_AHEAD = 16 << 20;
-
-async function collected(body: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return chunks;
-}
-
-async function* inTurn<Item>(items: Iterable<Item>): AsyncGenerator<Item, void> {
-  for (const item of items) yield await Promise.resolve(item);
 }
 
 /** The bytes behind the head. Rejects, at the latest at their end, when they are not what the head says. */

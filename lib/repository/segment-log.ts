@@ -3,7 +3,7 @@ import { chainTails, segmentedChains, tailOf } from './chain-tails.ts';
 import { type SegmentLog } from './chain.ts';
 import { checkClusterName } from './layout.ts';
 import { listSegments } from './list-segments.ts';
-import { readSegment, readSegments } from './read-segment.ts';
+import { readSegment } from './read-segment.ts';
 import { type RepositorySettings } from './repository.ts';
 
 /** The segments in one store. */
@@ -21,6 +21,5 @@ export function segmentLog(settings: RepositorySettings): SegmentLog {
     append: (tail, draft, options) => appendSegment(settings, tail, draft, options),
     list: (chain, options = {}) => listSegments(settings, chain, options.after, options.signal),
     read: (segment, options = {}) => readSegment(settings, segment, options.signal),
-    readAll: (segments, options = {}) => readSegments(settings, segments, options.signal),
   };
 }

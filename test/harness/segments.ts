@@ -83,9 +83,11 @@ export async function listed(segments: AsyncIterable<ListedSegment>): Promise<Li
 
 export async function readEntries(log: SegmentLog, segments: readonly StoredSegment[]): Promise<HexEntry[]> {
   const entries: HexEntry[] = [];
-  for await (const batch of log.readAll(segments)) {
-    for (let index = 0; index < batch.count; index++) {
-      entries.push([keyOf(batch, index).toString('hex'), valueOf(batch, index).toString('hex')]);
+  for (const segment of segments) {
+    for await (const batch of log.read(segment)) {
+      for (let index = 0; index < batch.count; index++) {
+        entries.push([keyOf(batch, index).toString('hex'), valueOf(batch, index).toString('hex')]);
+      }
     }
   }
   return entries;
