@@ -194,6 +194,9 @@ function tell(progress: ProgressLine, step: RestoreStep): void {
     case 'writing':
       progress.update({ label: `writing ${step.dir.member.name}`, done: step.done, total: step.total });
       return;
+    case 'merging':
+      progress.update({ ...step.progress, label: step.progress.step });
+      return;
     case 'verified':
       progress.say(
         `verified: revision ${count(step.verdict.currentRevision)}, ${count(step.verdict.totalKeys)} keys, ${bytes(step.verdict.totalSize)}`,

@@ -10,6 +10,7 @@ const THREE = ['m1', 'm2', 'm3'].map((name) => ({ name, peerUrls: [`http://${nam
 function record(some: Partial<RestoreRecord> = {}): RestoreRecord {
   return {
     ...{ cluster: 'prod', number: 1, backup: 'backup-1', timeline: '000001', members: THREE },
+    revision: undefined,
     ...{ token: 'token-1', bumpTo: 1000n, begunAt: NOW, by: 'root@cp1', etcdClusterId: 7n, claimed: ['m1'] },
     ...some,
   };
@@ -38,6 +39,7 @@ const JOINED: readonly (readonly [string, RestoreRecord[], JoinRequest])[] = [
   ['its own token and revision, said again', [record()], request({ token: 'token-1', bump: 1000n })],
   ['its revision goes on, and so is asked', [record({ bumpTo: undefined })], request({ bump: 'none' })],
   ['nothing is asked: as it was begun', [record({ bumpTo: undefined })], request()],
+  ['the same restore point behind the backup', [record({ revision: 9n })], request({ revision: 9n })],
   ['begun 23 hours ago', [record({ begunAt: hoursFromNow(-23) })], request()],
   ['begun by a clock that is 3 hours ahead', [record({ begunAt: hoursFromNow(3) })], request()],
   [
@@ -57,6 +59,8 @@ const APART: readonly (readonly [string, RestoreRecord, JoinRequest, RegExp])[] 
   ['the member was made for it', record(), request({ own: ['m1'] }), /m1 was made for it/],
   ['some of its members were made', record(), request({ own: ['m1', 'm2'] }), /m1 was made/],
   ['another backup', record({ backup: 'backup-0' }), request(), /it restores backup backup-0/],
+  ['a restore point behind it', record(), request({ revision: 9n }), /it restores the backup alone/],
+  ['another restore point', record({ revision: 8n }), request({ revision: 9n }), /it restores revision 8/],
   ['another token', record(), request({ token: 'mine' }), /its token is token-1/],
   ['another revision', record(), request({ bump: 2000n }), /its revisions start at 1000/],
   ['no bump is asked for', record(), request({ bump: 'none' }), /its revisions start at 1000/],

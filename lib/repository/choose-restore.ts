@@ -54,6 +54,9 @@ function numbered(records: readonly RestoreRecord[], request: JoinRequest): Rest
 
 function obstacle(record: RestoreRecord, request: JoinRequest): string | undefined {
   if (record.backup !== request.backup.id) return `it restores backup ${record.backup}`;
+  if (record.revision !== request.revision) {
+    return `it restores ${record.revision === undefined ? 'the backup alone' : `revision ${record.revision}`}`;
+  }
   if (request.token !== undefined && request.token !== record.token) return `its token is ${record.token}`;
   const asked = request.bump === 'none' ? undefined : request.bump;
   if (asked === 'auto' || asked === record.bumpTo) return undefined;

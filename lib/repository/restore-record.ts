@@ -18,6 +18,8 @@ export const restoreDocument = {
     /** Id of the backup that it restores, and where that stands. */
     backup: z.string(),
     timeline: z.string(),
+    /** What is restored is that backup and what was captured behind it, up to here; absent: the backup alone. */
+    revision: decimal64.optional(),
     members: z.array(member),
     /** etcd's `--initial-cluster-token`. */
     token: z.string(),
@@ -56,6 +58,8 @@ export interface RestoreRecord {
   readonly number: number;
   readonly backup: string;
   readonly timeline: string;
+  /** Undefined: the backup's own. */
+  readonly revision: bigint | undefined;
   readonly members: readonly RestoredMember[];
   readonly token: string;
   readonly bumpTo: bigint | undefined;
@@ -81,6 +85,8 @@ export interface KnownRestores {
 export interface JoinRequest {
   readonly cluster: string;
   readonly backup: { readonly timeline: string; readonly id: string };
+  /** Given for a restore point behind the backup. */
+  readonly revision?: bigint | undefined;
   /** All members of the cluster to be. */
   readonly members: readonly RestoredMember[];
   /** Names of those whose dirs this run makes. */

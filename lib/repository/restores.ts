@@ -77,9 +77,9 @@ async function readRestore(
     const { value } = await readDocument(store, restoreDocument, name, verifier, signal);
     const itself = restoreName(value.cluster, value.number);
     if (itself !== name) throw misplaced(name, itself);
-    const { backup, timeline, members, token, bumpTo, begunAt, by } = value;
+    const { backup, timeline, revision, members, token, bumpTo, begunAt, by } = value;
     return {
-      ...{ cluster, number, backup, timeline, members, token, bumpTo, begunAt, by },
+      ...{ cluster, number, backup, timeline, revision, members, token, bumpTo, begunAt, by },
       etcdClusterId: recordedClusterId(value, name),
       claimed: members
         .map((member) => member.name)

@@ -7,9 +7,11 @@ import { encodeRevisionKey } from '../etcd/mvcc/revision.ts';
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
+import { type PointProgress } from '../repository/write-restore-point.ts';
 import { refuseExisting, requireRoom } from './existing-dirs.ts';
 import { type PlannedDir, type RestorePlan } from './restore-plan.ts';
-import { type JudgedSnapshot, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
+import { judgedMerge, type MergedSource } from './merged-source.ts';
+import { type JudgedDatabase, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
 
 export interface RestoreTools {
   readonly onStep: (step: RestoreStep) => void;
@@ -25,6 +27,7 @@ export type RestoreStep =
       readonly done: number;
       readonly total: number | undefined;
     }
+  | { readonly kind: 'merging'; readonly progress: PointProgress }
   | { readonly kind: 'verified'; readonly verdict: SnapshotVerdictData }
   | {
       readonly kind: 'reading-back';
@@ -53,16 +56,17 @@ export interface Restored {
 }
 
 /**
- * Makes the data dirs of a plan from a snapshot. Existing dirs are refused before anything is read. The snapshot is
- * verified while it is written, and each dir appears only when all of it is on disk; then its database is read back
- * and must hold exactly the snapshot's revisions and the bump. On any failure what was made here is removed again.
+ * Makes the data dirs of a plan from a snapshot, or from what makes a restore point. Existing dirs are refused before
+ * anything is read. The data is verified before a dir appears, which it does only when all of it is on disk; then its
+ * database is read back and must hold exactly the snapshot's revisions and the bump. On any failure what was made here
+ * is removed again.
  *
  * Rejects with `restore.data-dir-exists`, `restore.no-space`, `restore.unsound` (the snapshot is damaged, or isn't
  * what its manifest says), `restore.wrong-copy` (what was written reads back differently), those of `writeMemberDir`
  * and the source's own errors.
  */
 export async function restoreOffline(
-  source: SnapshotSource,
+  source: SnapshotSource | MergedSource,
   plan: RestorePlan,
   tools: RestoreTools,
 ): Promise<Restored> {
@@ -75,9 +79,8 @@ export async function restoreOffline(
     // 2. The first dir from the snapshot, judged before the dir appears under its name.
     const [first, ...others] = plan.dirs;
     if (first === undefined) throw new Error('a restore plan without any dir');
-    await using snapshot = judgedSnapshot(source, tools.signal);
-    const database = { bytes: snapshot.bytes };
-    made.push(await writeDir(first, plan, database, source.size, { ...tools, bumpTo: plan.bumpTo }));
+    await using snapshot = judged(source, tools);
+    made.push(await writeDir(first, plan, snapshot.database, source.size, { ...tools, bumpTo: plan.bumpTo }));
     const clusterHash = await expectedHash(snapshot, plan.bumpTo);
     tools.onStep({ kind: 'verified', verdict: snapshot.verdict() });
 
@@ -100,6 +103,13 @@ export async function restoreOffline(
     for (const dir of made) await takeBack(dir, error);
     throw error;
   }
+}
+
+function judged(source: SnapshotSource | MergedSource, tools: RestoreTools): JudgedDatabase {
+  if (!('write' in source)) return judgedSnapshot(source, tools.signal);
+  return judgedMerge(source, (progress) => {
+    tools.onStep({ kind: 'merging', progress });
+  });
 }
 
 async function writeDir(
@@ -130,7 +140,7 @@ async function writeDir(
  * HashKV of the restored cluster at its first revision. After a bump everything below is compacted, so only each live
  * key's newest entry counts, and the bump's own entry behind them: a revision key without a value.
  */
-async function expectedHash(snapshot: JudgedSnapshot, bumpTo: bigint | undefined): Promise<number> {
+async function expectedHash(snapshot: JudgedDatabase, bumpTo: bigint | undefined): Promise<number> {
   const verdict = snapshot.verdict();
   if (bumpTo === undefined) return verdict.hashKV;
   const revision = verdict.currentRevision;

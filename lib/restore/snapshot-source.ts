@@ -1,3 +1,4 @@
+import { type DatabaseSource } from '../etcd/datadir/member-dir.ts';
 import { type HashPoint, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { startVerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { GuardianError } from '../guardian-error.ts';
@@ -23,13 +24,18 @@ export interface ExpectedSnapshot {
   readonly hashKV: number;
 }
 
-/** A snapshot that is judged while it is read. */
-export interface JudgedSnapshot extends AsyncDisposable {
-  /** The bytes; the iteration ends without error only if all of them are sound and are what was expected. */
-  readonly bytes: AsyncIterable<Uint8Array>;
-  /** Once the iteration has ended. */
+/** A database that is judged while it is taken. */
+export interface JudgedDatabase extends AsyncDisposable {
+  /** Taken without error only if all of it is sound and is what was expected. */
+  readonly database: DatabaseSource;
+  /** Once it was taken. */
   verdict(): SnapshotVerdictData;
   hashKVAt(point: HashPoint): Promise<number>;
+}
+
+/** The same for a snapshot that is read. */
+export interface JudgedSnapshot extends JudgedDatabase {
+  readonly bytes: AsyncIterable<Uint8Array>;
 }
 
 /** Reads `source` once; whoever takes the bytes learns at their end, as `restore.unsound`, if they can't be trusted. */
@@ -45,8 +51,10 @@ export function judgedSnapshot(source: SnapshotSource, signal: AbortSignal | und
     requireSound(source, judged);
     verdict = judged;
   }
+  const checked = bytes();
   return {
-    bytes: bytes(),
+    bytes: checked,
+    database: { bytes: checked },
     verdict: () => {
       if (verdict === undefined) throw new Error(`${source.label} was not read to its end`);
       return verdict;
