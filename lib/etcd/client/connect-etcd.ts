@@ -23,10 +23,13 @@ import {
 } from './etcd-client.ts';
 import { type EtcdSettings } from './etcd-settings.ts';
 import { firstToAnswer } from './first-to-answer.ts';
+import { memberStatus } from './member-status.ts';
 import { type Rpc } from './rpc.ts';
 import * as rpcs from './rpcs.ts';
 import { type ChannelSettings } from './open-channel.ts';
-import { LiveSnapshot, type SnapshotCall } from './snapshot-stream.ts';
+import { socketRoute } from './route.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { LiveSnapshot } from './snapshot-stream.ts';
 import { tlsMaterialSource, type TlsMaterialSource } from './tls-material.ts';
 import { livePackedWatch, liveWatch, type LiveWatchCall } from './watch-stream.ts';
 
@@ -99,25 +102,24 @@ class GrpcEtcdClient implements EtcdClient {
     const target = this.locate(endpoint);
     const signal = this.signalOf(options);
     const idleTimeoutMs = options.idleTimeoutMs ?? SNAPSHOT_IDLE_TIMEOUT_MS;
-    const start = async (): Promise<SnapshotCall> => {
+    const start = async (): Promise<SnapshotReceiver> => {
+      // gRPC's own road tells best why there is no connection, and gives a fresh token.
       const connection = this.newConnection(target, {
-        flowControlWindow: this.settings.flowControlWindow ?? SNAPSHOT_WINDOW_BYTES,
-        // Silence is watched by the stream itself: a ping's answer would wait behind megabytes on a slow line.
+        flowControlWindow: CALLS_WINDOW_BYTES,
         keepalive: false,
       });
       try {
-        const member = await statusOf(connection, { signal });
-        const reader = await connection.serverStream(rpcs.SNAPSHOT, {}, { signal });
-        return {
-          member,
-          reader,
-          close: () => {
-            connection.close();
-          },
-        };
-      } catch (error) {
+        const { route, token } = await connection.passage({ signal });
+        return new SnapshotReceiver({
+          route: socketRoute(route),
+          token,
+          paths: { status: rpcs.STATUS.path, snapshot: rpcs.SNAPSHOT.path },
+          connectTimeoutMs: this.settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+          flowControlWindow: this.settings.flowControlWindow ?? SNAPSHOT_WINDOW_BYTES,
+          idleTimeoutMs,
+        });
+      } finally {
         connection.close();
-        throw error;
       }
     };
     return new LiveSnapshot(target.url, start, { signal, idleTimeoutMs });
@@ -240,14 +242,7 @@ class GrpcEtcdClient implements EtcdClient {
 
 async function statusOf(connection: EndpointConnection, options: CallOptions): Promise<MemberStatus> {
   const reply = await connection.call(rpcs.STATUS, {}, options);
-  return {
-    ...reply,
-    endpoint: connection.endpoint.url,
-    storageVersion: reply.storageVersion,
-    leader: reply.leader === 0n ? undefined : reply.leader,
-    isLeader: reply.leader !== 0n && reply.leader === reply.header.memberId,
-    alarms: rpcs.alarmsAmong(reply.errors),
-  };
+  return memberStatus(connection.endpoint.url, reply);
 }
 
 function bytesOf(key: Key): Uint8Array {

@@ -5,6 +5,7 @@ import { type CallOptions } from './etcd-client.ts';
 import { type EtcdCredentials } from './etcd-settings.ts';
 import { MessageReader } from './message-reader.ts';
 import { type Channel, type ChannelSettings, openChannel } from './open-channel.ts';
+import { type Route } from './route.ts';
 import { type Rpc } from './rpc.ts';
 import { rpcError } from './rpc-error.ts';
 import { AUTHENTICATE } from './rpcs.ts';
@@ -56,17 +57,14 @@ export class EndpointConnection {
     }
   }
 
-  /** Starts a call that is answered by a stream; on a connection that is just made, where the token is new. */
-  async serverStream<Request, Reply>(
-    rpc: Rpc<Request, Reply>,
-    request: Request,
+  /** What another connection to the endpoint is made with, once this one stands: that proves the route. */
+  async passage(
     options: CallOptions,
-  ): Promise<MessageReader> {
-    const metadata = metadataWith(await this.currentToken(options));
-    const client = await this.ready(options.signal);
-    return new MessageReader(
-      client.makeServerStreamRequest(rpc.path, asIs, asIs, rpc.encode(request), metadata),
-    );
+  ): Promise<{ readonly route: Route; readonly token: string | undefined }> {
+    const token = await this.currentToken(options);
+    await this.ready(options.signal);
+    const { tls } = this.settings;
+    return { route: this.route(this.open?.material ?? (await tls.current())), token };
   }
 
   /**
@@ -173,13 +171,16 @@ export class EndpointConnection {
     return signal === undefined ? this.opening : withSignal(this.opening, signal);
   }
 
+  private route(material: TlsMaterial): Route {
+    const { tls, serverName, insecureSkipVerify } = this.settings;
+    return { endpoint: this.endpoint, material, serverName, insecureSkipVerify, complaint: tls.complaint };
+  }
+
   /** `broken` is the channel so far, when it was made with the same material. */
   private async connect(material: TlsMaterial, broken: Channel | undefined): Promise<Client> {
-    const { tls, closing, channel: settings, serverName, insecureSkipVerify } = this.settings;
-    const { complaint } = tls;
-    const route = { endpoint: this.endpoint, material, serverName, insecureSkipVerify, complaint };
+    const { closing, channel: settings } = this.settings;
     try {
-      const channel = await openChannel(route, settings, closing, broken);
+      const channel = await openChannel(this.route(material), settings, closing, broken);
       if (channel !== this.open?.channel) this.open?.channel.retire();
       this.open = { channel, material };
       return channel.client;

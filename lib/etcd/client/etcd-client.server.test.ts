@@ -105,7 +105,7 @@ async function wholeSnapshot(etcd: Etcd, client: EtcdClient, version: EtcdVersio
   const snapshot = client.snapshot(etcd.endpoint);
   assert.equal(snapshot.totalBytes, undefined);
   const pieces: Uint8Array[] = [];
-  for await (const piece of snapshot) pieces.push(piece);
+  for await (const piece of snapshot) pieces.push(Buffer.from(piece));
   const file = Buffer.concat(pieces);
   const database = file.subarray(0, -32);
   assert.equal(database.length % 4096, 0);

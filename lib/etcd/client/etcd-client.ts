@@ -142,10 +142,11 @@ export interface SnapshotOptions {
 }
 
 /**
- * The bytes of a snapshot file in order, in pieces of 32 KiB: the database, then its 32-byte sha256. One pass.
+ * The bytes of a snapshot file in order, in pieces of 1 MiB but the last: the database, then its 32-byte sha256. One
+ * pass, received by a thread of its own. A piece is valid until the next one is asked for.
  *
  * Ends without error only when etcd said that nothing remains and sent the digest (its value is for the reader to
- * check). A slow reader holds etcd back: at most some 6 MiB wait in memory, and etcd keeps a read transaction open for
+ * check). A slow reader holds etcd back: at most some 8 MiB wait in memory, and etcd keeps a read transaction open for
  * as long as the stream lasts. Leaving the loop early ends the stream at etcd.
  * A stream that breaks or ends early fails with `etcd.snapshot-cut`, a silent one with `etcd.snapshot-idle`.
  */

@@ -1,10 +1,8 @@
 import { type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
 
-/** Why there is no further message: the call ended well, it failed, or nothing came for as long as one would wait. */
+/** Why there is no further message: the call ended well, or it failed. */
 export type NoMessage =
-  | { readonly kind: 'ended' }
-  | { readonly kind: 'failed'; readonly error: ServiceError }
-  | { readonly kind: 'idle' };
+  { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly error: ServiceError };
 
 /**
  * Takes the messages of a streaming call one by one. The stream's own iterator costs a third more CPU for each 32 KiB;
@@ -52,32 +50,19 @@ export class MessageReader {
   }
 
   /** The next message, or why there is none; what came before an end is handed out before it. */
-  async next(idleMs?: number): Promise<Buffer | NoMessage> {
+  async next(): Promise<Buffer | NoMessage> {
     for (;;) {
       const next = this.take() ?? this.end;
       if (next !== undefined) return next;
-      if (!(await this.woken(idleMs))) return { kind: 'idle' };
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
     }
   }
 
   /** Ends the call at the server too; harmless when it has ended. */
   cancel(): void {
     this.stream.cancel();
-  }
-
-  /** False when `idleMs` passed first. */
-  private woken(idleMs: number | undefined): Promise<boolean> {
-    return new Promise((resolve) => {
-      const settle = (woken: boolean): void => {
-        clearTimeout(timer);
-        this.wake = undefined;
-        resolve(woken);
-      };
-      const timer = idleMs === undefined ? undefined : setTimeout(settle, idleMs, false);
-      this.wake = () => {
-        settle(true);
-      };
-    });
   }
 }
 

@@ -3,7 +3,8 @@ import { GuardianError, type GuardianErrorDetails } from '../../guardian-error.t
 
 /** How a call ended, as gRPC tells it. */
 export interface RpcStatus {
-  readonly code: status;
+  /** One of `status`, or what a server made up. */
+  readonly code: number;
   /** etcd's own words start with `etcdserver: `; others are gRPC's or a proxy's. */
   readonly details: string;
 }
@@ -30,7 +31,7 @@ export function concernsOneMember(error: GuardianError): boolean {
 
 interface Meaning {
   readonly says?: RegExp;
-  readonly code?: status;
+  readonly code?: number;
   readonly error: string;
   /** Continues the sentence that starts with the endpoint. */
   readonly what: string;

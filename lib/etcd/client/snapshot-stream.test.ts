@@ -57,7 +57,7 @@ for (const [what, script, code, says = /.*/] of cases) {
     const snapshot = client.snapshot(server.endpoint);
     const pieces: Uint8Array[] = [];
     const reading = (async (): Promise<void> => {
-      for await (const piece of snapshot) pieces.push(piece);
+      for await (const piece of snapshot) pieces.push(Buffer.from(piece));
     })();
     if (code === undefined) {
       await reading;

@@ -1,23 +1,10 @@
 import { GuardianError } from '../../guardian-error.ts';
 import { decodeReply } from './endpoint-connection.ts';
 import { type MemberStatus, type SnapshotStream } from './etcd-client.ts';
-import { type MessageReader, type NoMessage } from './message-reader.ts';
 import { rpcError } from './rpc-error.ts';
-import { SNAPSHOT } from './rpcs.ts';
-
-/** A snapshot that etcd has been asked for, over a connection of its own. */
-export interface SnapshotCall {
-  readonly member: MemberStatus;
-  readonly reader: MessageReader;
-  close(): void;
-}
-
-export interface SnapshotLimits {
-  readonly idleTimeoutMs: number;
-  readonly signal: AbortSignal;
-}
-
-const DIGEST_BYTES = 32;
+import { SNAPSHOT, STATUS } from './rpcs.ts';
+import { type FromReceiver, type ReceiverDied, type SnapshotReceiver } from './snapshot-receiver.ts';
+import { memberStatus } from './member-status.ts';
 
 /** See `SnapshotStream`. `start` is called by the first read. */
 export class LiveSnapshot implements SnapshotStream {
@@ -27,73 +14,87 @@ export class LiveSnapshot implements SnapshotStream {
   receivedBytes = 0;
   storageVersion: string | undefined;
 
-  private readonly start: () => Promise<SnapshotCall>;
-  private readonly limits: SnapshotLimits;
+  private readonly start: () => Promise<SnapshotReceiver>;
+  private readonly signal: AbortSignal;
+  private readonly idleTimeoutMs: number;
   private started = false;
 
-  constructor(endpoint: string, start: () => Promise<SnapshotCall>, limits: SnapshotLimits) {
+  constructor(
+    endpoint: string,
+    start: () => Promise<SnapshotReceiver>,
+    { signal, idleTimeoutMs }: { readonly signal: AbortSignal; readonly idleTimeoutMs: number },
+  ) {
     this.endpoint = endpoint;
     this.start = start;
-    this.limits = limits;
+    this.signal = signal;
+    this.idleTimeoutMs = idleTimeoutMs;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
     if (this.started) throw new Error(`the snapshot of ${this.endpoint} was read already: it streams once`);
     this.started = true;
-    const { signal } = this.limits;
-    const call = await this.start();
-    const cancel = (): void => {
-      call.reader.cancel();
-    };
-    signal.addEventListener('abort', cancel);
+    const { signal } = this;
+    await using receiver = await this.start();
+    const stop = (): void => void receiver[Symbol.asyncDispose]();
+    signal.addEventListener('abort', stop);
     try {
-      this.member = call.member;
-      yield* this.blobs(call.reader);
+      yield* this.pieces(receiver);
     } finally {
-      signal.removeEventListener('abort', cancel);
-      cancel();
-      call.close();
+      signal.removeEventListener('abort', stop);
     }
   }
 
-  /** The database, then its digest; ends only after both. */
-  private async *blobs(reader: MessageReader): AsyncGenerator<Uint8Array, void> {
-    const { signal, idleTimeoutMs } = this.limits;
-    let digestSeen = false;
+  private async *pieces(receiver: SnapshotReceiver): AsyncGenerator<Uint8Array, void> {
     for (;;) {
-      const message = reader.take() ?? (await reader.next(idleTimeoutMs));
-      signal.throwIfAborted();
-      if (!Buffer.isBuffer(message)) {
-        if (message.kind === 'ended' && digestSeen) return;
-        throw this.broken(message);
+      this.signal.throwIfAborted();
+      const told = await receiver.next();
+      this.signal.throwIfAborted();
+      switch (told.kind) {
+        case 'status':
+          this.member = memberStatus(
+            this.endpoint,
+            decodeReply(this.endpoint, STATUS, Buffer.from(told.reply)),
+          );
+          break;
+        case 'filled':
+          this.totalBytes = told.totalBytes;
+          this.receivedBytes = told.receivedBytes;
+          this.storageVersion = told.storageVersion;
+          yield receiver.bytes(told.slot, told.length);
+          receiver.free(told.slot);
+          break;
+        case 'complete':
+          return;
+        default:
+          throw this.broken(told);
       }
-      const { blob, remainingBytes, storageVersion } = decodeReply(this.endpoint, SNAPSHOT, message);
-      if (this.totalBytes === undefined) {
-        this.totalBytes = blob.length + remainingBytes;
-        this.storageVersion = storageVersion === '' ? undefined : storageVersion;
-      }
-      if (this.receivedBytes < this.totalBytes) {
-        this.receivedBytes += blob.length;
-        if (this.receivedBytes + remainingBytes !== this.totalBytes) throw this.disordered(remainingBytes);
-      } else {
-        if (digestSeen || blob.length !== DIGEST_BYTES) throw this.disordered(remainingBytes);
-        digestSeen = true;
-      }
-      yield blob;
     }
   }
 
-  private broken(end: NoMessage): GuardianError {
+  private broken(end: Broken): GuardianError {
     const { endpoint, totalBytes } = this;
     const progress = `${this.receivedBytes} of ${totalBytes ?? 'unknown'} bytes`;
     if (end.kind === 'idle') {
-      const message = `the snapshot of ${endpoint} fell silent: no byte for ${this.limits.idleTimeoutMs} ms after ${progress}`;
+      const message = `the snapshot of ${endpoint} fell silent: no byte for ${this.idleTimeoutMs} ms after ${progress}`;
       return new GuardianError('etcd.snapshot-idle', message, {
         hint: 'the network is cut, or the member hangs (its disk?): start again, best with another member',
         retryable: true,
       });
     }
-    const cause = end.kind === 'failed' ? rpcError(endpoint, SNAPSHOT.name, end.error, end.error) : undefined;
+    if (end.kind === 'senseless') {
+      const message = `the snapshot of ${endpoint} doesn't add up: ${end.reason}`;
+      return new GuardianError('etcd.protocol', message, {
+        hint: 'no etcd sends this: is there a proxy between?',
+      });
+    }
+    if (end.kind === 'died') {
+      return new GuardianError('thread.died', `the thread that receives a snapshot died: ${end.reason}`, {
+        hint: 'Try again; if it was out of memory, give the process more.',
+        retryable: true,
+      });
+    }
+    const { code } = end.end;
+    const cause = code === 0 ? undefined : rpcError(endpoint, SNAPSHOT.name, end.end);
     // What etcd refuses, it refuses before the first byte.
     if (cause !== undefined && totalBytes === undefined) return cause;
     const reason = cause?.message ?? 'etcd ended the stream early';
@@ -103,11 +104,6 @@ export class LiveSnapshot implements SnapshotStream {
       cause,
     });
   }
-
-  private disordered(remainingBytes: number): GuardianError {
-    const message = `the snapshot of ${this.endpoint} doesn't add up: ${remainingBytes} bytes to come after ${this.receivedBytes} of ${this.totalBytes ?? 0}`;
-    return new GuardianError('etcd.protocol', message, {
-      hint: 'no etcd sends this: is there a proxy between?',
-    });
-  }
 }
+
+type Broken = Exclude<FromReceiver | ReceiverDied, { readonly kind: 'status' | 'filled' | 'complete' }>;

@@ -1,12 +1,12 @@
 import { isIP, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
-import { type Route } from './route.ts';
+import { type SocketRoute } from './route.ts';
 
 /**
  * Begins TLS with etcd on a connected socket. Nothing is refused here: when `secureConnect` comes, `distrustOf` tells the
  * verdict over etcd's certificate. etcd's own verdict over ours comes later, with the first bytes it sends.
  */
-export function startTls(socket: Socket, { endpoint, serverName, material }: Route): TLSSocket {
+export function startTls(socket: Socket, { endpoint, serverName, material }: SocketRoute): TLSSocket {
   const name = serverName ?? endpoint.host;
   const { ca, identity } = material;
   return connect({
@@ -22,7 +22,7 @@ export function startTls(socket: Socket, { endpoint, serverName, material }: Rou
 }
 
 /** Why etcd's certificate is not to be trusted, e.g. `CERT_HAS_EXPIRED`; undefined when it is. */
-export function distrustOf(tls: TLSSocket, { insecureSkipVerify }: Route): string | undefined {
+export function distrustOf(tls: TLSSocket, { insecureSkipVerify }: SocketRoute): string | undefined {
   // Typed as an Error, but it is a code.
   return tls.authorized || insecureSkipVerify ? undefined : String(tls.authorizationError);
 }

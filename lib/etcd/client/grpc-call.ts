@@ -1,0 +1,133 @@
+import { once } from 'node:events';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as http2 } from 'node:http2';
+import { connect as tcp } from 'node:net';
+import { type Duplex } from 'node:stream';
+import { type SocketRoute } from './route.ts';
+import { distrustOf, startTls } from './start-tls.ts';
+
+/** How a call ended: a code of gRPC (grpc's doc/statuscodes.md; 0: well) and the server's words. */
+export interface CallEnd {
+  readonly code: number;
+  readonly details: string;
+}
+
+export interface SessionLimits {
+  readonly connectTimeoutMs: number;
+  /** Bytes that the server may send ahead of our reading. */
+  readonly flowControlWindow: number;
+}
+
+/**
+ * HTTP/2 with an endpoint, for calls whose bytes are too many for grpc-js: it costs a third more CPU for each, and heap.
+ * Rejects when there is no connection or etcd isn't trusted, without saying why as well as `openChannel` does.
+ */
+export async function openSession(route: SocketRoute, limits: SessionLimits): Promise<ClientHttp2Session> {
+  const socket = await openSocket(route, AbortSignal.timeout(limits.connectTimeoutMs));
+  const session = http2(route.endpoint.url, {
+    createConnection: () => socket,
+    settings: { enablePush: false, initialWindowSize: limits.flowControlWindow },
+    // Megabytes; what waits to be read counts.
+    maxSessionMemory: 2 * Math.ceil(limits.flowControlWindow / 1e6) + 8,
+  });
+  // Its calls end with it, and tell.
+  session.on('error', () => undefined);
+  session.once('connect', () => {
+    session.setLocalWindowSize(limits.flowControlWindow);
+  });
+  return session;
+}
+
+async function openSocket(route: SocketRoute, signal: AbortSignal): Promise<Duplex> {
+  const { host, port, secure } = route.endpoint;
+  const socket = tcp({ host, port, noDelay: true });
+  try {
+    await once(socket, 'connect', { signal });
+    if (!secure) return socket;
+    const tls = startTls(socket, route);
+    await once(tls, 'secureConnect', { signal });
+    const distrust = distrustOf(tls, route);
+    if (distrust !== undefined) throw new Error(distrust);
+    return tls;
+  } catch (error) {
+    socket.on('error', () => undefined).destroy();
+    throw error;
+  }
+}
+
+/** Starts a call whose request is an empty message. `onData` gets the bytes of the answer's messages, see `MessageCutter`. */
+export function startCall(
+  session: ClientHttp2Session,
+  path: string,
+  token: string | undefined,
+  onData: (bytes: Buffer) => void,
+): { readonly stream: ClientHttp2Stream; readonly end: Promise<CallEnd> } {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...(token === undefined ? {} : { token }),
+  });
+  stream.on('data', onData);
+  stream.end(EMPTY_MESSAGE);
+  return { stream, end: endOf(stream) };
+}
+
+/** Not compressed, no bytes. */
+const EMPTY_MESSAGE = Buffer.alloc(5);
+
+type Headers = Readonly<Record<string, string | string[] | number | undefined>>;
+
+function endOf(stream: ClientHttp2Stream): Promise<CallEnd> {
+  return new Promise((resolve) => {
+    let told: CallEnd | undefined;
+    const listen = (headers: Headers): void => {
+      told = statusIn(headers) ?? told;
+    };
+    stream.on('response', (headers) => {
+      told = httpFailure(Number(headers[':status']));
+      listen(headers);
+    });
+    stream.on('trailers', listen);
+    stream.on('error', (error) => {
+      resolve({ code: UNAVAILABLE, details: error.message });
+    });
+    // Not before all data was read.
+    stream.on('end', () => {
+      resolve(told ?? CUT);
+    });
+    stream.on('close', () => {
+      resolve(CUT);
+    });
+  });
+}
+
+/** gRPC: the connection is the trouble. */
+export const UNAVAILABLE = 14;
+const CUT: CallEnd = { code: UNAVAILABLE, details: 'the connection was closed' };
+
+function statusIn(headers: Headers): CallEnd | undefined {
+  const code = headers['grpc-status'];
+  if (code === undefined) return undefined;
+  return { code: Number(code), details: percentDecoded(String(headers['grpc-message'] ?? '')) };
+}
+
+function percentDecoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What an HTTP status without one of gRPC means (grpc's doc/http-grpc-status-mapping.md). */
+function httpFailure(status: number): CallEnd | undefined {
+  if (status === 200) return undefined;
+  return { code: CODES[status] ?? UNKNOWN, details: `HTTP status ${status}` };
+}
+
+const UNKNOWN = 2;
+const CODES: Readonly<Record<number, number>> = {
+  ...{ 400: 13, 401: 16, 403: 7, 404: 12 },
+  ...{ 429: UNAVAILABLE, 502: UNAVAILABLE, 503: UNAVAILABLE, 504: UNAVAILABLE },
+};

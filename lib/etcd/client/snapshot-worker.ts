@@ -1,0 +1,88 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { reasonOf } from '../../guardian-error.ts';
+import { type CallEnd, openSession, startCall, UNAVAILABLE } from './grpc-call.ts';
+import { MessageCutter } from './message-cutter.ts';
+import { SlotFiller } from './slot-filler.ts';
+import { SnapshotOrder } from './snapshot-order.ts';
+import { decodeSnapshotPiece } from './snapshot-piece.ts';
+import { type FromReceiver, type ReceiverData, type ToReceiver } from './snapshot-receiver.ts';
+
+// The worker of `SnapshotReceiver`. It imports little: the smaller its heap, the cheaper it is to collect.
+
+const { memory, slotSize, options } = workerData as ReceiverData;
+const { route, token, paths } = options;
+const last = Promise.withResolvers<FromReceiver>();
+const order = new SnapshotOrder();
+const slots = new SlotFiller(memory, slotSize, (slot, length) => {
+  const { totalBytes, receivedBytes, storageVersion } = order;
+  tell({ kind: 'filled', slot, length, totalBytes, receivedBytes, storageVersion });
+});
+let waitsForRoom = false;
+const idle = setTimeout(() => {
+  if (!waitsForRoom) last.resolve({ kind: 'idle' });
+}, options.idleTimeoutMs);
+
+function tell(message: FromReceiver): void {
+  parentPort?.postMessage(message);
+}
+
+/** Who sends is asked over the connection that the snapshot will come over. */
+async function receive(): Promise<FromReceiver> {
+  const session = await openSession(route, options);
+  const replies = new MessageCutter(slotSize, (reply) => {
+    tell({ kind: 'status', reply: new Uint8Array(reply) });
+  });
+  const status = startCall(session, paths.status, token, reading(replies));
+  const asked = await status.end;
+  if (asked.code !== 0) return { kind: 'ended', end: asked };
+
+  const pieces = new MessageCutter(slotSize, takePiece);
+  const read = reading(pieces);
+  const { stream, end } = startCall(session, paths.snapshot, token, (bytes) => {
+    read(bytes);
+    if (slots.hasRoom) return;
+    waitsForRoom = true;
+    stream.pause();
+  });
+  parentPort?.on('message', ({ free }: ToReceiver) => {
+    slots.giveBack(free);
+    if (!waitsForRoom) return;
+    waitsForRoom = false;
+    idle.refresh();
+    stream.resume();
+  });
+  return conclusion(await end);
+}
+
+/** Bytes that make no sense end everything. */
+function reading(cutter: MessageCutter): (bytes: Buffer) => void {
+  return (bytes) => {
+    idle.refresh();
+    try {
+      cutter.write(bytes);
+    } catch (error) {
+      last.resolve({ kind: 'senseless', reason: reasonOf(error) });
+    }
+  };
+}
+
+function takePiece(message: Buffer): void {
+  const piece = decodeSnapshotPiece(message);
+  if (!order.take(piece)) {
+    throw new Error(
+      `${piece.remainingBytes} bytes to come after ${order.receivedBytes} of ${order.totalBytes ?? 0}`,
+    );
+  }
+  slots.write(piece.blob);
+}
+
+function conclusion(end: CallEnd): FromReceiver {
+  return end.code === 0 && order.complete ? { kind: 'complete' } : { kind: 'ended', end };
+}
+
+receive().then(last.resolve, (error: unknown) => {
+  last.resolve({ kind: 'ended', end: { code: UNAVAILABLE, details: reasonOf(error) } });
+});
+const told = await last.promise;
+slots.flush();
+tell(told);
