@@ -7,7 +7,7 @@ import { type FromThread, type SlotThreadData, type ToThread } from './slot-thre
 export interface SlotService {
   /** The next bytes; they are reused when this returns. */
   write(bytes: Buffer): void;
-  /** Answers something cloneable; what it throws reaches whoever asked. */
+  /** Answers something cloneable, or a Uint8Array, whose memory goes along; what it throws reaches whoever asked. */
   answer(question: unknown): unknown;
 }
 
@@ -18,8 +18,8 @@ export async function serveSlots(
   const port = parentPort;
   if (port === null) throw new Error('a slot service runs in a worker thread only');
   const { memory, slotSize, options } = workerData as SlotThreadData;
-  const reply = (message: FromThread): void => {
-    port.postMessage(message);
+  const reply = (message: FromThread, memory: ArrayBuffer[] = []): void => {
+    port.postMessage(message, memory);
   };
   const service = await start(options);
   port.on('message', (message: ToThread) => {
@@ -29,7 +29,9 @@ export async function serveSlots(
       return;
     }
     try {
-      reply({ kind: 'answer', id: message.id, answer: service.answer(message.question) });
+      const answer = service.answer(message.question);
+      const own = answer instanceof Uint8Array && answer.buffer instanceof ArrayBuffer ? [answer.buffer] : [];
+      reply({ kind: 'answer', id: message.id, answer }, own);
     } catch (error) {
       const { code, hint } =
         error instanceof GuardianError ? error : { code: 'thread.failed', hint: undefined };
