@@ -45,13 +45,11 @@ test(
     await using folder = await temporaryFolder();
     await using etcd = await startEtcd();
     const store = new LocalStore(folder.join('store'));
-    let end = 0n;
-    {
-      await using capture = await startLiveCapture({ endpoints: [etcd.endpoint], store });
-      await capture.reached('chain');
-      end = await putOne(etcd, '/a', '1');
-      await capture.stored(end);
-    }
+    const earlier = await startLiveCapture({ endpoints: [etcd.endpoint], store });
+    await earlier.reached('chain');
+    const end = await putOne(etcd, '/a', '1');
+    await earlier.stored(end);
+    await earlier[Symbol.asyncDispose]();
     await putOne(etcd, '/a', '2');
     const at = await putOne(etcd, '/a', '3');
     await callGateway(etcd, 'kv/compaction', { revision: String(at), physical: true });

@@ -53,11 +53,16 @@ export async function startLiveCapture(options: LiveCaptureOptions): Promise<Liv
   const clock = settings?.clock ?? ((): Date => new Date());
   const events: CaptureEvent[] = [];
   const capture = await startCapture(
-    { cluster: CLUSTER, ...request, limits: { intervalMs: 200, ...request?.limits } },
+    { cluster: CLUSTER, leasesEveryMs: 300, ...request, limits: { intervalMs: 200, ...request?.limits } },
     {
       ...{ client, repository, store, clock, randomBytes },
       takeBase: (signal) => {
-        const wanted = { cluster: CLUSTER, proof: { mode: 'off' }, streamLimitMs: 60_000, attempts: 3 } as const;
+        const wanted = {
+          cluster: CLUSTER,
+          proof: { mode: 'off' },
+          streamLimitMs: 60_000,
+          attempts: 3,
+        } as const;
         return fullBackup(wanted, { client, repository, clock, onEvent: () => undefined, signal });
       },
       openSpill: () => openEphemeralFile('/tmp'),

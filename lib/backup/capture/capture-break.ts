@@ -1,4 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
+import { type TimelineReason } from '../../repository/pick-timeline.ts';
 
 /** Why a history can't be followed without a hole. */
 export type BreakKind =
@@ -34,3 +35,11 @@ export class CaptureBreak extends GuardianError {
     this.kind = kind;
   }
 }
+
+/** Why what follows a break is another history, where the break itself says so. */
+export function otherHistory({ kind }: CaptureBreak): OtherHistory | undefined {
+  if (kind === 'went-back') return 'revision-went-back';
+  return kind === 'history-differs' ? kind : undefined;
+}
+
+export type OtherHistory = Extract<TimelineReason, 'revision-went-back' | 'history-differs'>;

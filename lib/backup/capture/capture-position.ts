@@ -52,7 +52,8 @@ export async function positionNow(
   const highest = revisions.reduce((a, b) => (a > b ? a : b));
   // The base may come from any member: from the hindmost one on, nothing can lie between base and watch.
   const after = revisions.reduce((a, b) => (b < a && b > highest - MOST_BEHIND ? b : a), highest);
-  return { clusterId: first.clusterId, after, mark: undefined, word: { kind: 'begin', after, gap } };
+  const { clusterId } = first;
+  return { clusterId, after, mark: undefined, word: { kind: 'begin', after, clusterId, gap } };
 }
 
 /** A member further behind isn't read: there may be no history any more from its revision on. */

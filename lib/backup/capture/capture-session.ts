@@ -4,7 +4,7 @@ import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { type SegmentFacts } from '../../repository/chain.ts';
 import { type Repository } from '../../repository/repository.ts';
-import { CaptureBreak } from './capture-break.ts';
+import { CaptureBreak, otherHistory } from './capture-break.ts';
 import { type CapturePosition, positionBehind, positionNow } from './capture-position.ts';
 import { type CaptureProgress } from './capture-status.ts';
 import { KeptHashes } from './kept-hashes.ts';
@@ -16,7 +16,7 @@ import { watchRevisions, type WatchTrouble } from './watch-revisions.ts';
 
 export interface SessionSettings extends Pick<
   ShipSettings,
-  'takeBase' | 'retainUntil' | 'onEvent' | 'baseDelayMs' | 'settledSegments'
+  'takeBase' | 'beginTimeline' | 'retainUntil' | 'onEvent' | 'baseDelayMs' | 'settledSegments'
 > {
   readonly client: EtcdClient;
   readonly repository: Pick<Repository, 'find' | 'segments'>;
@@ -27,6 +27,7 @@ export interface SessionSettings extends Pick<
   readonly queue: SegmentQueue<ChainWord>;
   readonly progress: CaptureProgress;
   readonly proofBudgetBytes: number | undefined;
+  readonly leasesEveryMs: number | undefined;
   /** Why no chain in the store can be extended; undefined: look for one. */
   readonly needsBase: Gap | undefined;
   readonly onTrouble: (trouble: WatchTrouble) => void;
@@ -45,7 +46,7 @@ export async function captureSession(settings: SessionSettings): Promise<void> {
   const { queue, client, progress, repository } = settings;
   const ending = new AbortController();
   const signal = AbortSignal.any([settings.signal, ending.signal]);
-  const leases = new LeaseTable(client, { signal });
+  const leases = new LeaseTable(client, { listEveryMs: settings.leasesEveryMs, signal });
   const hashes = new KeptHashes(client, {
     ...{ endpoint: () => progress.watched, budgetBytes: settings.proofBudgetBytes, signal },
   });
@@ -125,7 +126,7 @@ class Watcher {
     for (const tail of tails) {
       const position = await positionBehind(repository, tail, gap, this.signal);
       const broken = yield position;
-      gap ??= gapAfter(position, broken);
+      gap = earlier(gap, gapAfter(position, broken));
     }
     for (;;) {
       const position = await this.now(gap);
@@ -199,7 +200,12 @@ const SETTLED_MS = 120_000;
 function gapAfter({ after, word }: CapturePosition, broken: CaptureBreak | undefined): Gap | undefined {
   if (broken === undefined) return undefined;
   const from = word.kind === 'resume' ? word.tail.revision : after;
-  return { after: from, reason: broken.message };
+  return { after: from, reason: broken.message, history: otherHistory(broken) };
+}
+
+/** Of two gaps with nothing stored in between, the one that both make. */
+function earlier(first: Gap | undefined, second: Gap | undefined): Gap | undefined {
+  return first === undefined || second === undefined ? (first ?? second) : { ...second, after: first.after };
 }
 
 function bufferFull(queue: SegmentQueue<ChainWord>): CaptureBreak {

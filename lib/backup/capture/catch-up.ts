@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock } from '../../clock.ts';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import { type EtcdClient, type ResponseHeader } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { ChainTakenError, type ChainTail, type SegmentFacts } from '../../repository/chain.ts';
 import { type Repository } from '../../repository/repository.ts';
 import { type ObjectStore } from '../../storage/object-store.ts';
 import { clusterName } from '../cluster-name.ts';
-import { CaptureBreak } from './capture-break.ts';
+import { CaptureBreak, otherHistory } from './capture-break.ts';
 import { positionBehind } from './capture-position.ts';
 import { LeaseTable } from './lease-table.ts';
 import { SEAL_LIMITS, Sealer } from './sealer.ts';
@@ -22,7 +22,7 @@ export interface CatchUpRequest {
 
 export interface CatchUpTools {
   readonly client: EtcdClient;
-  readonly repository: Pick<Repository, 'find' | 'segments'>;
+  readonly repository: Pick<Repository, 'find' | 'segments' | 'beginTimeline'>;
   /** The store that the repository is in. */
   readonly store: ObjectStore;
   readonly clock: Clock;
@@ -73,13 +73,7 @@ export async function catchUp(request: CatchUpRequest, tools: CatchUpTools): Pro
   const leases = new LeaseTable(tools.client, { signal });
   const listing = leases.run();
   try {
-    return await new CatchUp(
-      { ...tools, signal },
-      cluster,
-      header.revision,
-      leases,
-      request.retainUntil,
-    ).run();
+    return await new CatchUp({ ...tools, signal }, cluster, header, leases, request.retainUntil).run();
   } finally {
     leaving.abort();
     await listing;
@@ -89,6 +83,7 @@ export async function catchUp(request: CatchUpRequest, tools: CatchUpTools): Pro
 class CatchUp {
   private readonly tools: CatchUpTools;
   private readonly cluster: string;
+  private readonly clusterId: bigint;
   private readonly target: bigint;
   private readonly leases: LeaseTable;
   private readonly retainUntil: Date | undefined;
@@ -100,13 +95,14 @@ class CatchUp {
   constructor(
     tools: CatchUpTools,
     cluster: string,
-    target: bigint,
+    { clusterId, revision }: ResponseHeader,
     leases: LeaseTable,
     retainUntil: Date | undefined,
   ) {
     this.tools = tools;
     this.cluster = cluster;
-    this.target = target;
+    this.clusterId = clusterId;
+    this.target = revision;
     this.leases = leases;
     this.retainUntil = retainUntil;
     const id = Buffer.from(tools.randomBytes(8)).readBigUInt64BE();
@@ -136,7 +132,8 @@ class CatchUp {
     for (const tail of await repository.segments.tails(this.cluster, { signal })) {
       const reached = await this.extend(tail);
       if (!(reached instanceof CaptureBreak)) return reached;
-      this.gap ??= { after: tail.revision, reason: reached.message };
+      const after = this.gap?.after ?? tail.revision;
+      this.gap = { after, reason: reached.message, history: otherHistory(reached) };
     }
     return undefined;
   }
@@ -144,7 +141,12 @@ class CatchUp {
   private async takeBase(): Promise<void> {
     const reason = this.gap?.reason ?? 'there is no backup of this cluster yet';
     this.tools.onEvent?.({ kind: 'taking-base', reason });
-    this.base = (await this.tools.takeBase(this.tools.signal)).backup;
+    const { repository, takeBase, signal } = this.tools;
+    if (this.gap?.history !== undefined) {
+      const { clusterId: etcdClusterId, cluster } = this;
+      await repository.beginTimeline({ cluster, etcdClusterId, reason: this.gap.history }, { signal });
+    }
+    this.base = (await takeBase(signal)).backup;
   }
 
   /** From the tail to the target, or why that can't be; `taken`: another writer was quicker. */
@@ -195,7 +197,7 @@ class CatchUp {
       ...{ after, writer: this.writer, clock, leases: this.leases },
       limits: { ...SEAL_LIMITS, intervalMs: LONGEST_TIMER_MS },
       onSealed: async ({ draft }) => {
-        const gap = tail.index === 0 ? this.gap : undefined;
+        const gap = tail.index === 0 && this.gap !== undefined ? gapOf(this.gap) : undefined;
         const told = { ...draft, facts: { ...draft.facts, gap } };
         tail = await repository.segments.append(tail, told, { signal, retainUntil: this.retainUntil });
         this.written++;
@@ -229,6 +231,10 @@ class CatchUp {
       how: base === undefined ? how : 'base',
     };
   }
+}
+
+function gapOf({ after, reason }: Gap): SegmentFacts['gap'] {
+  return { after, reason };
 }
 
 const MOST_TRIES = 10;

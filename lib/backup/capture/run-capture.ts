@@ -22,6 +22,8 @@ export interface CaptureRequest {
   readonly limits?: Partial<SealLimits> | undefined;
   readonly buffer?: Partial<BufferSettings> | undefined;
   readonly rebase?: RebaseSettings | undefined;
+  /** How often all leases are listed, which finds those without keys. Default 60,000. */
+  readonly leasesEveryMs?: number | undefined;
   /** Members with more bytes in use are not asked for hashes; see `KeptHashes`. */
   readonly proofBudgetBytes?: number | undefined;
   /** The store keeps segments undeletable until then. */
@@ -40,7 +42,7 @@ export interface BufferSettings {
 
 export interface CaptureTools {
   readonly client: EtcdClient;
-  readonly repository: Pick<Repository, 'find' | 'segments' | 'listBackups'>;
+  readonly repository: Pick<Repository, 'find' | 'segments' | 'listBackups' | 'beginTimeline'>;
   /** The store that the repository is in. */
   readonly store: ObjectStore;
   readonly clock: Clock;
@@ -126,7 +128,10 @@ async function run(
             clock: tools.clock,
           },
           ...{ cluster, writer, limits, queue, progress, needsBase, stop, signal },
+          beginTimeline: (etcdClusterId, reason) =>
+            tools.repository.beginTimeline({ cluster, etcdClusterId, reason }, { signal }),
           proofBudgetBytes: request.proofBudgetBytes,
+          leasesEveryMs: request.leasesEveryMs,
           retainUntil: request.retainUntil,
           stopWithinMs: request.stopWithinMs ?? STOP_WITHIN_MS,
           baseDelayMs: tools.baseDelayMs ?? baseDelayMs,
@@ -148,7 +153,10 @@ async function run(
         onEvent({ kind: 'given-up', segments: await queue.clear(), error });
         // After an overflow the chain may still be joined; what can't be stored or extended can't.
         const stored = progress.status().storedRevision ?? 0n;
-        needsBase = error.kind === 'buffer-full' ? undefined : { after: stored, reason: error.message };
+        needsBase =
+          error.kind === 'buffer-full'
+            ? undefined
+            : { after: stored, reason: error.message, history: undefined };
         await storeIsBack(tools, cluster, progress);
       }
     }

@@ -10,7 +10,7 @@ import {
   type StoredSegment,
 } from '../../repository/chain.ts';
 import { type Manifest } from '../../repository/manifest.ts';
-import { CaptureBreak } from './capture-break.ts';
+import { CaptureBreak, type OtherHistory } from './capture-break.ts';
 import { type SealedSegment } from './sealer.ts';
 import { type SegmentQueue } from './segment-queue.ts';
 import { trimDraft } from './trim-draft.ts';
@@ -20,12 +20,21 @@ export type ChainWord =
   /** The segments behind this follow `tail`. */
   | { readonly kind: 'resume'; readonly tail: ChainTail; readonly gap: Gap | undefined }
   /** They follow revision `after`: a base at or behind it is needed, since there is a gap before, or nothing yet. */
-  | { readonly kind: 'begin'; readonly after: bigint; readonly gap: Gap | undefined };
+  | {
+      readonly kind: 'begin';
+      readonly after: bigint;
+      readonly clusterId: bigint;
+      readonly gap: Gap | undefined;
+    };
+
+export type BeginWord = Extract<ChainWord, { kind: 'begin' }>;
 
 export interface Gap {
   /** The last revision before it that can be restored to. */
   readonly after: bigint;
   readonly reason: string;
+  /** What follows is another history, which no base alone would tell: it gets a timeline of its own. */
+  readonly history: OtherHistory | undefined;
 }
 
 /** A base of the live cluster, at its revision of now or later. */
@@ -40,6 +49,7 @@ export interface ShipSettings {
   readonly log: Pick<SegmentLog, 'append' | 'tailOf'>;
   readonly queue: SegmentQueue<ChainWord>;
   readonly takeBase: TakeBase;
+  readonly beginTimeline: (etcdClusterId: bigint, reason: OtherHistory) => Promise<unknown>;
   readonly writerId: bigint;
   readonly retainUntil?: (() => Date | undefined) | undefined;
   readonly onEvent: (event: ShipEvent) => void;
@@ -101,7 +111,7 @@ class Shipper {
         continue;
       }
       const { word } = next;
-      if (word.kind === 'begin') await this.begin(word.after, word.gap);
+      if (word.kind === 'begin') await this.begin(word);
       else this.follow(word.tail, word.gap);
     }
   }
@@ -112,32 +122,42 @@ class Shipper {
     this.settings.onEvent({ kind: 'chain', tail, gap });
   }
 
-  private async begin(after: bigint, told: Gap | undefined): Promise<void> {
-    const { tail } = this;
+  private async begin({ after, clusterId, gap: told }: BeginWord): Promise<void> {
+    const { tail, settings } = this;
     // A base that was taken behind the gap serves as well as a new one.
-    if (tail?.index === 0 && tail.revision >= after) return;
+    if (tail?.index === 0 && tail.revision >= after && told?.history === undefined) return;
     const gap = told && { ...told, after: tail?.revision ?? told.after };
-    this.settings.onEvent({ kind: 'taking-base', gap });
-    const base = await this.base(after);
-    this.settings.onEvent({ kind: 'base', ...base });
+    settings.onEvent({ kind: 'taking-base', gap });
+    let history = gap?.history;
+    const base = await this.untilTaken(async () => {
+      if (history !== undefined) await settings.beginTimeline(clusterId, history);
+      history = undefined;
+      return this.takeBase(after);
+    });
     this.storedSinceBase = 0;
-    this.follow(this.settings.log.tailOf(base.backup), gap);
+    settings.onEvent({ kind: 'base', ...base, timelineReason: gap?.history ?? base.timelineReason });
+    this.follow(settings.log.tailOf(base.backup), gap);
   }
 
-  private async base(after: bigint): Promise<BaseTaken> {
-    const { takeBase, baseDelayMs, settledSegments } = this.settings;
+  private async takeBase(after: bigint): Promise<BaseTaken> {
+    const base = await this.settings.takeBase(this.signal);
+    const revision = base.backup.manifest.snapshot.currentRevision;
+    if (revision >= after) return base;
+    throw new GuardianError(
+      'capture.base-behind',
+      `the base is of revision ${revision}, from a member that lags behind ${after}`,
+      { hint: 'Another is taken.', retryable: true },
+    );
+  }
+
+  /** Tries until there is one, with growing pauses; what can't ever succeed ends a capture that has no chain yet. */
+  private async untilTaken(take: () => Promise<BaseTaken>): Promise<BaseTaken> {
+    const { baseDelayMs, settledSegments } = this.settings;
     if (this.storedSinceBase >= settledSegments) this.basesInARow = 0;
     for (;;) {
       await this.pause(baseDelayMs(this.basesInARow++));
       try {
-        const base = await takeBase(this.signal);
-        const revision = base.backup.manifest.snapshot.currentRevision;
-        if (revision >= after) return base;
-        throw new GuardianError(
-          'capture.base-behind',
-          `the base is of revision ${revision}, from a member that lags behind ${after}`,
-          { hint: 'Another is taken.', retryable: true },
-        );
+        return await take();
       } catch (error) {
         this.signal.throwIfAborted();
         if (this.tail === undefined && !mayPass(error)) throw error;
@@ -191,7 +211,9 @@ class Shipper {
     // The first segment of a chain may begin before its base; any other is cut where the one before ends.
     const fits = draft.from === tail.revision || tail.index === 0;
     const whole = fits ? draft : await trimDraft(draft, tail.revision);
-    return { tail, draft: tail.index === 0 ? { ...whole, facts: { ...whole.facts, gap } } : whole };
+    if (tail.index > 0 || gap === undefined) return { tail, draft: whole };
+    const { after, reason } = gap;
+    return { tail, draft: { ...whole, facts: { ...whole.facts, gap: { after, reason } } } };
   }
 
   private taken(error: ChainTakenError): void {
