@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { spansOf } from '../lib/repository/point-spans.ts';
+import { type PointSpan, spansOf, type TimelineContent } from '../lib/repository/point-spans.ts';
 import {
   baseMaker,
   brokenSegment,
@@ -14,7 +14,7 @@ const base = await baseMaker();
 const NOW = secondsIn(400);
 
 test('what can be restored is told newest first, with every gap between', () => {
-  const spans = spansOf(
+  const spans = newestFirst(
     contentOf([base(10), base(200)], [...segmentsAt([10, 20, 80]), ...segmentsAt([200, 300])]),
   );
   const lines = spansText(spans, 10, NOW).split('\n');
@@ -32,7 +32,7 @@ test('what can be restored is told newest first, with every gap between', () => 
 
 test('without a gap it says so, and a lone base is one revision', () => {
   assert.match(
-    spansText(spansOf(contentOf([base(10)])), 10, NOW),
+    spansText(newestFirst(contentOf([base(10)])), 10, NOW),
     /; no gaps\n(.*\n) ok +10 .* this revision only\n$/,
   );
 });
@@ -42,10 +42,10 @@ test('what is broken is named, and older lines are counted', () => {
     [base(10)],
     [...segmentsAt([10, 20]), brokenSegment(20), ...segmentsAt([30, 40])],
   );
-  const spans = spansOf(content);
+  const spans = newestFirst(content);
   assert.match(spansText(spans, 10, NOW), /^>>> +21 to 40 .*BROKEN +chain-1\/20 is damaged$/m);
   assert.match(spansText(spans, 1, NOW), /\n>>> .*\n {3}… and 1 older lines \(--limit\)\n$/);
-  assert.deepEqual(spanValue(spans[1] ?? assert.fail()), {
+  assert.deepEqual(spanValue(spans[0] ?? assert.fail()), {
     kind: 'break',
     first: 21n,
     last: 40n,
@@ -57,3 +57,7 @@ test('what is broken is named, and older lines are counted', () => {
 test('where there is nothing it says so', () => {
   assert.match(spansText([], 10, NOW), /^NOTHING can be restored\n/);
 });
+
+function newestFirst(content: TimelineContent): PointSpan[] {
+  return spansOf(content).reverse();
+}

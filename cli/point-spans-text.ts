@@ -16,14 +16,14 @@ export function spanValue(span: PointSpan): Readonly<Record<string, unknown>> {
 }
 
 /**
- * What can be restored of a timeline, the newest first, and between it in capitals what can't. `spans`: oldest first,
- * as `spansOf` gives them; the oldest beyond `limit` are counted only.
+ * What can be restored of a timeline, and between it in capitals what can't. `spans`: newest first, as
+ * `RestorePoints.list` gives them; beyond `limit` they are counted only.
  */
 export function spansText(spans: readonly PointSpan[], limit: number, now: Date): string {
-  const shown = spans.map((span, at) => ({ span, at })).slice(-limit);
-  const rows = shown
-    .toReversed()
-    .map(({ span, at }) => (span.kind === 'range' ? rangeRow(span) : holeRow(span, spans, at)));
+  const shown = spans.slice(0, limit);
+  const rows = shown.map((span, at) =>
+    span.kind === 'range' ? rangeRow(span) : holeRow(span, spans[at + 1], spans[at - 1]),
+  );
   const older = spans.length - shown.length;
   return (
     newestText(spans, now) +
@@ -33,7 +33,7 @@ export function spansText(spans: readonly PointSpan[], limit: number, now: Date)
 }
 
 function newestText(spans: readonly PointSpan[], now: Date): string {
-  const last = spans.findLast((span) => span.kind === 'range');
+  const last = spans.find((span) => span.kind === 'range');
   if (last === undefined) return 'NOTHING can be restored\n';
   const { revision, seenAt } = last.to;
   const holes = spans.filter(({ kind }) => kind === 'hole').length;
@@ -55,12 +55,13 @@ function rangeRow({ from, to, bases, segments, segmentBytes }: RestorableRange):
   ];
 }
 
-function holeRow(hole: Hole, spans: readonly PointSpan[], at: number): string[] {
-  const { first, last, reason, cause } = hole;
-  const before = neighbour(spans[at - 1]);
-  const after = neighbour(spans[at + 1]);
-  const from = before?.to.seenAt;
-  const to = after?.from.seenAt;
+function holeRow(
+  { first, last, reason, cause }: Hole,
+  before: PointSpan | undefined,
+  after: PointSpan | undefined,
+): string[] {
+  const from = before?.kind === 'range' ? before.to.seenAt : undefined;
+  const to = after?.kind === 'range' ? after.from.seenAt : undefined;
   const lasts = from === undefined || to === undefined ? '' : duration(to.getTime() - from.getTime());
   return [
     '>>>',
@@ -75,10 +76,6 @@ function holeRow(hole: Hole, spans: readonly PointSpan[], at: number): string[] 
 }
 
 const WORDS = { gap: 'GAP', break: 'BROKEN', trimmed: 'REMOVED', 'no-base': 'NO BASE' } as const;
-
-function neighbour(span: PointSpan | undefined): RestorableRange | undefined {
-  return span?.kind === 'range' ? span : undefined;
-}
 
 /** To the second: a list of hours needs no more. */
 export function instant(time: Date): string {

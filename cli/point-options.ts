@@ -1,0 +1,47 @@
+import { type Command, Option } from 'commander';
+import { type Clock } from '../lib/clock.ts';
+import { type PointQuery } from '../lib/repository/choose-point.ts';
+import { GuardianError } from '../lib/guardian-error.ts';
+import { parseMoment } from './moment.ts';
+import { parseRevision } from './option-values.ts';
+
+export interface PointOptions {
+  readonly toRevision?: string;
+  readonly toTime?: string;
+  readonly timeline?: string;
+}
+
+/** Adds the options that name a restore point. */
+export function withPointOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--to-revision <revision>', 'the state at this very revision').conflicts('toTime'))
+    .option(
+      '--to-time <time>',
+      'the state at this time: 2026-11-22T14:05:00Z, 14:05 (the last time it was that here), or -15m',
+    )
+    .option('--timeline <id>', 'of this timeline, not the newest that has it; see "points list"');
+}
+
+/** Undefined when no point was asked for. */
+export function pointQuery({ toRevision, toTime }: PointOptions, clock: Clock): PointQuery | undefined {
+  if (toRevision !== undefined) {
+    return { kind: 'revision', revision: parseRevision(toRevision, '--to-revision') };
+  }
+  if (toTime !== undefined) return { kind: 'time', time: parseMoment(toTime, clock(), '--to-time') };
+  return undefined;
+}
+
+/** A point named by an argument: `latest`, a revision, or a time. */
+export function pointNamed(text: string, clock: Clock, what: string): PointQuery {
+  if (text === 'latest') return { kind: 'latest' };
+  if (/^\d+$/.test(text)) return { kind: 'revision', revision: parseRevision(text, what) };
+  try {
+    return { kind: 'time', time: parseMoment(text, clock(), what) };
+  } catch (error) {
+    if (!(error instanceof GuardianError) || error.code === 'usage.duration') throw error;
+    throw new GuardianError('usage.point', `${what}: "${text}" is neither a revision nor a time`, {
+      hint: 'name a point like 84707, latest, 2026-11-22T14:05:00Z, 14:05 or -15m',
+      cause: error,
+    });
+  }
+}
