@@ -1,13 +1,12 @@
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
-import { type ProofPolicy } from '../lib/backup/proof-policy.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { type SoundBackup } from '../lib/repository/repository.ts';
 import { backupLine, backupValue, proofText } from './backup-figures.ts';
-import { collect, parseByteCount, parseCount, parseDuration } from './option-values.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
+import { fullBackupRequest, type FullBackupOptions, withFullBackupOptions } from './full-backup-options.ts';
 import { keysText } from './keys-needed-text.ts';
 import { bytes, count, duration, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
@@ -20,17 +19,8 @@ import {
 } from './repository-options.ts';
 import { type Session } from './session.ts';
 import { withSpoolOptions, type SpoolOptions } from './spool-options.ts';
-import { userName } from './user-name.ts';
 
-interface CreateOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, ReportOptions {
-  readonly proof: 'auto' | 'required' | 'off';
-  readonly proofBudget?: string;
-  readonly proofWait: string;
-  readonly streamLimit: string;
-  readonly attempts: string;
-  readonly retain?: string;
-  readonly label: readonly string[];
-}
+type CreateOptions = EtcdOptions & RepositoryOptions & SpoolOptions & FullBackupOptions & ReportOptions;
 
 export function backupCreateCommand(session: Session): Command {
   const command = new Command('create')
@@ -39,73 +29,33 @@ export function backupCreateCommand(session: Session): Command {
       `Streams a snapshot from the best member (a healthy follower before the leader), verifies every page and record while
 the bytes pass, compresses, encrypts and stores them, compares the result with what a live member answers for HashKV,
 and only then writes the manifest that makes it a backup. Interrupt it at any point: nothing half-done is ever listed.`,
-    )
-    .addOption(
-      new Option(
-        '--proof <policy>',
-        'compare with a live member: auto says what could not be proven, required fails',
-      )
-        .choices(['auto', 'required', 'off'])
-        .default('auto'),
-    )
-    .option(
-      '--proof-budget <bytes>',
-      'database size up to which a member is asked to hash (it holds writes meanwhile); default: 8Gi, 4Gi of the leader',
-    )
-    .option(
-      '--proof-wait <duration>',
-      'wait so long for the next compaction, whose hash members keep for nothing; Kubernetes compacts every 5m',
-      '0s',
-    )
-    .option('--stream-limit <duration>', 'how long etcd may be kept streaming', '30m')
-    .option('--attempts <n>', 'tries, each with the best member that has not failed', '3')
-    .option('--retain <duration>', 'ask the store to keep the objects undeletable for so long (Object Lock)')
-    .option('--label <name=value>', 'a mark of your own in the manifest; may be repeated', collect, []);
-  withEtcdOptions(withRepositoryOptions(withSpoolOptions(command)));
+    );
+  withFullBackupOptions(withEtcdOptions(withRepositoryOptions(withSpoolOptions(command))));
   return withReportOptions(command).action(async (options: CreateOptions) => {
     const { terminal, clock } = session;
     const report = reporting(session, options);
     const settings = etcdSettings(options, terminal);
     const repository = await openRepositoryWith(session, options, report.progress, options);
     await using client = connectEtcd(settings);
-    const startedAt = clock().getTime();
-    const done = await fullBackup(
-      {
-        cluster: options.cluster,
-        proof: proofPolicy(options),
-        streamLimitMs: parseDuration(options.streamLimit, '--stream-limit'),
-        attempts: parseCount(options.attempts, '--attempts'),
-        retainUntil:
-          options.retain === undefined
-            ? undefined
-            : new Date(startedAt + parseDuration(options.retain, '--retain')),
-        requester: { username: userName() },
-        labels: labels(options.label),
+    const startedAt = clock();
+    const done = await fullBackup(fullBackupRequest(options, startedAt), {
+      client,
+      repository: repository.repository,
+      clock,
+      signal: terminal.signal,
+      onEvent: (event) => {
+        session.doubt = event.kind === 'committing' ? mayBeThere(event.id) : undefined;
+        tell(report.progress, event);
       },
-      {
-        client,
-        repository: repository.repository,
-        clock,
-        signal: terminal.signal,
-        onEvent: (event) => {
-          session.doubt = event.kind === 'committing' ? mayBeThere(event.id) : undefined;
-          tell(report.progress, event);
-        },
-      },
-    );
+    });
     session.doubt = undefined;
     report.progress.end();
     await rememberIfPossible(repository, done.backup, report.progress);
     if (done.timelineReason === 'first') await warnOfMissingFence(repository, report.progress);
-    const tookMs = clock().getTime() - startedAt;
+    const tookMs = clock().getTime() - startedAt.getTime();
     const value = { ...backupValue(done.backup, repository.location), tookMs };
     print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
   });
-}
-
-function proofPolicy({ proof, proofBudget, proofWait }: CreateOptions): ProofPolicy {
-  const budgetBytes = proofBudget === undefined ? undefined : parseByteCount(proofBudget, '--proof-budget');
-  return { mode: proof, budgetBytes, waitMs: parseDuration(proofWait, '--proof-wait') };
 }
 
 /** Looked at once, with a cluster's first backup; the backup is committed whatever comes of it. */
@@ -134,26 +84,6 @@ async function rememberIfPossible(
     progress.say(`warning: ${error.message}; a store that later lacks this backup is not noticed here`);
   }
 }
-
-function labels(pairs: readonly string[]): Record<string, string> | undefined {
-  if (pairs.length === 0) return undefined;
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const equals = pair.indexOf('=');
-      if (equals <= 0) throw new GuardianError('usage.label', `--label "${pair}" is not NAME=VALUE`);
-      const [name, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
-      if (name.length <= LONGEST_NAME && value.length <= LONGEST_VALUE) return [name, value];
-      throw new GuardianError(
-        'usage.label',
-        `--label ${name.slice(0, 40)}…: a name has up to ${LONGEST_NAME} characters, a value up to ${LONGEST_VALUE}`,
-      );
-    }),
-  );
-}
-
-/** What a manifest holds. */
-const LONGEST_NAME = 256;
-const LONGEST_VALUE = 1024;
 
 function mayBeThere(id: string): string {
   return `backup ${id} was being committed and may be there: see "etcdguardian backup list"; if it is listed, it is whole`;

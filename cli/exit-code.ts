@@ -9,6 +9,7 @@ export const EXIT_CODES = {
   notFound: 4,
   refused: 5,
   unreachable: 6,
+  superseded: 7,
   interrupted: 130,
 } as const;
 
@@ -20,6 +21,7 @@ export const EXIT_CODE_HELP = `Exit status:
   4    what was named does not exist
   5    refused: permission, password, certificate or key
   6    etcd or the store could not be reached, or was busy; trying again may help
+  7    another capture of the same cluster is at work, and this one stepped down
   130  interrupted`;
 
 /** The exit status for anything that was thrown. */
@@ -84,9 +86,22 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ],
     ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
     ...['store.busy', 'store.unreachable', 'store.upload-lost', 'backup.member-lags'],
-    ...['repository.contended', 'repository.history-differs', 'repository.too-late'],
+    ...[
+      'capture.base-behind',
+      'capture.contended',
+      'repository.contended',
+      'repository.history-differs',
+      'repository.too-late',
+    ],
   ],
+  superseded: ['capture.superseded'],
   failed: [
+    ...[
+      'repository.chain-taken',
+      'repository.other-timeline',
+      'repository.segment-place',
+      'repository.trims-exhausted',
+    ],
     ...['backup.cluster-name', 'backup.compacted-meanwhile', 'backup.last-good', 'backup.stream-limit'],
     ...[
       'disk.failed',
@@ -129,13 +144,19 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
 const KIND_OF_ROOM = new Map<string, ErrorKind>([
   ['usage', 'usage'],
   ['pki', 'refused'],
-  ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'meta', 'mvcc', 'verify'].map(
+  ['capture', 'failed'],
+  ['point', 'notFound'],
+  ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'merge', 'meta', 'mvcc', 'verify'].map(
     (room) => [room, 'unsound'] as const,
   ),
 ]);
 
-const KIND_OF_CODE = new Map(
-  Object.entries(CODES_BY_KIND).flatMap(([kind, codes]) =>
+/** Codes that the source puts together, and that mean something else than their rooms. */
+const PUT_TOGETHER: readonly (readonly [string, ErrorKind])[] = [['point.break', 'unsound']];
+
+const KIND_OF_CODE = new Map([
+  ...PUT_TOGETHER,
+  ...Object.entries(CODES_BY_KIND).flatMap(([kind, codes]) =>
     codes.map((code) => [code, kind as ErrorKind] as const),
   ),
-);
+]);

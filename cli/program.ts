@@ -93,7 +93,7 @@ const COMMANDS: readonly Source[] = [
       },
       {
         name: 'prune',
-        load: async (session) => (await import('./backup-upkeep.ts')).backupPruneCommand(session),
+        load: async (session) => (await import('./backup-prune.ts')).backupPruneCommand(session),
       },
       {
         name: 'sweep',
@@ -101,7 +101,41 @@ const COMMANDS: readonly Source[] = [
       },
     ],
   },
+  {
+    name: 'capture',
+    description: 'every change of a cluster, stored as it happens',
+    children: [
+      {
+        name: 'run',
+        load: async (session) => (await import('./capture-run.ts')).captureRunCommand(session),
+      },
+      {
+        name: 'status',
+        load: async (session) => (await import('./capture-status.ts')).captureStatusCommand(session),
+      },
+    ],
+  },
   { name: 'restore', load: async (session) => (await import('./restore.ts')).restoreCommand(session) },
+  {
+    name: 'points',
+    description: 'what can be restored: every captured revision, not only the backups',
+    children: [
+      {
+        name: 'list',
+        load: async (session) => (await import('./points-list.ts')).pointsListCommand(session),
+      },
+    ],
+  },
+  {
+    name: 'history',
+    description: 'what became of single keys',
+    children: [
+      {
+        name: 'get',
+        load: async (session) => (await import('./history-get.ts')).historyGetCommand(session),
+      },
+    ],
+  },
   {
     name: 'restores',
     description: 'restores that were made from a store',

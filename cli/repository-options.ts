@@ -8,6 +8,7 @@ import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
 import { checkFreshness, findStaleness, rememberBackup, seenClusters } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
 import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
+import { type ObjectStore } from '../lib/storage/object-store.ts';
 import { openStore } from '../lib/storage/open-store.ts';
 import { probePutIfAbsent } from '../lib/storage/put-if-absent-probe.ts';
 import { storeIdentity } from '../lib/storage/store-identity.ts';
@@ -55,6 +56,8 @@ export function withRepositoryOptions(command: Command): Command {
 /** A repository as a command uses it. */
 export interface OpenedRepository {
   readonly repository: Repository;
+  /** The store that it is in. */
+  readonly store: ObjectStore;
   readonly location: string;
   readonly keys: KeySet | undefined;
   /** Notes that this machine has seen a backup, so that a store which later lacks it is noticed. */
@@ -74,7 +77,7 @@ export interface OpenedRepository {
 export async function openRepositoryWith(
   session: Session,
   options: RepositoryOptions,
-  progress: ProgressLine,
+  progress: Pick<ProgressLine, 'say'>,
   spool?: SpoolOptions,
 ): Promise<OpenedRepository> {
   const { terminal, clock } = session;
@@ -104,6 +107,7 @@ export async function openRepositoryWith(
   const { signal } = terminal;
   return {
     repository,
+    store: plainStore,
     location: store.location,
     keys,
     fencesWriters: () => probePutIfAbsent(plainStore, { signal: terminal.signal }),
@@ -181,7 +185,7 @@ function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSet
 async function keysOf(
   options: RepositoryOptions,
   terminal: Terminal,
-  progress: ProgressLine,
+  progress: Pick<ProgressLine, 'say'>,
 ): Promise<KeySet | undefined> {
   const file = options.keyFile ?? terminal.env.ETCDGUARDIAN_KEY_FILE;
   if (file === undefined || file === '') return undefined;

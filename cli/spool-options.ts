@@ -26,9 +26,9 @@ export function withSpoolOptions(command: Command): Command {
 
 export async function spoolSettings(
   options: SpoolOptions,
-  progress: ProgressLine,
+  progress: Pick<ProgressLine, 'say'>,
 ): Promise<ElasticBufferSettings> {
-  const folder = options.spoolDir ?? (await diskFolder());
+  const folder = await spoolFolder(options);
   return {
     memoryBytes: parseByteCount(options.spoolMemory, '--spool-memory'),
     spillBytes: parseByteCount(options.spoolDisk, '--spool-disk'),
@@ -40,6 +40,11 @@ export async function spoolSettings(
       );
     },
   };
+}
+
+/** Where the options want what doesn't fit into memory. */
+export async function spoolFolder({ spoolDir }: Pick<SpoolOptions, 'spoolDir'>): Promise<string> {
+  return spoolDir ?? (await diskFolder());
 }
 
 /** The first folder for temporary files that isn't memory; where all are, the system's. */

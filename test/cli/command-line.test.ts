@@ -34,6 +34,10 @@ test('every command explains itself, and its options say what they are for', asy
       ...['create', 'list', 'show', 'verify', 'delete', 'undelete', 'prune', 'sweep'].map(
         (one) => `backup ${one}`,
       ),
+      'capture run',
+      'capture status',
+      'points list',
+      'history get',
       'restores list',
       ...['verify', 'inspect', 'diff'].map((one) => `snapshot ${one}`),
       ...['create', 'show', 'recover', 'rotate'].map((one) => `keys ${one}`),
@@ -50,7 +54,7 @@ test('every command explains itself, and its options say what they are for', asy
 test('the exit codes are part of the help', async () => {
   await using folder = await temporaryFolder();
   const { stdout } = await guardianCli(folder).run(['--help']);
-  for (const code of [0, 1, 2, 3, 4, 5, 6, 130])
+  for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130])
     assert.match(stdout, new RegExp(`^ {2}${code} {2,}\\S`, 'm'));
 });
 
