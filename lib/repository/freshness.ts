@@ -1,5 +1,9 @@
 import { GuardianError } from '../guardian-error.ts';
+import { type ChainTail } from './chain.ts';
+import { chainProblem, withTails } from './chain-freshness.ts';
 import {
+  type Known,
+  type KnownChain,
   type KnownPoint,
   type KnownStore,
   readKnownClusters,
@@ -32,7 +36,8 @@ export interface FreshnessOptions extends StoreMemory, CallOptions {
 /**
  * Compares what the store shows of a cluster with what this machine has seen there before, and remembers what is new.
  * Rejects with `repository.rolled-back` when a backup that was there is gone without a trusted removal, has another
- * manifest, or is back after it was removed; with `signature.untrusted` or `signature.missing` when a known one isn't
+ * manifest, or is back after it was removed, or when the newest segment that was seen of a chain is gone without a
+ * trusted trim; with `signature.untrusted` or `signature.missing` when a known one isn't
  * signed by whom the given keys trust: then they may be the wrong keys. Nothing is remembered then. Resolves to what
  * the store shows, removed backups included.
  *
@@ -44,16 +49,20 @@ export async function checkFreshness(
   { path, identity, acceptOlder = false, signal }: FreshnessOptions,
 ): Promise<BackupEntry[]> {
   const store = knownStore(repository, identity);
-  const { points: known } = await readKnownPoints(path, store, cluster);
+  const { points: known, chains } = await readKnownPoints(path, store, cluster);
   const shown = await repository.listBackups(cluster, { includeRemoved: true, signal });
   const gone = await removalsOfGone(repository, cluster, known, shown, signal);
-  const problem = problemWith(repository, known, shown, gone);
+  const problem =
+    problemWith(repository, known, shown, gone) ??
+    (await chainProblemOf(repository, cluster, chains, shown, signal));
   if (problem !== undefined && !acceptOlder) throw problem;
   const still = known.map((point) => {
     const removal = gone.get(placeOf(point));
     return removal === undefined ? point : { ...point, removed: true, lastMark: removal.mark };
   });
-  await remember(path, store, cluster, acceptOlder ? [] : still, shown);
+  const tails = await repository.segments.tails(cluster, { signal });
+  const ends = await withTails(repository, cluster, acceptOlder ? [] : chains, tails, signal);
+  await remember(path, store, cluster, { points: acceptOlder ? [] : still, chains: ends }, shown);
   return shown;
 }
 
@@ -66,11 +75,14 @@ export async function findStaleness(
   cluster: string,
   { path, identity, signal }: StoreMemory & CallOptions,
 ): Promise<GuardianError | undefined> {
-  const { points: known } = await readKnownPoints(path, knownStore(repository, identity), cluster);
+  const { points: known, chains } = await readKnownPoints(path, knownStore(repository, identity), cluster);
   if (known.length === 0) return undefined;
   const shown = await repository.listBackups(cluster, { includeRemoved: true, signal });
   const gone = await removalsOfGone(repository, cluster, known, shown, signal);
-  return problemWith(repository, known, shown, gone);
+  return (
+    problemWith(repository, known, shown, gone) ??
+    (await chainProblemOf(repository, cluster, chains, shown, signal))
+  );
 }
 
 /** The clusters whose backups this machine has seen in the store; the store may not show them any more. */
@@ -87,8 +99,24 @@ export async function rememberBackup(
   const store = knownStore(repository, identity);
   const known = await readKnownPoints(path, store, backup.cluster);
   const ours = known.certain || (await areShown(repository, backup.cluster, known.points));
-  await remember(path, store, backup.cluster, ours ? known.points : [], [backup]);
+  await remember(path, store, backup.cluster, ours ? known : NOTHING, [backup]);
 }
+
+/** Remembers how far a chain reaches that this machine has just continued. Does nothing while it has no segment. */
+export async function rememberTail(
+  repository: Repository,
+  tail: ChainTail,
+  { path, identity }: StoreMemory,
+): Promise<void> {
+  const store = knownStore(repository, identity);
+  const known = await readKnownPoints(path, store, tail.cluster);
+  const ours = known.certain || (await areShown(repository, tail.cluster, known.points));
+  const { points, chains } = ours ? known : NOTHING;
+  const ends = await withTails(repository, tail.cluster, chains, [tail], undefined);
+  await remember(path, store, tail.cluster, { points, chains: ends }, []);
+}
+
+const NOTHING = { points: [], chains: [] };
 
 async function areShown(
   repository: Repository,
@@ -117,6 +145,17 @@ async function removalsOfGone(
     if (removal !== undefined) gone.set(placeOf(point), removal);
   }
   return gone;
+}
+
+async function chainProblemOf(
+  repository: Repository,
+  cluster: string,
+  known: readonly KnownChain[],
+  shown: readonly BackupEntry[],
+  signal: AbortSignal | undefined,
+): Promise<GuardianError | undefined> {
+  const problem = await chainProblem(repository, cluster, known, shown, signal);
+  return typeof problem === 'string' ? rolledBack(repository.location, problem) : problem;
 }
 
 function problemWith(
@@ -183,17 +222,17 @@ async function remember(
   path: string,
   store: KnownStore,
   cluster: string,
-  known: readonly KnownPoint[],
+  known: Pick<Known, 'points' | 'chains'>,
   shown: readonly BackupEntry[],
 ): Promise<void> {
-  const points = new Map(known.map((point) => [placeOf(point), point]));
+  const points = new Map(known.points.map((point) => [placeOf(point), point]));
   for (const entry of shown) {
     if (entry.state === 'sound') points.set(placeOf(entry), pointOf(entry));
   }
   const newest = [...points.values()]
     .sort((a, b) => (placeOf(a) < placeOf(b) ? 1 : -1))
     .slice(0, MOST_POINTS);
-  await writeKnownPoints(path, store, cluster, newest);
+  await writeKnownPoints(path, store, cluster, { points: newest, chains: known.chains });
 }
 
 function pointOf({ timeline, id, manifest, manifestSha256, removal, lastMark }: SoundBackup): KnownPoint {

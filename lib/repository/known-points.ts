@@ -21,10 +21,34 @@ const knownPoint = z.object({
 
 export type KnownPoint = Readonly<z.output<typeof knownPoint>>;
 
+/** The newest segment of a chain that this machine has seen. */
+const knownChain = z.object({
+  timeline: z.string(),
+  /** The chain's. */
+  id: z.string(),
+  /** The revision in its name. */
+  follows: decimal64,
+  to: decimal64,
+  /** Of its head. */
+  sha256: sha256Hex,
+  /** The last trusted trim of the chain; 0: none. */
+  lastTrim: z.int().min(0),
+});
+
+export type KnownChain = Readonly<z.output<typeof knownChain>>;
+
 const fileSchema = z.object({
   formatVersion: z.literal(FORMAT_VERSION),
   /** By the store's identity (its location, in files from before there were identities) and name of the cluster. */
-  clusters: z.array(z.object({ location: z.string(), cluster: z.string(), points: z.array(knownPoint) })),
+  clusters: z.array(
+    z.object({
+      location: z.string(),
+      cluster: z.string(),
+      points: z.array(knownPoint),
+      /** Absent in files from before there were segments. */
+      chains: z.array(knownChain).optional(),
+    }),
+  ),
 });
 
 type KnownPoints = z.output<typeof fileSchema>;
@@ -39,7 +63,7 @@ export interface KnownStore {
 }
 
 /**
- * What this machine knows of a cluster's backups in a store, newest first; empty when it knows nothing yet. Kept
+ * What this machine knows of a cluster's backups and chains in a store, newest first; empty when it knows nothing yet. Kept
  * outside the store, so that whoever can write the store can't take it back. Rejects with `repository.known-points`
  * when the file can't be read: that must not pass for knowing nothing.
  */
@@ -48,12 +72,13 @@ export async function readKnownPoints(path: string, store: KnownStore, cluster: 
   const entryOf = (name: string): KnownCluster | undefined =>
     clusters.find((entry) => entry.location === name && entry.cluster === cluster);
   const own = entryOf(store.identity);
-  if (own !== undefined) return { points: own.points, certain: true };
-  return { points: entryOf(store.location)?.points ?? [], certain: false };
+  const { points = [], chains = [] } = own ?? entryOf(store.location) ?? {};
+  return { points, chains, certain: own !== undefined };
 }
 
 export interface Known {
   readonly points: readonly KnownPoint[];
+  readonly chains: readonly KnownChain[];
   /** False when they were remembered by location alone, so that they may be another store's. */
   readonly certain: boolean;
 }
@@ -75,7 +100,7 @@ export async function writeKnownPoints(
   path: string,
   { identity, location }: KnownStore,
   cluster: string,
-  points: readonly KnownPoint[],
+  { points, chains }: Pick<Known, 'points' | 'chains'>,
 ): Promise<void> {
   const { clusters } = await readFileAt(path);
   const seen = new Set(points.map(({ manifestSha256 }) => manifestSha256));
@@ -85,7 +110,7 @@ export async function writeKnownPoints(
       entry.location !== location || !entry.points.some(({ manifestSha256 }) => seen.has(manifestSha256))
     );
   };
-  const entry = { location: identity, cluster, points: [...points] };
+  const entry = { location: identity, cluster, points: [...points], chains: [...chains] };
   const next = { formatVersion: FORMAT_VERSION, clusters: [...clusters.filter(stays), entry] };
   const content = z.encode(fileSchema, next);
   try {
