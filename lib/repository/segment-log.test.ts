@@ -18,7 +18,7 @@ import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { hasCode } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { type StoredSegment } from './chain.ts';
-import { segmentName } from './layout.ts';
+import { manifestName, segmentName } from './layout.ts';
 import { openRepository } from './open-repository.ts';
 
 for (const [name, keys] of [
@@ -166,6 +166,17 @@ test('segments outlive the base that their chain began with, and are never swept
   assert.equal(await repository.highWater('prod'), 40n);
   // A store that only holds segments is still read as a repository.
   assert.deepEqual(await (await openRepository(repositorySettings(store))).segments.tails('prod'), [tail]);
+});
+
+test('a base whose manifest was lost is no remains of an uncommitted one: segments followed it', async () => {
+  await using folder = await temporaryFolder();
+  const clock = new TestClock();
+  const store = new LocalStore(folder.path, { clock: clock.read });
+  const { repository, backup } = await repositoryWithBackup(repositorySettings(store, { clock: clock.read }));
+  await appendSegments(repository.segments, repository.segments.tailOf(backup), [40n]);
+  await store.delete(manifestName(backup));
+  clock.advance(50 * 3_600_000);
+  assert.deepEqual((await repository.sweep()).deleted, []);
 });
 
 test('without a base there is nowhere to go on; a newer base behind the end is another way', async () => {
