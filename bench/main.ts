@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { benchBackup } from './backup.ts';
+import { benchMerge } from './merge.ts';
 import { say } from './report.ts';
 import { benchStoredSize } from './stored-size.ts';
 import { benchVerify } from './verify.ts';
@@ -9,6 +10,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   verify: benchVerify,
   size: benchStoredSize,
   backup: benchBackup,
+  merge: benchMerge,
 };
 
 say(
