@@ -1,5 +1,7 @@
 import { systemClock } from '../lib/clock.ts';
-import { run } from './run.ts';
+import { keepCompiledCode } from './compiled-code.ts';
+
+keepCompiledCode(process.env);
 
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -15,6 +17,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
+const { run } = await import('./run.ts');
 process.exitCode = await run(
   process.argv.slice(2),
   { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: interrupted.signal },
