@@ -27,18 +27,10 @@ test(
     // Too small for the base; then for what comes behind it.
     for (const bytes of [500_000, 1_500_000]) {
       await using disk = await smallDisk(bytes);
-      const merge = [
-        ...disk.within,
-        process.execPath,
-        MERGE,
-        folder.join('store'),
-        join(disk.path, 'm.db'),
-        '9',
-      ];
-      const [program = '', ...args] = merge;
-      await assert.rejects(runProgram(program, args), /disk\.full/);
-      const [ls = '', ...listing] = [...disk.within, 'ls', '-A', disk.path];
-      assert.equal(await runProgram(ls, listing), '');
+      const [enter = '', ...inside] = disk.within;
+      const merge = [process.execPath, MERGE, folder.join('store'), join(disk.path, 'm.db'), '9'];
+      await assert.rejects(runProgram(enter, [...inside, ...merge]), /disk\.full/);
+      assert.equal(await runProgram(enter, [...inside, 'ls', '-A', disk.path]), '');
     }
   },
 );
