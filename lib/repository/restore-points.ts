@@ -93,7 +93,9 @@ export async function findPoint(
     else refused = nextTo(found, refused);
     if (!isBefore(found)) break;
   }
-  throw refused ?? nothingToRestore(options.timeline ?? timelines[0] ?? '');
+  // With the wrong keys, all of them are damaged: then that is the news.
+  const damaged = passedOver.find((entry) => entry.state === 'damaged');
+  throw refused ?? damaged?.problem ?? nothingToRestore(options.timeline ?? timelines[0] ?? '');
 }
 
 /** See `RestorePoints.lostWithout`. */

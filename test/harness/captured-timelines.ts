@@ -6,6 +6,7 @@ import {
   type SoundBackup,
 } from '../../lib/repository/repository.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
+import { type ObjectStore } from '../../lib/storage/object-store.ts';
 import { backUp, ETCD_CLUSTER, repositorySettings, TestClock, testKeys } from './repository.ts';
 import { segmentDraft } from './segments.ts';
 import { smallSnapshot } from './small-snapshot.ts';
@@ -23,12 +24,13 @@ export interface CapturedTimelines extends AsyncDisposable {
 /**
  * A cluster's store, half an hour long. Timeline 000001: a base at 21 and segments of ten revisions each up to 61, a base
  * at 41 taken under them; a gap; a base at 91 with a segment up to 101. Then a restore: timeline 000002 with a base at
- * 101 and segments up to 111 and 121.
+ * 101 and segments up to 111 and 121. `elsewhere`: in place of a temporary folder.
  */
-export async function capturedTimelines(): Promise<CapturedTimelines> {
+export async function capturedTimelines(elsewhere?: ObjectStore): Promise<CapturedTimelines> {
   const folder = await temporaryFolder();
   const clock = new TestClock();
-  const settings = repositorySettings(new LocalStore(folder.path), { ...testKeys(), clock: clock.read });
+  const store = elsewhere ?? new LocalStore(folder.path);
+  const settings = repositorySettings(store, { ...testKeys(), clock: clock.read });
   const repository = await openRepository(settings);
   const log = repository.segments;
   const base = async (revision: number, etcdClusterId = ETCD_CLUSTER): Promise<SoundBackup> => {
