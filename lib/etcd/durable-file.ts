@@ -35,6 +35,7 @@ const CAUSES = new Map<string, readonly [code: string, hint: string]>([
   ['EPERM', ['disk.denied', DENIED]],
   ['EROFS', ['disk.denied', DENIED]],
   ['ENOENT', ['disk.not-found', 'Check the path.']],
+  ['EEXIST', ['disk.not-found', 'Check the path: something that is no folder is in its place.']],
   ['ENOTDIR', ['disk.not-found', 'Check the path: a part of it is a file.']],
   ['EISDIR', ['disk.not-found', 'Check the path: it is a folder, a file is needed.']],
 ]);
