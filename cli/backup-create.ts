@@ -1,12 +1,19 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
+import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { type SoundBackup } from '../lib/repository/repository.ts';
 import { backupLine, backupValue, proofText } from './backup-figures.ts';
+import { incrementalBackup } from './backup-incremental.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
-import { fullBackupRequest, type FullBackupOptions, withFullBackupOptions } from './full-backup-options.ts';
+import {
+  fullBackupRequest,
+  type FullBackupOptions,
+  retainUntil,
+  withFullBackupOptions,
+} from './full-backup-options.ts';
 import { keysText } from './keys-needed-text.ts';
 import { bytes, count, duration, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
@@ -20,7 +27,10 @@ import {
 import { type Session } from './session.ts';
 import { withSpoolOptions, type SpoolOptions } from './spool-options.ts';
 
-type CreateOptions = EtcdOptions & RepositoryOptions & SpoolOptions & FullBackupOptions & ReportOptions;
+interface CreateOptions
+  extends EtcdOptions, RepositoryOptions, SpoolOptions, FullBackupOptions, ReportOptions {
+  readonly mode: 'full' | 'incremental';
+}
 
 export function backupCreateCommand(session: Session): Command {
   const command = new Command('create')
@@ -28,34 +38,65 @@ export function backupCreateCommand(session: Session): Command {
     .description(
       `Streams a snapshot from the best member (a healthy follower before the leader), verifies every page and record while
 the bytes pass, compresses, encrypts and stores them, compares the result with what a live member answers for HashKV,
-and only then writes the manifest that makes it a backup. Interrupt it at any point: nothing half-done is ever listed.`,
+and only then writes the manifest that makes it a backup. Interrupt it at any point: nothing half-done is ever listed.
+
+With --mode incremental only what changed since the last run is stored, with every revision between, and the restore
+point is named. That needs a backup to go on from, and an etcd that has not compacted past it (Kubernetes compacts every
+5 minutes: for longer intervals let "capture run" work in between); otherwise a full backup is taken, and why is told.`,
+    )
+    .addOption(
+      new Option('--mode <mode>', 'everything, or what changed since the last backup')
+        .choices(['full', 'incremental'])
+        .default('full'),
     );
   withFullBackupOptions(withEtcdOptions(withRepositoryOptions(withSpoolOptions(command))));
   return withReportOptions(command).action(async (options: CreateOptions) => {
     const { terminal, clock } = session;
     const report = reporting(session, options);
     const settings = etcdSettings(options, terminal);
-    const repository = await openRepositoryWith(session, options, report.progress, options);
+    const opened = await openRepositoryWith(session, options, report.progress, options);
     await using client = connectEtcd(settings);
     const startedAt = clock();
-    const done = await fullBackup(fullBackupRequest(options, startedAt), {
-      client,
-      repository: repository.repository,
-      clock,
-      signal: terminal.signal,
-      onEvent: (event) => {
-        session.doubt = event.kind === 'committing' ? mayBeThere(event.id) : undefined;
-        tell(report.progress, event);
-      },
-    });
-    session.doubt = undefined;
+    const takeFull = (signal: AbortSignal): Promise<FullBackup> =>
+      takeFullBackup(session, options, opened, client, report.progress, signal);
+    if (options.mode === 'incremental') {
+      const request = {
+        cluster: options.cluster,
+        retainUntil: retainUntil(options, startedAt),
+        takeBase: takeFull,
+      };
+      await incrementalBackup(session, opened, client, request, report);
+      return;
+    }
+    const done = await takeFull(terminal.signal);
     report.progress.end();
-    await rememberIfPossible(repository, done.backup, report.progress);
-    if (done.timelineReason === 'first') await warnOfMissingFence(repository, report.progress);
     const tookMs = clock().getTime() - startedAt.getTime();
-    const value = { ...backupValue(done.backup, repository.location), tookMs };
-    print(terminal, report.format, value, () => createdText(done, repository.location, tookMs));
+    const value = { ...backupValue(done.backup, opened.location), tookMs };
+    print(terminal, report.format, value, () => createdText(done, opened.location, tookMs));
   });
+}
+
+async function takeFullBackup(
+  session: Session,
+  options: CreateOptions,
+  opened: OpenedRepository,
+  client: EtcdClient,
+  progress: ProgressLine,
+  signal: AbortSignal,
+): Promise<FullBackup> {
+  const { clock } = session;
+  const { repository } = opened;
+  const done = await fullBackup(fullBackupRequest(options, clock()), {
+    ...{ client, repository, clock, signal },
+    onEvent: (event) => {
+      session.doubt = event.kind === 'committing' ? mayBeThere(event.id) : undefined;
+      tell(progress, event);
+    },
+  });
+  session.doubt = undefined;
+  await rememberIfPossible(opened, done.backup, progress);
+  if (done.timelineReason === 'first') await warnOfMissingFence(opened, progress);
+  return done;
 }
 
 /** Looked at once, with a cluster's first backup; the backup is committed whatever comes of it. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { print } from './output.ts';
+import { instant } from './point-spans-text.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   openRepositoryWith,
@@ -54,12 +55,21 @@ export function backupDeleteCommand(session: Session): Command {
           },
         );
       }
+      const lost = await repository.points.lostWithout(backup, { signal });
+      if (lost !== undefined && lost.to.revision > lost.from.revision) {
+        const [from, to] = [lost.from, lost.to].map(
+          ({ revision, seenAt }) => `${revision} (${instant(seenAt)})`,
+        );
+        report.progress.say(
+          `warning: revisions ${from} to ${to} can no longer be restored without this backup: nothing else is before what was captured there`,
+        );
+      }
       const removal = await repository.removeBackup(
         backup,
         { by: userName(), reason: options.reason },
         { signal },
       );
-      print(terminal, report.format, { id: backup.id, cluster, ...removal }, () => {
+      print(terminal, report.format, { id: backup.id, cluster, ...removal, pointsLost: lost ?? null }, () => {
         return `removed backup ${backup.id}; until ${removal.deleteAfter.toISOString()} "backup undelete ${backup.id}" brings it back\n`;
       });
     },

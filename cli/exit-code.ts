@@ -96,6 +96,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   ],
   superseded: ['capture.superseded'],
   failed: [
+    'points.exists',
     ...[
       'repository.chain-taken',
       'repository.other-timeline',

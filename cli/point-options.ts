@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
 import { type Clock } from '../lib/clock.ts';
 import { type PointQuery } from '../lib/repository/choose-point.ts';
+import { type PointProgress } from '../lib/repository/write-restore-point.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { parseMoment } from './moment.ts';
 import { parseRevision } from './option-values.ts';
+import { type Transfer } from './progress-line.ts';
 
 export interface PointOptions {
   readonly toRevision?: string;
@@ -44,4 +46,9 @@ export function pointNamed(text: string, clock: Clock, what: string): PointQuery
       cause: error,
     });
   }
+}
+
+/** The making of a restore point's file, as progress. */
+export function pointTransfer({ step, done, total }: PointProgress): Transfer {
+  return { label: step, done, total, unit: step === 'merging' ? 'revisions' : 'bytes' };
 }

@@ -124,6 +124,14 @@ const COMMANDS: readonly Source[] = [
         name: 'list',
         load: async (session) => (await import('./points-list.ts')).pointsListCommand(session),
       },
+      {
+        name: 'verify',
+        load: async (session) => (await import('./points-verify.ts')).pointsVerifyCommand(session),
+      },
+      {
+        name: 'export',
+        load: async (session) => (await import('./points-export.ts')).pointsExportCommand(session),
+      },
     ],
   },
   {

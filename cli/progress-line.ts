@@ -1,5 +1,5 @@
 import { type Clock } from '../lib/clock.ts';
-import { bytes, duration } from './output.ts';
+import { bytes, count, duration } from './output.ts';
 import { type Terminal } from './terminal.ts';
 import { visibleText } from './visible-text.ts';
 
@@ -8,6 +8,8 @@ export interface Transfer {
   readonly label: string;
   readonly done: number;
   readonly total?: number | undefined;
+  /** What is counted. Default bytes. */
+  readonly unit?: 'bytes' | 'revisions' | undefined;
 }
 
 /**
@@ -75,16 +77,17 @@ const QUIET_INTERVAL_MS = 10_000;
 export function transferText(transfer: Transfer, elapsedMs: number): string {
   const rate = elapsedMs > 0 ? (transfer.done / elapsedMs) * 1000 : 0;
   const parts = [transfer.label];
+  const amount = transfer.unit === 'revisions' ? (value: number) => count(Math.round(value)) : bytes;
   if (transfer.total !== undefined && transfer.total > 0) {
     const share = Math.min(1, transfer.done / transfer.total);
     parts.push(
-      `${(share * 100).toFixed(0).padStart(3)}%  ${bytes(transfer.done)} of ${bytes(transfer.total)}`,
+      `${(share * 100).toFixed(0).padStart(3)}%  ${amount(transfer.done)} of ${amount(transfer.total)}`,
     );
     const left = Math.max(0, transfer.total - transfer.done);
-    if (rate > 0) parts.push(`${bytes(rate)}/s`, `${duration((left / rate) * 1000)} left`);
+    if (rate > 0) parts.push(`${amount(rate)}/s`, `${duration((left / rate) * 1000)} left`);
   } else {
-    parts.push(bytes(transfer.done));
-    if (rate > 0) parts.push(`${bytes(rate)}/s`);
+    parts.push(amount(transfer.done));
+    if (rate > 0) parts.push(`${amount(rate)}/s`);
   }
   return parts.join('  ');
 }

@@ -3,11 +3,16 @@ import { hostname } from 'node:os';
 import { type FileVersions } from '../lib/etcd/datadir/version-rules.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type SoundBackup } from '../lib/repository/repository.ts';
-import { type RestorePoint } from '../lib/restore/restore-plan.ts';
+import { type PointQuery, PointUnavailableError } from '../lib/repository/choose-point.ts';
+import { type FindPointOptions, type RestorePoint } from '../lib/repository/points.ts';
+import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
+import { mergedSource, type MergedSource } from '../lib/restore/merged-source.ts';
+import { type RestorePoint as DataToRestore } from '../lib/restore/restore-plan.ts';
 import { type RestoreRecording } from '../lib/restore/settle-restore.ts';
 import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
 import { parseCount } from './option-values.ts';
+import { count } from './output.ts';
+import { pointQuery, type PointOptions } from './point-options.ts';
 import { type ProgressLine } from './progress-line.ts';
 import {
   type OpenedRepository,
@@ -20,21 +25,21 @@ import { userName } from './user-name.ts';
 
 /** What a restore starts from, and what is known of it. */
 export interface RestoreInput {
-  readonly source: SnapshotSource;
-  readonly point: RestorePoint;
+  readonly source: SnapshotSource | MergedSource;
+  readonly point: DataToRestore;
   readonly versions: FileVersions;
   /** Where the restore is recorded; absent where no record is kept. */
   readonly recording: RestoreRecording | undefined;
 }
 
-interface BackupChoice extends RepositoryOptions {
+interface BackupChoice extends RepositoryOptions, PointOptions {
   readonly backup?: string;
   readonly allowOlder?: boolean;
   readonly record: boolean;
   readonly joinRestore?: string;
 }
 
-/** A backup from the store that the options name. */
+/** A backup or a restore point from the store that the options name. */
 export async function fromBackup(
   session: Session,
   options: BackupChoice,
@@ -45,18 +50,28 @@ export async function fromBackup(
   const { repository, location } = opened;
   const cluster = await theCluster(repository, options, session.terminal);
   await opened.checkFreshness(cluster, options.allowOlder === true);
-  const { backup, passedOver } = await repository.find(cluster, options.backup ?? 'latest', { signal });
-  for (const damaged of passedOver) {
-    progress.say(`warning: ${damaged.id} is newer but can't be used: ${damaged.problem.message}`);
-  }
+  const query = pointQuery(options, session.clock);
+  const chosen =
+    query === undefined
+      ? await backupOrNewest(repository, cluster, options.backup, progress, signal)
+      : await pointAsked(repository, cluster, query, { timeline: options.timeline, signal });
+  const { backup, point } = chosen;
   for (const warning of backup.warnings) progress.say(`warning: ${warning.message}`);
   requireKey(backup, opened);
   const { snapshot, etcd } = backup.manifest;
+  if (point !== undefined) {
+    progress.say(
+      `restore point: revision ${count(point.revision)}, as seen at ${point.seenAt.toISOString()}`,
+    );
+  }
   return {
-    source: sourceOf(backup, location, (aborted) => repository.readBase(backup, { signal: aborted })),
+    source:
+      point === undefined
+        ? sourceOf(backup, location, (aborted) => repository.readBase(backup, { signal: aborted }))
+        : mergedSource(repository, repository.segments, point),
     point: {
-      identity: backup.id,
-      currentRevision: snapshot.currentRevision,
+      identity: point === undefined ? backup.id : `${backup.id} revision ${point.revision}`,
+      currentRevision: point?.revision ?? snapshot.currentRevision,
       highWater: await repository.highWater(cluster, { signal }),
     },
     versions: { storageVersion: etcd.storageVersion, clusterVersion: etcd.clusterVersion },
@@ -64,12 +79,60 @@ export async function fromBackup(
       ? {
           repository,
           backup,
+          revision: point?.revision,
           number:
             options.joinRestore === undefined ? undefined : parseCount(options.joinRestore, '--join-restore'),
           by: `${userName()}@${hostname()}`,
         }
       : undefined,
   };
+}
+
+/** What is restored: a backup alone, or the point that stands behind it. */
+interface ChosenData {
+  readonly backup: SoundBackup;
+  readonly point: RestorePoint | undefined;
+}
+
+async function pointAsked(
+  repository: Repository,
+  cluster: string,
+  query: PointQuery,
+  options: FindPointOptions,
+): Promise<ChosenData> {
+  const point = await repository.points.find(cluster, query, options);
+  return { backup: point.base, point: point.segments.length === 0 ? undefined : point };
+}
+
+/** One backup, or, where none is named, the newest that can be restored. */
+async function backupOrNewest(
+  repository: Repository,
+  cluster: string,
+  named: string | undefined,
+  progress: ProgressLine,
+  signal: AbortSignal,
+): Promise<ChosenData> {
+  const { backup, passedOver } = await repository.find(cluster, named ?? 'latest', { signal });
+  for (const damaged of passedOver) {
+    progress.say(`warning: ${damaged.id} is newer but can't be used: ${damaged.problem.message}`);
+  }
+  if (named !== undefined) return { backup, point: undefined };
+  try {
+    const newest = await repository.points.find(cluster, { kind: 'latest' }, { signal });
+    const { behind } = newest;
+    if (behind !== undefined) {
+      progress.say(
+        `warning: revisions ${count(behind.first)} to ${count(behind.last)} are newer and can't be restored: ${behind.reason}`,
+      );
+    }
+    return newest.segments.length === 0
+      ? { backup, point: undefined }
+      : { backup: newest.base, point: newest };
+  } catch (error) {
+    // There is no point beyond the backup.
+    if (error instanceof PointUnavailableError) return { backup, point: undefined };
+    throw error;
+  }
 }
 
 /** Before anything is recorded: without a key nothing can be read later either. */

@@ -10,12 +10,13 @@ import { parseRevision } from './option-values.ts';
 import { bytes, count, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
+import { pointTransfer, withPointOptions, type PointOptions } from './point-options.ts';
 import { withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
 import { fromBackup, fromFile, type RestoreInput } from './restore-input.ts';
 import { type Session } from './session.ts';
 import { snapshotFigures } from './snapshot-figures.ts';
 
-interface RestoreOptions extends RepositoryOptions, ReportOptions {
+interface RestoreOptions extends RepositoryOptions, PointOptions, ReportOptions {
   readonly backup?: string;
   readonly snapshot?: string;
   readonly dataDir: string;
@@ -38,15 +39,17 @@ export function restoreCommand(session: Session): Command {
   const command = new Command('restore')
     .summary('make data dirs of a new etcd cluster from a backup or a snapshot file')
     .description(
-      `Writes the data dir of each member from a backup (--store, --backup) or from any snapshot file (--snapshot), as a
-new logical cluster. Nothing is overwritten: an existing data dir is refused. The data is verified while it is written
+      `Writes the data dir of each member as a new logical cluster, from the newest restore point of a store (--store), from
+any revision or time that "points list" shows (--to-revision, --to-time), from one backup (--backup), or from any
+snapshot file (--snapshot). Nothing is overwritten: an existing data dir is refused. The data is verified while it is written
 and read back before the command succeeds; on any failure nothing is left behind.
 
 What is chosen for you: a cluster token that keeps members of the old cluster out, and a first revision far above
 everything the old cluster ever served, with all before it marked as compacted, so that no Kubernetes watcher or cache
 takes new data for old (--no-bump leaves revisions as they were).
 
-On one node:       etcdguardian restore --store s3://b/p --key-file k --backup latest --data-dir /var/lib/etcd
+On one node:       etcdguardian restore --store s3://b/p --key-file k --data-dir /var/lib/etcd
+Before a mistake:  … --to-time 14:05     or, as "history get" told it, --to-revision 84706
 On each of three:  … --name m1 --initial-cluster m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380
 All dirs at once:  … --all-members --data-dir /restored   makes /restored/m1, /restored/m2, …
 
@@ -56,8 +59,18 @@ is best done with --no-record.
 
 No API server may run meanwhile; start all members before the first one of them.`,
     )
-    .option('--backup <id>', 'which backup: its id, an unambiguous beginning of it, or "latest"', 'latest')
-    .option('--snapshot <file>', 'restore this snapshot file instead of a backup from a store')
+    .addOption(
+      new Option(
+        '--backup <id>',
+        'this backup: its id, an unambiguous beginning of it, or "latest" (default: the newest restore point)',
+      ).conflicts(['toRevision', 'toTime']),
+    )
+    .addOption(
+      new Option(
+        '--snapshot <file>',
+        'restore this snapshot file instead of anything from a store',
+      ).conflicts(['backup', 'toRevision', 'toTime']),
+    )
     .requiredOption('--data-dir <dir>', "the member's data dir; must not exist, or be empty")
     .option('--wal-dir <dir>', 'a separate dir for its log')
     .option('--name <name>', "name of the member (etcd's --name)")
@@ -83,33 +96,35 @@ No API server may run meanwhile; start all members before the first one of them.
     )
     .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
-  return withReportOptions(withRepositoryOptions(command)).action(async (options: RestoreOptions) => {
-    const { terminal } = session;
-    const report = reporting(session, options);
-    const input =
-      options.snapshot === undefined
-        ? await fromBackup(session, options, report.progress)
-        : await fromFile(
-            options.snapshot,
-            options.allowMissingTrailer === true,
-            terminal.signal,
-            report.progress,
-          );
-    const versionEdits = versionEditsFor(options.etcdVersion, input, report.progress);
-    const settled = await settleRestore(
-      restoreRequest(options),
-      input.point,
-      input.source.size,
-      input.recording,
-      terminal.signal,
-    );
-    tellSettled(report.progress, settled);
-    const restored = await restoreSettled(session, input, settled, versionEdits, report.progress);
-    report.progress.end();
-    print(terminal, report.format, restoredValue(input, settled, restored), () =>
-      restoredText(input, settled.plan, restored),
-    );
-  });
+  return withReportOptions(withRepositoryOptions(withPointOptions(command))).action(
+    async (options: RestoreOptions) => {
+      const { terminal } = session;
+      const report = reporting(session, options);
+      const input =
+        options.snapshot === undefined
+          ? await fromBackup(session, options, report.progress)
+          : await fromFile(
+              options.snapshot,
+              options.allowMissingTrailer === true,
+              terminal.signal,
+              report.progress,
+            );
+      const versionEdits = versionEditsFor(options.etcdVersion, input, report.progress);
+      const settled = await settleRestore(
+        restoreRequest(options),
+        input.point,
+        input.source.size,
+        input.recording,
+        terminal.signal,
+      );
+      tellSettled(report.progress, settled);
+      const restored = await restoreSettled(session, input, settled, versionEdits, report.progress);
+      report.progress.end();
+      print(terminal, report.format, restoredValue(input, settled, restored), () =>
+        restoredText(input, settled.plan, restored),
+      );
+    },
+  );
 }
 
 async function restoreSettled(
@@ -195,7 +210,7 @@ function tell(progress: ProgressLine, step: RestoreStep): void {
       progress.update({ label: `writing ${step.dir.member.name}`, done: step.done, total: step.total });
       return;
     case 'merging':
-      progress.update({ ...step.progress, label: step.progress.step });
+      progress.update(pointTransfer(step.progress));
       return;
     case 'verified':
       progress.say(
@@ -243,7 +258,7 @@ function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored
   const others =
     missing.length === 0
       ? ''
-      : `Still to be made, from the same backup with the same --initial-cluster, on their nodes: ${missing.map(({ name }) => name).join(', ')}\n`;
+      : `Still to be made, with the same --initial-cluster and ${samePoint(input)}, on their nodes: ${missing.map(({ name }) => name).join(', ')}\n`;
   const bump =
     plan.bumpTo === undefined
       ? `Revisions go on from ${count(restored.revision)}.\n`
@@ -252,6 +267,14 @@ function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored
 ${made}${bump}Start etcd with its usual settings and:
 ${start}${others}${keysNote(restored)}Then "etcdctl endpoint hashkv" must answer ${restored.hashKV} on every member, before the first write.
 `;
+}
+
+/** What makes the other members' runs restore the same: what is newest may be something else by then. */
+function samePoint({ point, recording }: RestoreInput): string {
+  if (recording === undefined) return 'from the same file or backup';
+  return recording.revision === undefined
+    ? `--backup ${recording.backup.id}`
+    : `--to-revision ${point.currentRevision}`;
 }
 
 function keysNote({ verdict }: Restored): string {
