@@ -1,25 +1,20 @@
 import { Command, Option } from 'commander';
 import { randomBytes } from 'node:crypto';
-import { REBASE, type RebaseSettings } from '../lib/backup/capture/rebase.ts';
+import { REBASE } from '../lib/backup/capture/rebase.ts';
 import { type Capture, type CaptureRequest, startCapture } from '../lib/backup/capture/run-capture.ts';
 import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
 import { type BackupEvent, fullBackup } from '../lib/backup/full-backup.ts';
 import { openEphemeralFile } from '../lib/encryption/ephemeral-file.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
-import { GuardianError } from '../lib/guardian-error.ts';
 import { whyUnhealthy } from './capture-health.ts';
 import { failureOf, logEvent, logProgress } from './capture-log.ts';
 import { captureMetrics } from './capture-metrics.ts';
+import { rebaseLimits, rebaseSettings, type RebaseOptions } from './capture-rebase.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
-import {
-  fullBackupRequest,
-  type FullBackupOptions,
-  retainUntil,
-  withFullBackupOptions,
-} from './full-backup-options.ts';
+import { fullBackupRequest, retainUntil, withFullBackupOptions } from './full-backup-options.ts';
 import { errorFields, errorText, LOG_FORMATS, type LogFormat, LogLines } from './log-lines.ts';
-import { parseByteCount, parseCount, parseDuration } from './option-values.ts';
+import { parseByteCount, parseDuration } from './option-values.ts';
 import {
   openRepositoryWith,
   withRepositoryOptions,
@@ -30,15 +25,11 @@ import { type Session } from './session.ts';
 import { spoolFolder, type SpoolOptions, withSpoolOptions } from './spool-options.ts';
 import { parseListenAddress, startStatusServer } from './status-server.ts';
 
-interface RunOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, FullBackupOptions {
+interface RunOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, RebaseOptions {
   readonly sealInterval: string;
   readonly sealBytes: string;
   readonly spillMemory: string;
   readonly spillLimit: string;
-  readonly rebase: boolean;
-  readonly rebaseSegments: string;
-  readonly rebaseShare: string;
-  readonly rebasePause: string;
   readonly listen?: string;
   readonly unhealthyAfter: string;
   readonly logFormat: LogFormat;
@@ -69,8 +60,15 @@ restart this, which would drop what waits.`,
       'and in so much of --spool-dir, encrypted; then they are given up: a gap',
       '1Gi',
     )
-    .option('--no-rebase', 'never take a new base for a chain that has become long')
-    .option('--rebase-segments <n>', 'take one behind so many segments', String(REBASE.segments))
+    .addOption(
+      new Option(
+        '--rebase <how>',
+        'a new base for a chain that has become long: merged from what is stored, or taken from etcd',
+      )
+        .choices(['merge', 'etcd', 'never'])
+        .default('merge'),
+    )
+    .option('--rebase-segments <n>', 'make one behind so many segments', String(REBASE.segments))
     .option(
       '--rebase-share <factor>',
       "or when their bytes are so many times the base's",
@@ -102,6 +100,8 @@ async function run(session: Session, options: RunOptions): Promise<void> {
   const everyMs = parseDuration(options.logEvery, '--log-every');
   const settings = etcdSettings(options, terminal);
   fullBackupRequest(options, clock());
+  const limits = rebaseLimits(options);
+  const folder = await spoolFolder(options);
 
   // 2. The store, the pages, etcd.
   const say = (text: string): void => {
@@ -121,10 +121,16 @@ async function run(session: Session, options: RunOptions): Promise<void> {
   await using client = connectEtcd(settings);
 
   // 3. Capture, until it is stopped.
-  const folder = await spoolFolder(options);
   const takeBase = baseTaker(session, options, opened, client, log);
+  const rebase = rebaseSettings(options, limits, {
+    session,
+    repository: opened.repository,
+    takeBase,
+    folder,
+    log,
+  });
   running.capture = await startCapture(
-    { ...request, rebase: rebaseSettings(options, takeBase) },
+    { ...request, rebase },
     {
       ...{ client, clock, randomBytes, takeBase, repository: opened.repository, store: opened.store },
       openSpill: () => openEphemeralFile(folder),
@@ -173,23 +179,6 @@ function captureRequest(options: RunOptions, clock: Session['clock']): CaptureRe
     },
     proofBudgetBytes: budget === undefined ? undefined : parseByteCount(budget, '--proof-budget'),
     retainUntil: () => retainUntil(options, clock()),
-  };
-}
-
-function rebaseSettings(options: RunOptions, takeBase: TakeBase): RebaseSettings | undefined {
-  if (!options.rebase) return undefined;
-  const storedShare = Number(options.rebaseShare);
-  if (!(storedShare > 0)) {
-    throw new GuardianError(
-      'usage.number',
-      `--rebase-share: "${options.rebaseShare}" is not a number above 0`,
-    );
-  }
-  return {
-    rebase: async (_tail, signal) => (await takeBase(signal)).backup,
-    segments: parseCount(options.rebaseSegments, '--rebase-segments'),
-    storedShare,
-    pauseMs: parseDuration(options.rebasePause, '--rebase-pause'),
   };
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { putOne } from '../harness/etcd-content.ts';
 import { type Etcd, startEtcd } from '../harness/etcd.ts';
 import { eventually } from '../harness/eventually.ts';
+import { listAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions } from '../harness/guardian-store.ts';
 import { type ServerProcess } from '../harness/server-process.ts';
@@ -102,6 +103,26 @@ describe('a capture', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     assert.equal(behind.status, 1);
   });
 
+  test('makes a new base when the chain has become long, and goes on meanwhile', async () => {
+    const often = ['--rebase-segments', '2', '--rebase-pause', '10m', '--spool-dir', folder.path];
+    await using capture = await start('long', ...often);
+    await capture.line(/extending chain/);
+    for (const value of ['a', 'b', 'c']) {
+      await putOne(etcd, 'a', value);
+      await storedUpTo('long', (await etcd.status()).revision);
+    }
+    await capture.line(/base \S+ is committed; capture went on meanwhile/);
+    await putOne(etcd, 'a', 'd');
+    await storedUpTo('long', (await etcd.status()).revision);
+    const backups = await cli.json(listAnswer, ['backup', 'list', ...inStore('long')]);
+    assert.deepEqual(
+      backups.map(({ state }) => state),
+      ['sound', 'sound'],
+    );
+    const { timelines } = await cli.json(spansAnswer, ['points', 'list', ...inStore('long')]);
+    assert.equal(timelines[0]?.spans.length, 1, 'one range, without a gap');
+  });
+
   test('steps down for another one of the same cluster, which goes on', async () => {
     await using first = await start('two');
     await first.line(/extending chain/);
@@ -112,7 +133,7 @@ describe('a capture', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     assert.equal(await Promise.race(statuses), 7);
     await putOne(etcd, 'a', 'y');
     await storedUpTo('two', (await etcd.status()).revision);
-    const ended = [first, second].filter((one) => /\[capture\.superseded\]/.test(one.output()));
+    const ended = [first, second].filter((one) => one.output().includes('[capture.superseded]'));
     assert.equal(ended.length, 1);
   });
 
