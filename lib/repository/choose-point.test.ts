@@ -4,6 +4,7 @@ import {
   baseMaker,
   brokenSegment,
   contentOf,
+  randomContent,
   secondsIn,
   segmentOf,
   segmentsAt,
@@ -121,7 +122,7 @@ test('a break at the end, compacted history and a timeline without bases have th
 test('whatever stands there, a point found is whole, and one refused could not be made', () => {
   for (let seed = 1; seed <= 100; seed++) {
     const random = seededRandom(seed);
-    const made = randomContent(random);
+    const made = randomContent(random, base);
     for (let revision = 0; revision < 130; revision += random.integer(1, 4)) {
       const reachable = canBeMade(made, revision);
       try {
@@ -154,27 +155,6 @@ function canBeMade({ bases, segments }: TimelineContent, revision: number): bool
     for (let at = revisionOf(one) + 1n; at <= BigInt(revision); at++) if (!isCovered(at)) return false;
     return true;
   });
-}
-
-function randomContent(random: ReturnType<typeof seededRandom>): TimelineContent {
-  const segments: TimelineContent['segments'][number][] = [];
-  const bases = [];
-  for (let chain = 1, at = random.integer(1, 20); at < 110; chain++) {
-    bases.push(base(at + random.integer(0, 3)));
-    for (let count = random.integer(0, 6); count > 0; count--) {
-      const to = at + random.integer(1, 12);
-      const broken = random.next() < 0.1;
-      segments.push(
-        broken ? brokenSegment(at, `chain-${chain}`) : segmentOf(at, to, { chain: `chain-${chain}` }),
-      );
-      if (random.next() < 0.2) bases.push(base(random.integer(at, to + 1)));
-      at = to;
-    }
-    at += random.integer(-5, 15);
-  }
-  bases.sort((a, b) => Number(revisionOf(a) - revisionOf(b)));
-  segments.sort((a, b) => Number(a.from - b.from));
-  return contentOf(bases, segments);
 }
 
 function late(segment: ReturnType<typeof segmentOf>, seconds: number): ReturnType<typeof segmentOf> {

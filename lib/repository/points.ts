@@ -3,6 +3,7 @@ import { type BackupEntry, type BackupPlace, type RemovalRequest, type SoundBack
 import { type CallOptions } from './call-options.ts';
 import { type ChainPlace, type StoredSegment } from './chain.ts';
 import { type PointQuery } from './choose-point.ts';
+import { type LostPoints } from './lost-points.ts';
 import { type Hole, type PointInTime, type PointSpan } from './point-spans.ts';
 import { type TimelineEntry } from './timeline-entry.ts';
 import { type TrimState } from './trim-state.ts';
@@ -23,10 +24,7 @@ export interface RestorePoints {
    * What can no longer be restored once the backup is removed: from its revision up to the next base, where no earlier
    * base and unbroken segments reach that. Undefined: nothing is lost.
    */
-  lostWithout(
-    backup: BackupPlace,
-    options?: CallOptions,
-  ): Promise<{ readonly from: PointInTime; readonly to: PointInTime } | undefined>;
+  lostWithout(backup: BackupPlace, options?: CallOptions): Promise<LostPoints | undefined>;
 
   /** What is removed of a chain's segments. */
   trims(chain: ChainPlace, options?: CallOptions): Promise<TrimState>;

@@ -135,6 +135,17 @@ test('a base that is removed or damaged is passed over, and its points come from
   ]);
 });
 
+test('what goes with a backup is what nothing before it reaches', async () => {
+  await using made = await capturedTimelines();
+  const lost: (string | undefined)[] = [];
+  for (const backup of made.bases) {
+    const points = await made.repository.points.lostWithout(backup);
+    lost.push(points && `${points.from.revision}-${points.to.revision}`);
+  }
+  // Without the first one, the base under its capture still makes what follows that.
+  assert.deepEqual(lost, ['21-40', undefined, '91-101', '101-121']);
+});
+
 test('what is trimmed is hidden at once, and back when that is undone', async () => {
   await using made = await capturedTimelines();
   const [first] = made.bases;

@@ -8,7 +8,8 @@ import {
   PointUnavailableError,
 } from './choose-point.ts';
 import { checkClusterName } from './layout.ts';
-import { type PointInTime, type PointSpan, revisionOf, spansOf } from './point-spans.ts';
+import { type LostPoints, lostPoints } from './lost-points.ts';
+import { revisionOf, spansOf } from './point-spans.ts';
 import {
   type FindPointOptions,
   type RestorePoint,
@@ -104,29 +105,20 @@ export async function pointsLostWithout(
   segments: SegmentLists,
   { cluster, timeline, id }: BackupPlace,
   { signal }: CallOptions = {},
-): Promise<{ readonly from: PointInTime; readonly to: PointInTime } | undefined> {
+): Promise<LostPoints | undefined> {
   const { bases } = await readBases(settings, cluster, timeline, signal);
   const base = bases.find((one) => one.id === id);
   if (base === undefined) return undefined;
-  const others = bases.filter((one) => one !== base);
-  const [before, next] = [
-    basesUpTo(others, revisionOf(base)).at(-1),
-    others.find((one) => revisionOf(one) > revisionOf(base)),
-  ];
+  const before = bases.findLast((one) => one !== base && revisionOf(one) <= revisionOf(base));
+  const next = bases.find((one) => revisionOf(one) > revisionOf(base));
   const limit = next && revisionOf(next);
-  const content = await readTimelineContent(settings, segments, { cluster, timeline }, [], {
+  const content = await readTimelineContent(settings, segments, { cluster, timeline }, bases, {
     after: revisionOf(before ?? base) - 1n,
     upTo: limit,
     isLast: (one) => limit !== undefined && (one.state === 'sound' ? one.head.to : one.from) >= limit,
     signal,
   });
-  const reach = (from: SoundBackup): PointSpan | undefined => spansOf({ ...content, bases: [from] })[0];
-  const [kept, span] = [before && reach(before), reach(base)];
-  if (kept?.kind === 'range' && kept.to.revision >= revisionOf(base)) return undefined;
-  if (span?.kind !== 'range') return undefined;
-  const lastLost = limit !== undefined && span.to.revision >= limit ? limit - 1n : span.to.revision;
-  const { seenAt } = choosePoint({ ...content, bases: [base] }, { kind: 'revision', revision: lastLost });
-  return { from: span.from, to: { revision: lastLost, seenAt } };
+  return lostPoints(content, base);
 }
 
 async function timelinesAsked(

@@ -1,10 +1,11 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type TimelineContent } from '../../lib/repository/point-spans.ts';
+import { revisionOf, type TimelineContent } from '../../lib/repository/point-spans.ts';
 import { type SoundBackup } from '../../lib/repository/repository.ts';
 import { type ListedOutline, type SegmentOutline } from '../../lib/repository/segment-outline.ts';
 import { TimeMap } from '../../lib/repository/time-map.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { repositorySettings, repositoryWithBackup } from './repository.ts';
+import { type SeededRandom } from './seeded-random.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Revision r of hand-made points was seen r seconds after this. */
@@ -15,7 +16,7 @@ export function secondsIn(seconds: number): Date {
 }
 
 /** Makes bases out of one that a repository wrote, without storing each. */
-export async function baseMaker(): Promise<(revision: number, over?: BaseOver) => SoundBackup> {
+export async function baseMaker(): Promise<BaseMaker> {
   await using folder = await temporaryFolder();
   const { backup } = await repositoryWithBackup(repositorySettings(new LocalStore(folder.path)));
   return (revision, { completedAt = secondsIn(revision), timeline = backup.timeline, ...over } = {}) => {
@@ -31,6 +32,8 @@ export async function baseMaker(): Promise<(revision: number, over?: BaseOver) =
     };
   };
 }
+
+export type BaseMaker = (revision: number, over?: BaseOver) => SoundBackup;
 
 type BaseOver = Partial<SoundBackup['manifest']>;
 
@@ -74,4 +77,26 @@ export function contentOf(
   trimmed: TimelineContent['trimmed'] = [],
 ): TimelineContent {
   return { cluster: 'prod', timeline: '000001', bases, segments, trimmed };
+}
+
+/** Up to about revision 130: chains with bases before, under and behind them, gaps, breaks, overlaps. */
+export function randomContent(random: SeededRandom, base: BaseMaker): TimelineContent {
+  const segments: TimelineContent['segments'][number][] = [];
+  const bases: SoundBackup[] = [];
+  for (let chain = 1, at = random.integer(1, 20); at < 110; chain++) {
+    bases.push(base(at + random.integer(0, 3)));
+    for (let count = random.integer(0, 6); count > 0; count--) {
+      const to = at + random.integer(1, 12);
+      const broken = random.next() < 0.1;
+      segments.push(
+        broken ? brokenSegment(at, `chain-${chain}`) : segmentOf(at, to, { chain: `chain-${chain}` }),
+      );
+      if (random.next() < 0.2) bases.push(base(random.integer(at, to + 1)));
+      at = to;
+    }
+    at += random.integer(-5, 15);
+  }
+  bases.sort((a, b) => Number(revisionOf(a) - revisionOf(b)));
+  segments.sort((a, b) => Number(a.from - b.from));
+  return contentOf(bases, segments);
 }
