@@ -23,7 +23,7 @@ export TEST_SEED
 help: ## this list (default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
-demo: packages tools ## back up a real etcd, lose it, get it back: in about a minute
+demo: packages tools ## capture a real etcd, undo a mistake, lose it all, get it back: under a minute
 	@$(WITH_NODE) node test/demo/demo.ts
 
 test: packages tools ## all tests, with real servers, and the coverage of lib/ (at least 80 % of lines)

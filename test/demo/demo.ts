@@ -5,55 +5,72 @@ import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { writeMemberDir } from '../../lib/etcd/datadir/member-dir.ts';
 import { startEtcd, type Etcd } from '../harness/etcd.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
-import { etcdguardian, narrator } from './narrator.ts';
+import { changeOn, deleteNamespace } from './cluster-life.ts';
+import { etcdguardian, narrator, startEtcdguardian } from './narrator.ts';
 
 /**
- * The main job on real servers: a cluster's etcd is backed up, proven, lost, and brought back. Everything happens in a
- * temporary folder and on loopback, and is gone at the end.
+ * The main job on real servers: a cluster's etcd is captured while it changes, a mistake is found and undone, and in the
+ * end all of it is lost and brought back. Everything happens in a temporary folder and on loopback, and is gone at the
+ * end.
  */
 async function demo(): Promise<void> {
   await using folder = await temporaryFolder();
   const store = `file://${folder.join('bucket')}`;
   const keyFile = folder.join('guardian.key');
-  const recoveryFile = folder.join('recovery.pem');
   const dataDir = folder.join('etcd');
-  const restoredDir = folder.join('etcd-restored');
 
   narrator.chapter('A cluster: a real etcd 3.6 holding a Kubernetes control plane');
   await makeControlPlane(dataDir, folder.join('made.db'));
-  const before = await startEtcd({ dataDir });
-  const lost = await factsOf(before);
-  narrator.say(
-    `etcd serves ${lost.keys} keys at revision ${lost.revision}; HashKV of its data: ${lost.hash}`,
-  );
+  await using etcd = await startEtcd({ dataDir });
+  const { keys, revision } = await factsOf(etcd);
+  narrator.say(`etcd serves ${keys} keys at revision ${revision}`);
 
   narrator.chapter('Keys: one for this machine, one for the safe');
+  const recoveryFile = folder.join('recovery.pem');
   await etcdguardian(['keys', 'create', '--label', 'demo', '--out', keyFile, '--recovery-out', recoveryFile]);
 
   narrator.chapter('A backup: streamed, verified as it passes, encrypted, proven against the live member');
-  const storeArgs = ['--store', store, '--key-file', keyFile];
-  await etcdguardian(['backup', 'create', '--endpoints', before.endpoint, ...storeArgs]);
-  await etcdguardian(['backup', 'list', ...storeArgs]);
+  const stored = ['--store', store, '--key-file', keyFile];
+  const live = ['--endpoints', etcd.endpoint];
+  await etcdguardian(['backup', 'create', ...live, ...stored]);
 
-  narrator.chapter('Would it restore? Every page, record and figure, from the store');
-  await etcdguardian(['backup', 'verify', 'latest', '--deep', ...storeArgs]);
+  narrator.chapter('Capture: from here on every change is kept as it happens');
+  await using capture = startEtcdguardian([
+    ...['capture', 'run', '--seal-interval', '500ms', ...live, ...stored],
+  ]);
+  await capture.said(/extending chain/);
+  await changeOn(etcd);
+  const good = await factsOf(etcd);
+  narrator.say(`the cluster lives on: revision ${good.revision}, HashKV ${good.hash}, ${good.keys} keys`);
 
-  narrator.chapter('The worst night: etcd is killed and its data dir is gone');
-  await before.kill('SIGKILL');
+  narrator.chapter('The mistake: somebody deletes a namespace, and work goes on');
+  const { namespace, keys: gone, secret } = await deleteNamespace(etcd);
+  narrator.say(`namespace ${namespace} is gone with its ${gone} keys`);
+  await changeOn(etcd);
+  await etcdguardian(['capture', 'status', ...live, ...stored]);
+
+  narrator.chapter('What can be restored? When did it happen?');
+  await etcdguardian(['points', 'list', ...stored]);
+  await etcdguardian(['history', 'get', secret, ...stored]);
+  const history = historySchema.parse(
+    JSON.parse(await etcdguardian(['history', 'get', secret, ...stored, '-o', 'json'], { show: 'nothing' })),
+  );
+  const before = BigInt(history.versions.at(-1)?.revision ?? 0) - 1n;
+
+  narrator.chapter('The worst night on top of it: etcd is killed and its data dir is gone');
+  await capture.stop();
+  await etcd.kill('SIGKILL');
   await rm(dataDir, { recursive: true });
   narrator.say(`rm -rf ${dataDir}`);
 
-  narrator.chapter('The restore: from the bucket to a data dir, read back before it counts');
+  narrator.chapter('The restore: from the bucket to a data dir, as it was the moment before the mistake');
+  const restoredDir = folder.join('etcd-restored');
+  const restore = [
+    ...['restore', ...stored, '--to-revision', before.toString(), '--data-dir', restoredDir],
+    ...['--initial-cluster', `default=${etcd.peerUrl}`],
+  ];
   const restored = restoredSchema.parse(
-    JSON.parse(
-      await etcdguardian(
-        [
-          ...['restore', ...storeArgs, '--backup', 'latest', '--data-dir', restoredDir],
-          ...['--initial-cluster', `default=${before.peerUrl}`, '--output', 'json'],
-        ],
-        { show: 'command' },
-      ),
-    ),
+    JSON.parse(await etcdguardian([...restore, '--output', 'json'], { show: 'command' })),
   );
   narrator.say(
     `  revision ${restored.snapshot.currentRevision} of the lost cluster, HashKV ${restored.snapshot.hashKV}, is back;\n` +
@@ -65,8 +82,9 @@ async function demo(): Promise<void> {
   await using after = await startEtcd({ dataDir: restoredDir });
   const found = await factsOf(after);
   const checks: readonly (readonly [string, unknown, unknown])[] = [
-    ['keys', lost.keys, found.keys],
-    ['HashKV that was backed up', lost.hash, restored.snapshot.hashKV],
+    ['revision before the mistake', good.revision, before],
+    ['keys, those of the namespace among them', good.keys, found.keys],
+    ['HashKV that the cluster had before the mistake', good.hash, restored.snapshot.hashKV],
     ['HashKV that was foretold for the new cluster', restored.hashKV, found.hash],
   ];
   for (const [what, expected, seen] of checks) {
@@ -75,7 +93,7 @@ async function demo(): Promise<void> {
     );
   }
   if (checks.some(([, expected, seen]) => expected !== seen)) throw new Error('the restored cluster differs');
-  narrator.say('\nNothing was lost. Next: README.md, "Your own cluster".');
+  narrator.say('\nNothing was lost but the mistake. Next: README.md, "Your own cluster".');
 }
 
 /** A data dir as a control plane of some months leaves it: 100 MB of pods, secrets, events, leases and their history. */
@@ -89,6 +107,8 @@ async function makeControlPlane(dataDir: string, file: string): Promise<void> {
   });
   await rm(file);
 }
+
+const historySchema = z.object({ versions: z.array(z.object({ revision: z.string() })) });
 
 const restoredSchema = z.object({
   revision: z.string(),
