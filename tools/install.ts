@@ -3,7 +3,7 @@
  * already is left alone; a folder appears only complete, also when two installs run at once. To build one
  * anew, remove its folder.
  *
- *     tools/install.ts [NAME…]      only the tools of these names
+ *     tools/install.ts [NAME|NAME-VERSION…]      only these tools
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,9 @@ class LeftOut extends Error {}
 await main(process.argv.slice(2));
 
 async function main(names: readonly string[]): Promise<void> {
-  const asked = pinnedTools.filter((tool) => names.length === 0 || names.includes(tool.name));
+  const isAsked = ({ name, version }: PinnedTool): boolean =>
+    names.length === 0 || names.includes(name) || names.includes(`${name}-${version}`);
+  const asked = pinnedTools.filter(isAsked);
   if (asked.length === 0) throw new Error(`no tool is called ${names.join(', ')}; see tools/pinned.ts`);
   await mkdir(join(root, '.tools'), { recursive: true });
   for (const tool of asked) {
