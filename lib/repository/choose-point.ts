@@ -102,8 +102,7 @@ function atTime(content: TimelineContent, spans: readonly PointSpan[], time: Dat
     : notCaptured(what, sides);
 }
 
-/** The point of a revision that lies within a range. */
-export function pointIn(timeline: string, range: RestorableRange, revision: bigint): ChosenPoint {
+function pointIn(timeline: string, range: RestorableRange, revision: bigint): ChosenPoint {
   const base = range.bases.findLast((one) => revisionOf(one) <= revision);
   if (base === undefined) throw nothingToRestore(timeline);
   const segments = segmentsBetween(range, revisionOf(base), revision);

@@ -1,5 +1,4 @@
 import { type SoundBackup } from './backup-entry.ts';
-import { pointIn } from './choose-point.ts';
 import {
   type RestorableRange,
   revisionAt,
@@ -9,6 +8,7 @@ import {
   type TimelineContent,
 } from './point-spans.ts';
 import { type KeptPoint, type RetentionPolicy } from './retention-policy.ts';
+import { SegmentCover } from './segment-outline.ts';
 
 /** Which restore points a policy keeps, and what these need. */
 export interface KeptPoints {
@@ -18,7 +18,7 @@ export interface KeptPoints {
   readonly segments: ReadonlySet<string>;
   /** Why a good backup stays; undefined: nothing keeps it. */
   reasonFor(backup: SoundBackup): string | undefined;
-  /** Whether everything that was seen then, in this timeline at this revision, is kept. */
+  /** Whether it is as young as what is kept: younger than the oldest chosen point, or of a time that is kept whole. */
   isWithin(place: Place): boolean;
 }
 
@@ -46,7 +46,11 @@ export function keptPoints(
   keeping.newest(good[0]);
   // Segments that stay whatever the policy: so must what makes them of use.
   if (policy.labels !== undefined) keeping.segmentsIn({ reason: '' });
-  return { ...keeping.result(), isWithin: (place) => windows.some((window) => isIn(window, place)) };
+  const result = keeping.result();
+  const oldest = Math.min(...result.points.map(({ seenAt: at }) => at.getTime()));
+  const isWithin = (place: Place): boolean =>
+    place.seenAt.getTime() >= oldest || windows.some((window) => isIn(window, place));
+  return { ...result, isWithin };
 }
 
 export function hasKeepRules(policy: RetentionPolicy): boolean {
@@ -159,6 +163,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Collects what is kept. */
 class Keeping {
+  readonly #contents: ReadonlyMap<string, TimelineContent>;
   readonly #ranges: readonly { readonly timeline: string; readonly range: RestorableRange }[];
   readonly #reasons = new Map<string, string[]>();
   readonly #needed = new Set<string>();
@@ -166,6 +171,7 @@ class Keeping {
   readonly #points = new Map<string, KeptPoint>();
 
   constructor(timelines: readonly TimelineContent[]) {
+    this.#contents = new Map(timelines.map((content) => [content.timeline, content]));
     this.#ranges = timelines.flatMap((content) =>
       spansOf(content)
         .reverse()
@@ -206,19 +212,16 @@ class Keeping {
   /** The segments of every point in the window, and the base that the oldest of them needs. */
   segmentsIn(window: Window): void {
     for (const { timeline, range } of this.#ranges) {
-      const { segments, bases, to } = range;
+      const { segments, to } = range;
       if (segments.length === 0 || !isIn(window, { timeline, ...to })) continue;
       const from = oldestIn(window, timeline, range);
-      const base = bases.findLast((one) => revisionOf(one) <= from);
-      if (base === undefined) continue;
-      this.#needed.add(base.id);
-      for (const { name, to: end } of segments) if (end > revisionOf(base)) this.#segments.add(name);
+      this.#need(timeline, range, from, to.revision);
     }
   }
 
   point({ timeline, revision, seenAt: at, base, range }: Candidate, reason: string): void {
     if (base !== undefined) this.#because(base, reason);
-    else if (range !== undefined) this.#need(timeline, range, revision);
+    else if (range !== undefined) this.#need(timeline, range, revision, revision);
     const key = `${timeline}/${revision}/${base?.id}`;
     const { reasons = [] } = this.#points.get(key) ?? {};
     this.#points.set(key, { timeline, revision, seenAt: at, reasons: [...reasons, reason] });
@@ -231,7 +234,7 @@ class Keeping {
     const range = this.#ranges.find((one) => one.timeline === timeline)?.range;
     if (range === undefined) return;
     const { revision } = range.to;
-    this.#need(timeline, range, revision);
+    this.#need(timeline, range, revision, revision);
     const known = [...this.#points].find(([, one]) => one.timeline === timeline && one.revision === revision);
     const reasons = ['the newest restore point', ...(known?.[1].reasons ?? [])];
     const key = known?.[0] ?? `${timeline}/${revision}`;
@@ -248,10 +251,24 @@ class Keeping {
     };
   }
 
-  #need(timeline: string, range: RestorableRange, revision: bigint): void {
-    const { base, segments } = pointIn(timeline, range, revision);
-    this.#needed.add(base.id);
-    for (const { name } of segments) this.#segments.add(name);
+  /**
+   * Everything from the newest base at or below `from` up to `to`, in one range. The segments are those that a look from
+   * that base finds, so that later looks find the same ones.
+   */
+  #need(timeline: string, { bases }: RestorableRange, from: bigint, to: bigint): void {
+    const segments = this.#contents.get(timeline)?.segments ?? [];
+    let base = bases.findLast((one) => revisionOf(one) <= from);
+    while (base !== undefined) {
+      this.#needed.add(base.id);
+      let end = revisionOf(base);
+      for (const segment of new SegmentCover(segments).above(end)) {
+        if (end >= to) break;
+        this.#segments.add(segment.name);
+        end = segment.to;
+      }
+      // Ranges go on with a base right behind the end of segments, too.
+      base = end < to ? bases.findLast((one) => revisionOf(one) === end + 1n) : undefined;
+    }
   }
 
   #because({ id }: SoundBackup, reason: string): void {

@@ -1,7 +1,7 @@
 import { type KeptPoints } from './kept-points.ts';
 import { spansOf, type TimelineContent } from './point-spans.ts';
 import { type RetentionPolicy, type SegmentsDecision } from './retention-policy.ts';
-import { followsOf, type ListedOutline } from './segment-outline.ts';
+import { followsOf, type ListedOutline, type SegmentOutline } from './segment-outline.ts';
 
 /** The fate of every segment, in stretches; newest first. `timelines`: newest first. */
 export function decideSegments(
@@ -28,9 +28,8 @@ function fatesOf(
 ): Fates {
   const spans = spansOf(content);
   const ranges = spans.filter((span) => span.kind === 'range');
-  const used = new Set(ranges.flatMap(({ segments }) => segments.map(({ name }) => name)));
   const end = ranges.at(-1)?.to.revision;
-  const tail = isNewest ? [...chainsOf(content).values()].at(-1)?.at(-1) : undefined;
+  const tail = isNewest ? tailOf(content) : undefined;
   const { timeline } = content;
   return (segment) => {
     if (segment.state === 'broken')
@@ -39,12 +38,25 @@ function fatesOf(
     if (labels !== undefined) return 'segments serve the backups of all schedules';
     if (segment === tail) return 'capture goes on from there';
     if (isNewest && (end === undefined || segment.from >= end)) return 'newer than every restore point';
-    const isOutOfReach = !used.has(segment.name);
+    // Something may be missing that a person has a copy of.
+    const isOutOfReach = !ranges.some(
+      ({ from, to }) => from.revision < segment.to && segment.to <= to.revision,
+    );
     const place = { timeline, revision: segment.to, seenAt: segment.times.last };
     return isOutOfReach && kept.isWithin(place)
-      ? 'out of reach of every base, but within the policy'
+      ? 'out of reach of every base, but as young as what is kept'
       : undefined;
   };
+}
+
+/** The segment that reaches furthest. */
+function tailOf({ segments }: TimelineContent): ListedOutline | undefined {
+  return segments
+    .filter((segment) => segment.state === 'sound')
+    .reduce<SegmentOutline | undefined>(
+      (last, one) => (last === undefined || one.to >= last.to ? one : last),
+      undefined,
+    );
 }
 
 /** By where they begin. */
