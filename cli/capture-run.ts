@@ -7,10 +7,12 @@ import { type BackupEvent, fullBackup } from '../lib/backup/full-backup.ts';
 import { openEphemeralFile } from '../lib/encryption/ephemeral-file.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
+import { GuardianError } from '../lib/guardian-error.ts';
 import { whyUnhealthy } from './capture-health.ts';
 import { failureOf, logEvent, logProgress } from './capture-log.ts';
 import { captureMetrics } from './capture-metrics.ts';
 import { rebaseLimits, rebaseSettings, type RebaseOptions } from './capture-rebase.ts';
+import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { fullBackupRequest, retainUntil, withFullBackupOptions } from './full-backup-options.ts';
 import { errorFields, errorText, LOG_FORMATS, type LogFormat, LogLines } from './log-lines.ts';
@@ -142,11 +144,11 @@ async function run(session: Session, options: RunOptions): Promise<void> {
       },
     },
   );
-  await watched(running.capture, log, everyMs);
+  session.exitCode = await watched(running.capture, log, everyMs);
 }
 
-/** Tells the progress now and then, and how it ended. */
-async function watched(capture: Capture, log: LogLines, everyMs: number): Promise<void> {
+/** Tells the progress now and then, and how it ended. Resolves to the exit status. */
+async function watched(capture: Capture, log: LogLines, everyMs: number): Promise<number> {
   let told = capture.status();
   const timer = setInterval(() => {
     const now = capture.status();
@@ -157,9 +159,11 @@ async function watched(capture: Capture, log: LogLines, everyMs: number): Promis
     await capture.ended;
     logProgress(log, undefined, capture.status());
     log.write('info', 'stopped', 'stopped; everything that was seen is stored');
+    return EXIT_CODES.ok;
   } catch (error) {
+    if (!(error instanceof GuardianError)) throw error;
     log.write('error', 'ended', `ended: ${errorText(error)}`, errorFields(error));
-    throw error;
+    return exitCodeOf(error);
   } finally {
     clearInterval(timer);
   }

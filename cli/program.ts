@@ -20,7 +20,9 @@ First steps:
   etcdguardian backup create --endpoints https://127.0.0.1:2379 --cacert ca.crt --cert c.crt --key c.key \\
       --store s3://bucket/prefix --key-file guardian.key
   etcdguardian backup verify latest --deep --store s3://bucket/prefix --key-file guardian.key
-  etcdguardian restore --store s3://bucket/prefix --key-file guardian.key --data-dir /var/lib/etcd
+  etcdguardian capture run --endpoints … --store s3://bucket/prefix --key-file guardian.key    every change, as it happens
+  etcdguardian points list --store s3://bucket/prefix --key-file guardian.key                  what can be restored
+  etcdguardian restore --store s3://bucket/prefix --key-file guardian.key --data-dir /var/lib/etcd [--to-time 14:05]
 
 S3 credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, or the workload's identity.
 
