@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { benchBackup } from './backup.ts';
+import { benchCapture } from './capture.ts';
 import { benchMerge } from './merge.ts';
 import { say } from './report.ts';
 import { benchStoredSize } from './stored-size.ts';
@@ -10,6 +11,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   verify: benchVerify,
   size: benchStoredSize,
   backup: benchBackup,
+  capture: benchCapture,
   merge: benchMerge,
 };
 
