@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { catchUp, type CatchUpEvent, type CaughtUp } from '../lib/backup/capture/catch-up.ts';
 import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
 import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
-import { count, print } from './output.ts';
+import { count, counted, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { type Reporting } from './report-options.ts';
 import { type OpenedRepository } from './repository-options.ts';
@@ -62,7 +62,7 @@ function caughtUpValue(caughtUp: CaughtUp, location: string): Readonly<Record<st
 function caughtUpText(caughtUp: CaughtUp, location: string): string {
   const { how, cluster, timeline, revision, segments, reason, base } = caughtUp;
   const made = {
-    segments: `${count(segments)} ${segments === 1 ? 'segment' : 'segments'} stored in ${location}`,
+    segments: `${counted(segments, 'segment')} stored in ${location}`,
     capture: `stored in ${location} by the capture that is at work`,
     'nothing-new': `nothing had changed: it was in ${location} already`,
     base: `a full backup, ${base?.id ?? ''}, was taken, because ${reason ?? 'there was none'}`,

@@ -7,7 +7,7 @@ import {
   type SegmentsDecision,
 } from '../lib/repository/retention-policy.ts';
 import { parseCount, parseDuration } from './option-values.ts';
-import { bytes, count, print, table } from './output.ts';
+import { bytes, count, counted, print, table } from './output.ts';
 import { instant } from './point-spans-text.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -44,7 +44,7 @@ it has none, the end of the newest segment.
   etcdguardian backup prune --keep-within 24h --keep-hourly 168 --keep-daily 31 --dry-run
 
 What is removed is hidden at once and deleted by the first "backup sweep" after 24 hours; until then "backup undelete"
-brings backups back.`,
+brings backups back, and "points undelete" segments.`,
     )
     .option('--keep-within <duration>', 'every restore point younger than this, e.g. 24h')
     .option('--keep-last <n>', 'so many of the newest bases')
@@ -123,7 +123,7 @@ function planText({ keep, remove, segments, points }: RetentionPlan, dryRun: boo
             reasons.join(', '),
           ]),
         )}`) +
-    `\n${dryRun ? 'would remove' : 'removed'} ${count(remove.length)} backups and ${count(countOf(trimmed))} segments (${bytes(freed)}); nothing is deleted before 24 hours have passed\n`
+    `\n${dryRun ? 'would remove' : 'removed'} ${counted(remove.length, 'backup')} and ${counted(countOf(trimmed), 'segment')} (${bytes(freed)}); nothing is deleted before 24 hours have passed\n`
   );
 }
 

@@ -7,7 +7,7 @@ import { type CallOptions, type Repository } from '../lib/repository/repository.
 import { EXIT_CODES } from './exit-code.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { parseDuration } from './option-values.ts';
-import { age, count, duration, fields, print } from './output.ts';
+import { age, count, counted, duration, fields, print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   openRepositoryWith,
@@ -171,13 +171,13 @@ function statusText(cluster: string, location: string, captured: Captured, now: 
         'behind by',
         lagRevisions === undefined || lagMs === undefined
           ? undefined
-          : `${count(lagRevisions)} revisions${lagRevisions === 0 ? '' : `, at most ${duration(lagMs)}`}`,
+          : `${counted(lagRevisions, 'revision')}${lagRevisions === 0 ? '' : `, at most ${duration(lagMs)}`}`,
       ],
       [
         'last segment',
         `sealed ${sealedAt.toISOString()} (${age(sealedAt, now)} ago) by writer ${hex(writer.id)}: ${how}`,
       ],
-      ['chain', `${tail.id} of timeline ${tail.timeline}: ${count(tail.index)} segments so far`],
+      ['chain', `${tail.id} of timeline ${tail.timeline}: ${counted(tail.index, 'segment')} so far`],
       ['last gap', gap === undefined ? 'none' : `behind revision ${count(gap.after)}: ${gap.reason}`],
     ])
   );
@@ -190,7 +190,7 @@ function headline(cluster: string, { lagRevisions, tail }: Captured, now: Date):
   }
   return lagRevisions === 0
     ? `cluster ${cluster}: everything is captured`
-    : `cluster ${cluster}: the capture is BEHIND by ${count(lagRevisions)} revisions, or doesn't run`;
+    : `cluster ${cluster}: the capture is BEHIND by ${counted(lagRevisions, 'revision')}, or doesn't run`;
 }
 
 function hex(id: bigint): string {

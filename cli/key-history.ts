@@ -7,6 +7,7 @@ import { type Hole, type RestorableRange } from '../lib/repository/point-spans.t
 import { type Repository } from '../lib/repository/repository.ts';
 import { type TimelinePoints } from '../lib/repository/points.ts';
 import { type KeyVersion, putVersion, whatHappened } from './key-versions-text.ts';
+import { counted } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { diskFolder } from './spool-options.ts';
 
@@ -51,7 +52,7 @@ export async function collectHistory(
   for (const range of oldestFirst.filter((span) => span.kind === 'range')) {
     if (at !== undefined && range.from.seenAt > at) break;
     const captured = new Versions(options);
-    progress.say(`looking through ${range.segments.length} segments of timeline ${timeline}`);
+    progress.say(`looking through ${counted(range.segments.length, 'segment')} of timeline ${timeline}`);
     for await (const change of capturedChanges(repository.segments, place, range, key, { signal })) {
       captured.add(change, { seenAt: change.seenAt, knownBy: undefined });
     }

@@ -87,6 +87,11 @@ export function count(value: number | bigint): string {
   return value.toLocaleString('en-US');
 }
 
+/** `1 segment`, `1,200 segments`. */
+export function counted(value: number | bigint, word: string): string {
+  return `${count(value)} ${word}${Number(value) === 1 ? '' : 's'}`;
+}
+
 function plain(_key: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;
 }

@@ -44,7 +44,7 @@ test('what is broken is named, and older lines are counted', () => {
   );
   const spans = newestFirst(content);
   assert.match(spansText(spans, 10, NOW), /^>>> +21 to 40 .*BROKEN +chain-1\/20 is damaged$/m);
-  assert.match(spansText(spans, 1, NOW), /\n>>> .*\n {3}… and 1 older lines \(--limit\)\n$/);
+  assert.match(spansText(spans, 1, NOW), /\n>>> .*\n {3}… and 1 older line \(--limit\)\n$/);
   assert.deepEqual(spanValue(spans[0] ?? assert.fail()), {
     kind: 'break',
     first: 21n,

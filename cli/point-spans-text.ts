@@ -1,5 +1,5 @@
 import { type Hole, type PointSpan, type RestorableRange } from '../lib/repository/point-spans.ts';
-import { age, bytes, count, duration, table } from './output.ts';
+import { age, bytes, count, counted, duration, table } from './output.ts';
 
 /** A span as the commands print it in JSON. */
 export function spanValue(span: PointSpan): Readonly<Record<string, unknown>> {
@@ -28,7 +28,7 @@ export function spansText(spans: readonly PointSpan[], limit: number, now: Date)
   return (
     newestText(spans, now) +
     table(['', 'REVISIONS', 'FROM', 'TO', 'LASTS', 'BASES', 'SEGMENTS', ''], rows) +
-    (older > 0 ? `   … and ${count(older)} older lines (--limit)\n` : '')
+    (older > 0 ? `   … and ${counted(older, 'older line')} (--limit)\n` : '')
   );
 }
 

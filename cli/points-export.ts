@@ -7,7 +7,7 @@ import { type RestorePoint } from '../lib/repository/points.ts';
 import { writeRestorePoint, type WrittenPoint } from '../lib/repository/write-restore-point.ts';
 import { keysText } from './keys-needed-text.ts';
 import { parseRevision } from './option-values.ts';
-import { bytes, count, print } from './output.ts';
+import { bytes, count, counted, print } from './output.ts';
 import { pointNamed, pointTransfer } from './point-options.ts';
 import { instant } from './point-spans-text.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -53,7 +53,7 @@ had kept. The file is not encrypted (mode 0600). It appears when it is whole; no
       const cluster = await theCluster(repository, options, terminal);
       const point = await repository.points.find(cluster, query, { timeline: options.timeline, signal });
       report.progress.say(
-        `revision ${count(point.revision)}, as seen at ${point.seenAt.toISOString()}: backup ${point.base.id} and ${count(point.segments.length)} segments`,
+        `revision ${count(point.revision)}, as seen at ${point.seenAt.toISOString()}: backup ${point.base.id} and ${counted(point.segments.length, 'segment')}`,
       );
       const written = await writeRestorePoint({ repository, log: repository.segments }, point, options.out, {
         ...{ compactAt, clearAlarms: options.clearAlarms === true, valuePrefixes: ENCRYPTED_VALUES, signal },

@@ -45,7 +45,7 @@ test('what can be restored is listed, and where something is missing it is drawn
     ['break 24 27', 'restorable 21 23'],
   );
   assert.match((await cli.run(list)).stdout, /^>>> +24 to 27 .* BROKEN .* is gone, or was never written$/m);
-  assert.match((await cli.run([...list, '--limit', '1'])).stdout, /^ {3}… and 1 older lines \(--limit\)$/m);
+  assert.match((await cli.run([...list, '--limit', '1'])).stdout, /^ {3}… and 1 older line \(--limit\)$/m);
 });
 
 test('an empty store, and one from which nothing can be restored, are no success', async () => {

@@ -3,7 +3,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { type ChainReport } from '../lib/repository/chain-report.ts';
 import { type Repository } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
-import { bytes, count, print } from './output.ts';
+import { bytes, count, counted, print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   openRepositoryWith,
@@ -97,7 +97,7 @@ function chainText(report: ChainReport): string {
       )
       .join('');
   return (
-    `chain ${id} of timeline ${timeline} is ${sound ? 'sound' : 'NOT sound'}: ${count(segments)} segments, ${checked}\n` +
+    `chain ${id} of timeline ${timeline} is ${sound ? 'sound' : 'NOT sound'}: ${counted(segments, 'segment')}, ${checked}\n` +
     merged
       .map(({ base, from, to, keptHashes, bases }) => {
         const equal = `equal to ${count(keptHashes)} hashes that members had kept and to ${count(bases.length)} later bases`;

@@ -131,6 +131,10 @@ const COMMANDS: readonly Source[] = [
         load: async (session) => (await import('./points-verify.ts')).pointsVerifyCommand(session),
       },
       {
+        name: 'undelete',
+        load: async (session) => (await import('./points-undelete.ts')).pointsUndeleteCommand(session),
+      },
+      {
         name: 'export',
         load: async (session) => (await import('./points-export.ts')).pointsExportCommand(session),
       },

@@ -99,7 +99,7 @@ describe('a capture', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     assert.match((await cli.run(status)).stdout, /^cluster prod: everything is captured\n/);
     await putOne(etcd, 'a', 'y');
     const behind = await cli.run([...status, '--max-lag', '1ms']);
-    assert.match(behind.stdout, /^cluster prod: the capture is BEHIND by 1 revisions, or doesn't run\n/);
+    assert.match(behind.stdout, /^cluster prod: the capture is BEHIND by 1 revision, or doesn't run\n/);
     assert.equal(behind.status, 1);
   });
 

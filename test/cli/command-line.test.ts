@@ -36,7 +36,7 @@ test('every command explains itself, and its options say what they are for', asy
       ),
       'capture run',
       'capture status',
-      ...['list', 'verify', 'export'].map((one) => `points ${one}`),
+      ...['list', 'verify', 'undelete', 'export'].map((one) => `points ${one}`),
       'history get',
       'restores list',
       ...['verify', 'inspect', 'diff'].map((one) => `snapshot ${one}`),

@@ -155,7 +155,7 @@ describe('restore points of a live cluster', needs('etcd 3.6.16', 'etcdctl 3.6.1
     );
     assert.match(
       (await cli.run([...verify, '--deep'])).stdout,
-      /^chain \S+ of timeline 000001 is sound: 1 segments, /,
+      /^chain \S+ of timeline 000001 is sound: 1 segment, /,
     );
   });
 
@@ -169,5 +169,30 @@ describe('restore points of a live cluster', needs('etcd 3.6.16', 'etcdctl 3.6.1
     );
     assert.equal(remove.status, 0);
     assert.equal((await cli.run(['backup', 'undelete', backup?.id ?? '', ...store])).status, 0);
+  });
+
+  test('pruning explains itself, takes bases with their segments, and is undone', async () => {
+    await putOne(etcd, '/registry/configmaps/other/d', 'four');
+    assert.equal((await incremental()).segments, 1);
+    await putOne(etcd, '/registry/configmaps/other/d', 'five');
+    const full = await cli.run(['backup', 'create', '--endpoints', etcd.endpoint, ...store]);
+    assert.equal(full.status, 0, full.stderr);
+    const prune = ['backup', 'prune', '--keep-last', '1', ...store];
+    const announced = await cli.run([...prune, '--dry-run']);
+    assert.match(announced.stdout, /^would go +1 +from \d+ to below \d+ +\S+ \S+ +no kept restore point/m);
+    assert.match(announced.stdout, /\nwould remove 1 backup and 1 segment \(.*\n$/);
+    assert.match((await cli.run(prune)).stdout, /\nremoved 1 backup and 1 segment /);
+    const gone = ['restore', ...store, '--data-dir', folder.join('gone'), '--to-revision'];
+    await cli.fails(4, 'point.before-first', [...gone, good.revision.toString()]);
+
+    const back = await cli.run(['points', 'undelete', ...store]);
+    assert.match(back.stdout, /^back: segments of chain \S+ from revision \d+ to below \d+\n$/);
+    const { stdout } = await cli.run(['backup', 'list', '--all', ...store, '--output', 'json']);
+    const listed = z.array(z.object({ id: z.string(), removed: z.boolean() })).parse(JSON.parse(stdout));
+    for (const { id } of listed.filter(({ removed }) => removed)) {
+      assert.equal((await cli.run(['backup', 'undelete', id, ...store])).status, 0);
+    }
+    assert.equal((await cli.run([...gone, good.revision.toString(), '--no-record'])).status, 0);
+    assert.match((await cli.run(['points', 'undelete', ...store])).stdout, /^nothing that was captured/);
   });
 });
