@@ -92,6 +92,16 @@ describe('the order of revisions', () => {
     assert.equal(order.reconnect(true), 9n);
   });
 
+  test('a put of a revision that is not whole yet is none to begin at', () => {
+    const order = orderAfter(4n);
+    order.accept(events('5=a 6=b'), true);
+    assert.equal(order.whole, 5, 'the next piece may go on with revision 6');
+    assert.equal(order.reconnect(true), 5n);
+    assert.equal(order.accept(events('5=a 6=b'), true), 2);
+    assert.equal(order.accept(events('6=c 7'), false), 0);
+    assert.equal(order.reconnect(true), 7n);
+  });
+
   test('a put that moved within its revision is still recognised: deletions at a compaction may be gone', () => {
     const order = orderAfter(4n);
     order.accept(events('5x 5=a'), false);

@@ -27,15 +27,17 @@ export class RevisionOrder {
   private mark: Anchor | undefined;
   /** True until this connection has shown the entry that `mark` tells of. */
   private unrecognised = false;
-  /** The last put that was accepted; it becomes the mark when one is needed. */
+  /** The last put of the whole revisions; it becomes the mark when one is needed. */
   private lastPut: Put | undefined;
+  /** The last put of the open one: a mark must lie before what another connection is to repeat. */
+  private openPut: Put | undefined;
 
   constructor({ after, mark }: OrderStart) {
     this.whole = Number(after);
     this.mark = mark;
   }
 
-  /** An entry by which this history is recognised: the last put that was accepted, or what it began with. */
+  /** An entry by which this history is recognised: the last put of a whole revision, or what it began with. */
   recognisedBy(): Anchor | undefined {
     if (this.lastPut !== undefined) {
       this.mark = anchorOf(this.lastPut);
@@ -73,25 +75,26 @@ export class RevisionOrder {
 
     // Nothing is taken from a piece that can't be taken whole: the next connection brings it again.
     const first = at;
-    let { whole, open, lastPut } = this;
-    for (; at < count; at++) {
-      const main = revisions[at] ?? 0;
-      if (main === whole + 2 && open > 0) {
-        whole++;
-        open = 0;
-      }
-      if (main !== whole + 1)
-        throw main <= whole ? disordered(main, whole) : missing(main, whole + Math.sign(open));
-      if (events.tombstones[at] !== 1) lastPut = putOf(events, at, open);
-      open++;
-    }
-    if (!more && open > 0 && last === whole + 1) {
+    let { whole, open, lastPut, openPut } = this;
+    const endRevision = (): void => {
       whole++;
       open = 0;
+      lastPut = openPut ?? lastPut;
+      openPut = undefined;
+    };
+    for (; at < count; at++) {
+      const main = revisions[at] ?? 0;
+      if (main === whole + 2 && open > 0) endRevision();
+      if (main !== whole + 1)
+        throw main <= whole ? disordered(main, whole) : missing(main, whole + Math.sign(open));
+      if (events.tombstones[at] !== 1) openPut = putOf(events, at, open);
+      open++;
     }
+    if (!more && open > 0 && last === whole + 1) endRevision();
     this.whole = whole;
     this.open = open;
     this.lastPut = lastPut;
+    this.openPut = openPut;
     return first;
   }
 
