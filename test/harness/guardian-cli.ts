@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { type z } from 'zod';
 import { run } from '../../cli/run.ts';
@@ -40,6 +41,9 @@ export interface StartOptions {
   readonly within?: readonly string[];
 }
 
+/** Of compiled code, which is no matter of one machine: its home stays clean, and starts take half the time. */
+const CACHE_HOME = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+
 const PROGRAM = join(import.meta.dirname, '..', '..', 'cli', 'main.ts');
 
 /** The program on a machine whose home is `home`: what it remembers of stores stays there. */
@@ -70,7 +74,8 @@ export function guardianCli(
     },
     start(args, { env = {}, within = [] } = {}) {
       const [command = '', ...rest] = [...within, process.execPath, PROGRAM, ...args];
-      return startProcess(command, rest, { env: { ...process.env, ...machine, ...env } });
+      const caches = { XDG_CACHE_HOME: CACHE_HOME };
+      return startProcess(command, rest, { env: { ...process.env, ...caches, ...machine, ...env } });
     },
   };
   return cli;
