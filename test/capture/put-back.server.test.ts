@@ -57,6 +57,32 @@ test(
   },
 );
 
+test(
+  'a base behind which nothing happened is none for another cluster',
+  needs('etcd 3.6.16', 'etcdctl 3.6.16'),
+  async () => {
+    await using folder = await temporaryFolder();
+    await using etcd = await startEtcd({ initialClusterToken: TOKEN });
+    await putOne(etcd, '/a', 'in the snapshot');
+    const saved = folder.join('saved.db');
+    await etcd.etcdctl('snapshot', 'save', saved);
+    await putOne(etcd, '/a', 'in the base only');
+    const store = new LocalStore(folder.join('store'));
+    await using capture = await startLiveCapture({ endpoints: [etcd.endpoint], store });
+    await capture.reached('chain');
+
+    await putBack(etcd, saved, 'another-token');
+    await putOne(etcd, '/b', 'in the place of the change that the base holds');
+    const last = await putOne(etcd, '/b', 'behind it');
+    await capture.stored(last);
+    assert.deepEqual(
+      capture.of('base').map(({ timelineReason }) => timelineReason),
+      ['first', 'cluster-id-changed'],
+    );
+    assert.equal((await assertCaptured(capture.repository, etcd)).revision, last);
+  },
+);
+
 const TOKEN = 'etcd-cluster';
 
 /** Restores an etcd from a snapshot, where it is. */

@@ -124,8 +124,9 @@ class Shipper {
 
   private async begin({ after, clusterId, gap: told }: BeginWord): Promise<void> {
     const { tail, settings } = this;
-    // A base that was taken behind the gap serves as well as a new one.
-    if (tail?.index === 0 && tail.revision >= after && told?.history === undefined) return;
+    // A base of this very history that was taken behind the gap serves as well as a new one.
+    const isSame = tail?.etcdClusterId === clusterId && told?.history === undefined;
+    if (isSame && tail.index === 0 && tail.revision >= after) return;
     const gap = told && { ...told, after: tail?.revision ?? told.after };
     settings.onEvent({ kind: 'taking-base', gap });
     let history = gap?.history;
