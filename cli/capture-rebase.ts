@@ -1,4 +1,4 @@
-import { type RebaseSettings } from '../lib/backup/capture/rebase.ts';
+import { REBASE, type RebaseSettings } from '../lib/backup/capture/rebase.ts';
 import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
 import { type ChainTail } from '../lib/repository/chain.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
@@ -39,6 +39,7 @@ export function rebaseLimits(options: RebaseOptions): RebaseLimits {
   return {
     segments: parseCount(options.rebaseSegments, '--rebase-segments'),
     storedShare,
+    leastBytes: REBASE.leastBytes,
     pauseMs: parseDuration(options.rebasePause, '--rebase-pause'),
   };
 }

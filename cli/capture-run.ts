@@ -73,7 +73,7 @@ restart this, which would drop what waits.`,
     .option('--rebase-segments <n>', 'make one behind so many segments', String(REBASE.segments))
     .option(
       '--rebase-share <factor>',
-      "or when their bytes are so many times the base's",
+      "or when their bytes are so many times the base's, and at least 16 MiB",
       String(REBASE.storedShare),
     )
     .option('--rebase-pause <duration>', 'but not more often than this', '10m')

@@ -10,6 +10,8 @@ export interface RebaseSettings {
   readonly segments: number;
   /** Their bytes as stored, as a share of the base's. */
   readonly storedShare: number;
+  /** Their share doesn't count below so many bytes as stored: a small base costs little to read behind. Default 0. */
+  readonly leastBytes?: number | undefined;
   /** After one was made or failed, none for so long. */
   readonly pauseMs: number;
 }
@@ -17,7 +19,7 @@ export interface RebaseSettings {
 export type RebasedTo = ChainBase & { readonly manifest: Pick<Manifest, 'etcd' | 'snapshot' | 'base'> };
 
 /** Some ten hours of a usual cluster: its segments have then about as many bytes as its base. */
-export const REBASE = { segments: 5000, storedShare: 1, pauseMs: 600_000 } as const;
+export const REBASE = { segments: 5000, storedShare: 1, leastBytes: 16 << 20, pauseMs: 600_000 } as const;
 
 export type RebaseEvent =
   | { readonly kind: 'rebasing'; readonly tail: ChainTail }
@@ -92,9 +94,10 @@ export class Rebasing {
   }
 
   private isLong(): boolean {
-    const { segments, storedShare } = this.settings;
+    const { segments, storedShare, leastBytes = 0 } = this.settings;
     if (this.segments >= segments) return true;
-    return this.baseBytes !== undefined && this.storedBytes > storedShare * this.baseBytes;
+    if (this.baseBytes === undefined) return false;
+    return this.storedBytes > Math.max(storedShare * this.baseBytes, leastBytes);
   }
 
   private async rebase(tail: ChainTail): Promise<void> {
