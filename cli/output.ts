@@ -1,4 +1,5 @@
-import { stringify } from 'yaml';
+import { createRequire } from 'node:module';
+import type * as Yaml from 'yaml';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { type Terminal } from './terminal.ts';
 import { visibleText } from './visible-text.ts';
@@ -16,8 +17,13 @@ export function print(terminal: Terminal, format: OutputFormat, value: unknown, 
       ? visibleText(human())
       : format === 'json'
         ? JSON.stringify(value, plain, 2)
-        : stringify(JSON.parse(JSON.stringify(value, plain)));
+        : yaml().stringify(JSON.parse(JSON.stringify(value, plain)));
   terminal.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+}
+
+/** Loaded by who asks for it: it takes 7 MB, and a capture runs for months. */
+function yaml(): typeof Yaml {
+  return createRequire(import.meta.url)('yaml') as typeof Yaml;
 }
 
 export function parseOutputFormat(text: string): OutputFormat {
