@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { type CatchUpEvent, type CaughtUp, catchUp } from '../../lib/backup/capture/catch-up.ts';
+import {
+  type CatchUpEvent,
+  type CatchUpRequest,
+  type CaughtUp,
+  catchUp,
+} from '../../lib/backup/capture/catch-up.ts';
 import { fullBackup } from '../../lib/backup/full-backup.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
+import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { type ObjectStore } from '../../lib/storage/object-store.ts';
@@ -24,11 +30,20 @@ async function caughtUp(
   onEvent: (event: CatchUpEvent) => void = () => undefined,
 ): Promise<CaughtUp> {
   await using client = connectEtcd({ endpoints: [etcd.endpoint] });
+  return await caughtUpBy(client, store, onEvent);
+}
+
+async function caughtUpBy(
+  client: EtcdClient,
+  store: ObjectStore,
+  onEvent: (event: CatchUpEvent) => void,
+  request: CatchUpRequest = {},
+): Promise<CaughtUp> {
   const repository = await openRepository(repositorySettings(store));
   const clock = (): Date => new Date();
   const { signal } = new AbortController();
   return await catchUp(
-    { cluster: CLUSTER },
+    { ...request, cluster: CLUSTER },
     {
       ...{ client, repository, store, clock, randomBytes, onEvent, signal },
       takeBase: () =>
@@ -116,3 +131,28 @@ test(
     assert.equal((await assertCaptured(again.repository, etcd)).revision, behind);
   },
 );
+
+test('an etcd that goes away meanwhile is waited for, but not for ever', ETCD, async () => {
+  await using folder = await temporaryFolder();
+  await using etcd = await startEtcd();
+  const store = new LocalStore(folder.join('store'));
+  await caughtUp(etcd, store);
+  await putOne(etcd, '/a', '1');
+  await using client = connectEtcd({ endpoints: [etcd.endpoint], connectTimeoutMs: 100 });
+  // Gone once it has told its revision.
+  const range: EtcdClient['range'] = async (key, options) => {
+    const reply = await client.range(key, options);
+    await etcd.kill();
+    return reply;
+  };
+  const vanishing = Object.assign(Object.create(client) as EtcdClient, { range });
+  const events: CatchUpEvent[] = [];
+  await assert.rejects(
+    caughtUpBy(vanishing, store, (event) => events.push(event), { patienceMs: 500 }),
+    {
+      code: /^etcd\./,
+      retryable: true,
+    },
+  );
+  assert.ok(events.some(({ kind }) => kind === 'watch-trouble'));
+});

@@ -12,12 +12,14 @@ import { LeaseTable } from './lease-table.ts';
 import { SEAL_LIMITS, Sealer } from './sealer.ts';
 import { type BaseTaken, type Gap, type TakeBase } from './ship-segments.ts';
 import { refuseUnfit } from './store-fitness.ts';
-import { watchRevisions } from './watch-revisions.ts';
+import { watchRevisions, type WatchTrouble } from './watch-revisions.ts';
 
 export interface CatchUpRequest {
   /** Left out: the uid of namespace kube-system. */
   readonly cluster?: string | undefined;
   readonly retainUntil?: Date | undefined;
+  /** So long an etcd that has gone away is waited for. Default 60,000. */
+  readonly patienceMs?: number | undefined;
 }
 
 export interface CatchUpTools {
@@ -36,6 +38,8 @@ export type CatchUpEvent =
   /** A capture seems to run: it is waited for. */
   | { readonly kind: 'waiting'; readonly tail: ChainTail; readonly revision: bigint }
   | { readonly kind: 'stored'; readonly tail: ChainTail }
+  /** A connection to etcd was lost, or none could be made; another is tried. */
+  | ({ readonly kind: 'watch-trouble' } & WatchTrouble)
   /** No chain can be extended, for this reason. */
   | { readonly kind: 'taking-base'; readonly reason: string };
 
@@ -61,7 +65,7 @@ export interface CaughtUp {
 /**
  * Brings the newest chain of a cluster up to the revision that etcd is at now, once. A capture that runs is waited for;
  * with no chain that can be extended, a base is taken. Rejects with `capture.store-unfit`, and with the errors of
- * client, store and base.
+ * client, store and base; also with that of an etcd that went away meanwhile and doesn't come back.
  */
 export async function catchUp(request: CatchUpRequest, tools: CatchUpTools): Promise<CaughtUp> {
   await refuseUnfit(tools.store, tools.signal);
@@ -73,7 +77,7 @@ export async function catchUp(request: CatchUpRequest, tools: CatchUpTools): Pro
   const leases = new LeaseTable(tools.client, { signal });
   const listing = leases.run();
   try {
-    return await new CatchUp({ ...tools, signal }, cluster, header, leases, request.retainUntil).run();
+    return await new CatchUp({ ...tools, signal }, cluster, header, leases, request).run();
   } finally {
     leaving.abort();
     await listing;
@@ -87,6 +91,7 @@ class CatchUp {
   private readonly target: bigint;
   private readonly leases: LeaseTable;
   private readonly retainUntil: Date | undefined;
+  private readonly patienceMs: number;
   private readonly writer: SegmentFacts['writer'];
   private written = 0;
   private base: BaseTaken['backup'] | undefined;
@@ -97,7 +102,7 @@ class CatchUp {
     cluster: string,
     { clusterId, revision }: ResponseHeader,
     leases: LeaseTable,
-    retainUntil: Date | undefined,
+    { retainUntil, patienceMs = PATIENCE_WITH_ETCD_MS }: CatchUpRequest,
   ) {
     this.tools = tools;
     this.cluster = cluster;
@@ -105,6 +110,7 @@ class CatchUp {
     this.target = revision;
     this.leases = leases;
     this.retainUntil = retainUntil;
+    this.patienceMs = patienceMs;
     const id = Buffer.from(tools.randomBytes(8)).readBigUInt64BE();
     this.writer = { id, kind: 'catch-up', sealIntervalMs: 0 };
   }
@@ -205,9 +211,16 @@ class CatchUp {
       },
     });
     this.leases.tellAgain();
+    let heardAtMs = Infinity;
+    const onTrouble = (trouble: WatchTrouble): void => {
+      if (performance.now() - heardAtMs > this.patienceMs) throw trouble.error;
+      this.tools.onEvent?.({ kind: 'watch-trouble', ...trouble });
+    };
     try {
       await this.leases.settled(LEASES_WITHIN_MS);
-      for await (const piece of watchRevisions(client, { clusterId, after, mark, signal })) {
+      heardAtMs = performance.now();
+      for await (const piece of watchRevisions(client, { clusterId, after, mark, onTrouble, signal })) {
+        heardAtMs = performance.now();
         await sealer.add(piece);
         if (piece.kind !== 'connected' && piece.whole >= this.target) break;
       }
@@ -239,6 +252,7 @@ function gapOf({ after, reason }: Gap): SegmentFacts['gap'] {
 
 const MOST_TRIES = 10;
 const PATIENCE_MS = 5_000;
+const PATIENCE_WITH_ETCD_MS = 60_000;
 const LOOK_EVERY_MS = 500;
 const LEASES_WITHIN_MS = 5_000;
 /** Sealed when everything is there, or by size. */

@@ -11,7 +11,7 @@ export interface WatchRevisionsRequest extends OrderStart {
   readonly clusterId: bigint;
   /** How often to ask how far etcd is, when it says nothing. Default 1,000. */
   readonly progressEveryMs?: number | undefined;
-  /** A connection was lost, or none could be made; another is tried after `delayMs`. */
+  /** A connection was lost, or none could be made; another is tried after `delayMs`. What it throws ends the watch. */
   readonly onTrouble?: ((trouble: WatchTrouble) => void) | undefined;
   readonly signal: AbortSignal;
 }
