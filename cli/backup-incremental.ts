@@ -46,6 +46,9 @@ function tell(progress: ProgressLine, event: CatchUpEvent): void {
     case 'stored':
       progress.say(`stored: a segment up to revision ${count(event.tail.revision)}`);
       return;
+    case 'watch-trouble':
+      progress.say(`warning: etcd: ${event.error.message}; trying again`);
+      return;
     case 'taking-base':
       progress.say(`a full backup is needed: ${event.reason}`);
   }
