@@ -70,9 +70,12 @@ async function merged<Backup>(
 ): Promise<SoundBackup | Backup> {
   try {
     const point = await repository.points.find(cluster, { kind: 'revision', revision }, { timeline, signal });
+    const { base, segments } = point;
     const { retainUntil, labels, requester } = fullBackupRequest(options, session.clock());
+    // A member has long compacted that far. With all history, each base would be larger than the one before.
+    const compactAt = base.manifest.snapshot.currentRevision;
     return await synthesizeBase(
-      { base: point.base, segments: point.segments, revision, retainUntil, labels, requester },
+      { base, segments, revision, compactAt, retainUntil, labels, requester },
       { repository, log: repository.segments, folder, signal },
     );
   } catch (error) {

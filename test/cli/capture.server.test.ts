@@ -104,6 +104,7 @@ describe('a capture', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
   });
 
   test('makes a new base when the chain has become long, and goes on meanwhile', async () => {
+    await putOne(etcd, 'before', 'x');
     const often = ['--rebase-segments', '2', '--rebase-pause', '10m', '--spool-dir', folder.path];
     await using capture = await start('long', ...often);
     await capture.line(/extending chain/);
@@ -121,6 +122,8 @@ describe('a capture', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     );
     const { timelines } = await cli.json(spansAnswer, ['points', 'list', ...inStore('long')]);
     assert.equal(timelines[0]?.spans.length, 1, 'one range, without a gap');
+    const [merged, base] = backups.flatMap((backup) => (backup.state === 'sound' ? [backup] : []));
+    assert.equal(merged?.compactRevision, base?.revision, 'older history is not carried from base to base');
   });
 
   test('steps down for another one of the same cluster, which goes on', async () => {
