@@ -1,6 +1,9 @@
 import { systemClock } from '../lib/clock.ts';
 import { keepCompiledCode } from './compiled-code.ts';
+import { yieldToEtcd } from './yield-to-etcd.ts';
 
+const args = process.argv.slice(2);
+yieldToEtcd(args);
 keepCompiledCode(process.env);
 
 const interrupted = new AbortController();
@@ -19,7 +22,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 const { run } = await import('./run.ts');
 process.exitCode = await run(
-  process.argv.slice(2),
+  args,
   { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: interrupted.signal },
   systemClock,
 );
