@@ -1,11 +1,11 @@
 import { type Buffer } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type KeyChange } from '../lib/etcd/mvcc/history.ts';
 import { capturedChanges, changesInBase } from '../lib/repository/key-history.ts';
 import { type Hole, type RestorableRange } from '../lib/repository/point-spans.ts';
 import { type Repository } from '../lib/repository/repository.ts';
 import { type TimelinePoints } from '../lib/repository/points.ts';
+import { scratchFolder } from '../lib/repository/scratch-folder.ts';
 import { type KeyVersion, putVersion, whatHappened } from './key-versions-text.ts';
 import { counted } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
@@ -76,8 +76,8 @@ async function lookIntoBase(
 ): Promise<void> {
   const [base] = range.bases;
   if (base === undefined) return;
-  const folder = workDir ?? (await diskFolder());
-  const path = join(folder, `.etcdguardian-base-${randomBytes(8).toString('hex')}`);
+  await using folder = await scratchFolder(workDir ?? (await diskFolder()), 'history');
+  const path = join(folder.path, 'base.db');
   const label = `fetching backup ${base.id}`;
   const known = { seenAt: undefined, knownBy: base.manifest.completedAt };
   const changes = changesInBase(repository, base, key, path, {

@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError } from '../lib/etcd/durable-file.ts';
 import { type RestorePoint } from '../lib/repository/points.ts';
 import { type Repository } from '../lib/repository/repository.ts';
+import { scratchFolder } from '../lib/repository/scratch-folder.ts';
 import { writeRestorePoint } from '../lib/repository/write-restore-point.ts';
 import { count } from './output.ts';
 import { pointNamed, pointTransfer } from './point-options.ts';
@@ -43,20 +42,13 @@ export async function withPointFiles(
   const call = { timeline: options.timeline, signal };
   const before = await repository.points.find(cluster, queries[0], call);
   const after = await repository.points.find(cluster, queries[1], call);
-  const folder = await scratchFolder(options.workDir ?? (await diskFolder()));
-  try {
-    const laterFile = await writeFile(repository, after, join(folder, 'later.db'), progress, signal);
-    const earlierFile = reachesBackTo(after, before)
-      ? laterFile
-      : await writeFile(repository, before, join(folder, 'earlier.db'), progress, signal);
-    progress.end();
-    await use(
-      { path: earlierFile, revision: before.revision },
-      { path: laterFile, revision: after.revision },
-    );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  await using folder = await scratchFolder(options.workDir ?? (await diskFolder()), 'points');
+  const laterFile = await writeFile(repository, after, join(folder.path, 'later.db'), progress, signal);
+  const earlierFile = reachesBackTo(after, before)
+    ? laterFile
+    : await writeFile(repository, before, join(folder.path, 'earlier.db'), progress, signal);
+  progress.end();
+  await use({ path: earlierFile, revision: before.revision }, { path: laterFile, revision: after.revision });
 }
 
 function reachesBackTo(later: RestorePoint, earlier: RestorePoint): boolean {
@@ -86,12 +78,4 @@ async function writeFile(
     },
   });
   return path;
-}
-
-async function scratchFolder(parent: string): Promise<string> {
-  try {
-    return await mkdtemp(join(parent, 'etcdguardian-points-'));
-  } catch (error) {
-    throw diskError(error, `making a folder in ${parent}`);
-  }
 }

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskError } from '../etcd/durable-file.ts';
 import { SnapshotDigest } from '../etcd/mvcc/snapshot-digest.ts';
@@ -10,6 +9,7 @@ import { keyGrouping } from '../keyspace/key-grouping.ts';
 import { type CallOptions } from './call-options.ts';
 import { type BackupFacts, type Manifest, type Proof } from './manifest.ts';
 import { type BackupWriter, type Repository, type SoundBackup } from './repository.ts';
+import { scratchFolder } from './scratch-folder.ts';
 import { snapshotFacts } from './snapshot-facts.ts';
 import {
   type PointParts,
@@ -65,26 +65,22 @@ export async function synthesizeBase(request: SynthesisRequest, tools: Synthesis
   };
   await repository.beginBackup(begin, { signal });
 
-  const folder = await scratchFolder(tools.folder);
-  try {
-    // 2. Merge, verify, compare with what members had kept.
-    const path = join(folder, 'merged.db');
-    const written = await writeRestorePoint(tools, request, path, {
-      ...{ signal, compactAt: request.compactAt, clearAlarms: true, onProgress: tools.onProgress },
-      ...{ grouping: keyGrouping(), valuePrefixes: ENCRYPTED_VALUES },
-    });
+  await using folder = await scratchFolder(tools.folder, 'merge');
+  // 2. Merge, verify, compare with what members had kept.
+  const path = join(folder.path, 'merged.db');
+  const written = await writeRestorePoint(tools, request, path, {
+    ...{ signal, compactAt: request.compactAt, clearAlarms: true, onProgress: tools.onProgress },
+    ...{ grouping: keyGrouping(), valuePrefixes: ENCRYPTED_VALUES },
+  });
 
-    // 3. Store it as any other backup.
-    const writer = await repository.beginBackup(begin, { signal });
-    try {
-      await writer.putBase(fileBytes(path, written.verdict, tools), { signal });
-      return await writer.commit(factsOf(request, written), written.verdict, { signal });
-    } catch (error) {
-      await discard(writer);
-      throw error;
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  // 3. Store it as any other backup.
+  const writer = await repository.beginBackup(begin, { signal });
+  try {
+    await writer.putBase(fileBytes(path, written.verdict, tools), { signal });
+    return await writer.commit(factsOf(request, written), written.verdict, { signal });
+  } catch (error) {
+    await discard(writer);
+    throw error;
   }
 }
 
@@ -92,14 +88,6 @@ export async function synthesizeBase(request: SynthesisRequest, tools: Synthesis
 const ANCHORS = 64;
 /** Tidying up after a failure may take this long; what is left is swept later. */
 const DISCARD_MS = 15_000;
-
-async function scratchFolder(parent: string): Promise<string> {
-  try {
-    return await mkdtemp(join(parent, 'etcdguardian-merge-'));
-  } catch (error) {
-    throw diskError(error, `making a folder in ${parent}`);
-  }
-}
 
 /** The merged file once more, which must be what was verified. */
 async function* fileBytes(

@@ -1,6 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError } from '../etcd/durable-file.ts';
 import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { type ChainPlace, type ListedSegment, type SegmentLog, type StoredSegment } from './chain.ts';
@@ -16,6 +14,7 @@ import { type RestorableRange, spansOf } from './point-spans.ts';
 import { readStoredSegment } from './read-segment.ts';
 import { type Repository, type RepositorySettings } from './repository.ts';
 import { followsOf, type ListedOutline, outlineOf } from './segment-outline.ts';
+import { scratchFolder } from './scratch-folder.ts';
 import { readBases } from './timeline-content.ts';
 import { trimsOf } from './trims.ts';
 import { isTrimmed, type TrimmedSegments } from './trimmed-segments.ts';
@@ -161,13 +160,11 @@ class ChainVerification {
     if (base === undefined) return;
     const { signal } = this.#options;
     const { repository, log } = this.#sources;
-    const folder = await mkdtemp(join(parent, 'etcdguardian-verify-')).catch((error: unknown) => {
-      throw diskError(error, `making a folder in ${parent}`);
-    });
+    await using folder = await scratchFolder(parent, 'verify');
     try {
       const { to, from } = range;
       const parts = { base, segments: this.#soundOnes(range), revision: to.revision };
-      const path = join(folder, 'merged.db');
+      const path = join(folder.path, 'merged.db');
       const { verdict, matched } = await writeRestorePoint({ repository, log }, parts, path, { signal });
       const bases = this.#sameBases(verdict, later);
       this.#merged.push({
@@ -180,8 +177,6 @@ class ChainVerification {
     } catch (error) {
       signal?.throwIfAborted();
       this.#problems.push(problemOf(asProblem(error), base.manifest.base.name));
-    } finally {
-      await rm(folder, { recursive: true, force: true });
     }
   }
 
