@@ -167,9 +167,9 @@ export interface BackupRequest {
   /** The highest revision that any member of the cluster shows now: behind what was backed up means that history went back. */
   readonly clusterRevision: bigint;
   /**
-   * Asks for the current revision with a linearizable read: called when more than `clusterRevision` was captured, as
-   * by a capture that runs meanwhile. Lower still means that history went back. Left out, or where it rejects: what was
-   * captured behind the newest backup doesn't count.
+   * Asks for the current revision with a linearizable read: called when more than `clusterRevision` was backed up or
+   * captured, as by others meanwhile. Lower still means that history went back. Left out, or where it rejects: what was
+   * captured behind the newest backup doesn't count, and a newest backup above `clusterRevision` does.
    */
   readonly latestRevision?: (() => Promise<bigint>) | undefined;
   /**

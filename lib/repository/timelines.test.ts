@@ -63,6 +63,19 @@ test('a cluster behind what was captured of it went back, unless it has moved on
   assert.equal(await timelineAt(60n, 99n), '000002');
 });
 
+test('a backup that others overtake while it begins stays on the timeline', async () => {
+  await using folder = await temporaryFolder();
+  const repository = await openRepository(repositorySettings(new LocalStore(folder.path), testKeys()));
+  const { manifest } = await backUp(repository, await smallSnapshot({ keys: 10 }));
+  const newest = manifest.snapshot.currentRevision;
+  const begin = async (latestRevision: () => Promise<bigint>): Promise<string> => {
+    const seen = { etcdClusterId: ETCD_CLUSTER, clusterRevision: newest - 1n };
+    return (await repository.beginBackup({ cluster: 'prod', ...seen, latestRevision })).timeline;
+  };
+  assert.equal(await begin(() => Promise.resolve(newest)), '000001');
+  assert.equal(await begin(() => Promise.resolve(newest - 1n)), '000002');
+});
+
 test('a cluster id that changes, and a revision that goes back, begin a new timeline', async () => {
   await using folder = await temporaryFolder();
   const repository = await openRepository(repositorySettings(new LocalStore(folder.path), testKeys()));

@@ -43,13 +43,8 @@ export async function beginBackup(
       if (known === undefined || !continues(known, request)) throw otherTimeline(request, newest);
       return new Writer(settings, request, known, undefined);
     }
-    const reason = await explained(
-      settings,
-      request,
-      breakOfHistory(known && { etcdClusterId: known.etcdClusterId, highWater: known.highWater }, request) ??
-        (known && (await breakOfCapture(settings, known, request, signal))),
-      signal,
-    );
+    const broken = known === undefined ? 'first' : await breakSince(settings, known, request, signal);
+    const reason = await explained(settings, request, broken, signal);
     if (known !== undefined && reason === undefined) return new Writer(settings, request, known, undefined);
     const begin = {
       cluster: request.cluster,
@@ -81,18 +76,34 @@ function otherTimeline({ cluster, onTimeline }: BackupRequest, newest: Timeline 
   );
 }
 
-/** Whether the cluster is behind what was captured of it. */
-async function breakOfCapture(
+/** Why the cluster isn't on this timeline any more, by what it shows; also when it is behind what was captured of it. */
+async function breakSince(
   settings: RepositorySettings,
-  { cluster, timeline }: Timeline,
-  { clusterRevision, latestRevision }: BackupRequest,
+  known: KnownTimeline,
+  request: BackupRequest,
   signal: AbortSignal | undefined,
 ): Promise<TimelineReason | undefined> {
+  const broken = breakOfHistory(known, request);
+  if (
+    broken !== undefined &&
+    (broken !== 'revision-went-back' || !(await isAhead(known.highWater, request, signal)))
+  )
+    return broken;
+  if (request.latestRevision === undefined) return undefined;
+  const captured = await capturedUpTo(settings, known.cluster, known.timeline, signal);
+  const isBehind = captured > request.clusterRevision && (await isAhead(captured, request, signal)) === false;
+  return isBehind ? 'revision-went-back' : undefined;
+}
+
+/** Whether the cluster has reached a revision by now, which others may have stored meanwhile; undefined: nobody knows. */
+async function isAhead(
+  revision: bigint,
+  { latestRevision }: BackupRequest,
+  signal: AbortSignal | undefined,
+): Promise<boolean | undefined> {
   if (latestRevision === undefined) return undefined;
-  const captured = await capturedUpTo(settings, cluster, timeline, signal);
-  if (captured <= clusterRevision) return undefined;
   try {
-    return captured <= (await latestRevision()) ? undefined : 'revision-went-back';
+    return revision <= (await latestRevision());
   } catch (error) {
     signal?.throwIfAborted();
     // Without a leader nobody knows the revision, and a backup matters all the more.
