@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GuardianError } from '../../lib/guardian-error.ts';
 import { FaultInjectingStore } from '../../lib/storage/fault-injecting-store.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { S3Store } from '../../lib/storage/s3-store.ts';
@@ -123,3 +124,39 @@ test('lost replies, and clocks that step back, change nothing in what is stored'
   );
   assert.equal(segments.at(-1)?.head.to, last);
 });
+
+test(
+  'what can never be stored costs bases further and further apart, not one after the other',
+  ETCD,
+  async () => {
+    await using folder = await temporaryFolder();
+    await using etcd = await startEtcd();
+    const asked: number[] = [];
+    const baseDelayMs = (basesInARow: number): number => {
+      asked.push(basesInARow);
+      return 0;
+    };
+    const store = new WithoutSegments(folder.join('store'));
+    await using capture = await startLiveCapture({
+      endpoints: [etcd.endpoint],
+      store,
+      tools: { baseDelayMs },
+    });
+    for (let round = 1; round <= 3; round++) {
+      await capture.reached('base', round);
+      await putOne(etcd, '/a', `round ${round}`);
+      await capture.reached('given-up', round);
+    }
+    assert.deepEqual(asked.slice(0, 3), [0, 1, 2]);
+    assert.match(capture.of('given-up')[0]?.error.message ?? '', /refuses/);
+  },
+);
+
+class WithoutSegments extends LocalStore {
+  override putIfAbsent(
+    ...[name, ...rest]: Parameters<LocalStore['putIfAbsent']>
+  ): ReturnType<LocalStore['putIfAbsent']> {
+    if (!name.endsWith('.segment')) return super.putIfAbsent(name, ...rest);
+    return Promise.reject(new GuardianError('encryption.refused', 'the key service refuses'));
+  }
+}

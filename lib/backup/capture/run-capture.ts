@@ -107,6 +107,9 @@ async function run(
   onEvent({ kind: 'started', cluster, writerId: writer.id });
   const rebasing = request.rebase && new Rebasing(request.rebase, onEvent, AbortSignal.any([signal, stop]));
   let needsBase: Gap | undefined;
+  // Since a segment was stored: what can't ever be stored must not make a tight loop of bases.
+  let givenUp = 0;
+  const delayMs = tools.baseDelayMs ?? baseDelayMs;
   try {
     for (;;) {
       const { spillBytes = SPILL_BYTES, memoryBytes = MEMORY_BYTES } = request.buffer ?? {};
@@ -134,7 +137,7 @@ async function run(
           leasesEveryMs: request.leasesEveryMs,
           retainUntil: request.retainUntil,
           stopWithinMs: request.stopWithinMs ?? STOP_WITHIN_MS,
-          baseDelayMs: tools.baseDelayMs ?? baseDelayMs,
+          baseDelayMs: (basesInARow) => delayMs(givenUp + basesInARow),
           settledSegments: SETTLED_SEGMENTS,
           onTrouble: (trouble) => {
             progress.troubled('etcd', trouble.error);
@@ -142,6 +145,7 @@ async function run(
           },
           onEvent: (event) => {
             progress.shipped(event);
+            if (event.kind === 'stored') givenUp = 0;
             if (rebasing !== undefined) follow(rebasing, event, tools, signal);
             onEvent(event);
           },
@@ -150,6 +154,7 @@ async function run(
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof CaptureBreak) || stop.aborted) throw error;
+        givenUp++;
         onEvent({ kind: 'given-up', segments: await queue.clear(), error });
         // After an overflow the chain may still be joined; what can't be stored or extended can't.
         const stored = progress.status().storedRevision ?? 0n;
