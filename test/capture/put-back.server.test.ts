@@ -83,6 +83,36 @@ test(
   },
 );
 
+test(
+  'a cluster put back to before the deletions that were captured last is recognised by these',
+  needs('etcd 3.6.16', 'etcdctl 3.6.16'),
+  async () => {
+    await using folder = await temporaryFolder();
+    await using etcd = await startEtcd({ initialClusterToken: TOKEN });
+    const saved = folder.join('saved.db');
+    const scene = { endpoints: [etcd.endpoint], store: new LocalStore(folder.join('store')) };
+    let end: bigint;
+    {
+      await using capture = await startLiveCapture(scene);
+      await capture.reached('chain');
+      await capture.stored(await putOne(etcd, '/ns/a', '1'));
+      await etcd.etcdctl('snapshot', 'save', saved);
+      await etcd.etcdctl('del', '/ns/', '--prefix');
+      end = (await etcd.status()).revision;
+      await capture.stored(end);
+      await capture.stop();
+    }
+    await putBack(etcd, saved, TOKEN);
+    let last = 0n;
+    while (last <= end) last = await putOne(etcd, '/ns/c', 'instead');
+    await using capture = await startLiveCapture(scene);
+    await capture.reached('base');
+    assert.equal(capture.of('base')[0]?.timelineReason, 'history-differs');
+    await capture.stored(last);
+    await assertCaptured(capture.repository, etcd);
+  },
+);
+
 const TOKEN = 'etcd-cluster';
 
 /** Restores an etcd from a snapshot, where it is. */

@@ -6,13 +6,14 @@ import { GuardianError } from '../../guardian-error.ts';
 import { type ChainTail, type SegmentLog, type StoredSegment } from '../../repository/chain.ts';
 import { type Anchor } from '../../repository/manifest.ts';
 import { type Repository } from '../../repository/repository.ts';
+import { type Mark } from './revision-order.ts';
 import { type ChainWord, type Gap } from './ship-segments.ts';
 
 /** Where watching begins, and what whoever stores is told of it. */
 export interface CapturePosition {
   readonly clusterId: bigint;
   readonly after: bigint;
-  readonly mark: Anchor | undefined;
+  readonly mark: Mark | undefined;
   readonly word: ChainWord;
 }
 
@@ -31,7 +32,7 @@ export async function positionBehind(
   const mark =
     tail.last === undefined
       ? await newestAnchor(repository, tail, signal)
-      : await lastPut(repository, tail.last, signal);
+      : await lastEntry(repository, tail.last, signal);
   return { clusterId: tail.etcdClusterId, after: tail.revision, mark, word: { kind: 'resume', tail, gap } };
 }
 
@@ -71,27 +72,21 @@ async function newestAnchor(
   );
 }
 
-/** The last put in a segment; undefined when it holds deletions only. */
-async function lastPut(
+/** Of a segment's last revision the last put, or else the last deletion. */
+async function lastEntry(
   { segments }: PositionStore,
   segment: StoredSegment,
   signal: AbortSignal,
-): Promise<Anchor | undefined> {
-  let last: { readonly key: Buffer; readonly value: Buffer } | undefined;
+): Promise<Mark | undefined> {
+  let last: Mark | undefined;
   for await (const batch of segments.read(segment, { signal })) {
-    for (let at = batch.count - 1; at >= 0; at--) {
-      if (decodeRevisionKey(keyOf(batch, at))?.tombstone !== false) continue;
-      last = { key: Buffer.from(keyOf(batch, at)), value: Buffer.from(valueOf(batch, at)) };
-      break;
+    for (let at = 0; at < batch.count; at++) {
+      const [key, value] = [keyOf(batch, at), valueOf(batch, at)];
+      const revision = decodeRevisionKey(key);
+      if (revision?.main !== segment.head.to || (revision.tombstone && last?.tombstone === false)) continue;
+      const { main, sub, tombstone } = revision;
+      last = { main, sub, checksum: crc32c(value, crc32c(key)), size: key.length + value.length, tombstone };
     }
   }
-  const revision = last && decodeRevisionKey(last.key);
-  if (last === undefined || revision === undefined) return undefined;
-  const { main, sub } = revision;
-  return {
-    main,
-    sub,
-    checksum: crc32c(last.value, crc32c(last.key)),
-    size: last.key.length + last.value.length,
-  };
+  return last;
 }

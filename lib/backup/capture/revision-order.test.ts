@@ -84,12 +84,26 @@ describe('the order of revisions', () => {
     assert.equal(order.accept(events('5 6'), false), 0);
   });
 
-  test('a new connection begins at the last put, and must show it', () => {
+  test('a new connection begins at the last revision, and must show it', () => {
     const order = orderAfter(4n);
-    order.accept(events('5=a 6=b 6x 7x 8x'), false);
+    order.accept(events('5=a 6=b 6x'), false);
     assert.equal(order.reconnect(true), 6n);
-    assert.equal(order.accept(events('6=b 6x 7x 8x 9'), false), 4);
+    assert.equal(order.accept(events('6=b 6x 7x 8ax 8bx'), false), 2);
+    assert.equal(order.reconnect(true), 8n);
+    assert.equal(order.accept(events('8ax 8bx 9'), false), 2);
     assert.equal(order.reconnect(true), 9n);
+  });
+
+  test('deletions are recognised too, unless a compaction left them out', () => {
+    const order = (): RevisionOrder => {
+      const deleted = orderAfter(4n);
+      deleted.accept(events('5=a 6x'), false);
+      assert.equal(deleted.reconnect(true), 6n);
+      return deleted;
+    };
+    assert.equal(order().accept(events('7'), false), 0);
+    for (const piece of ['6=c 7', '6otherx 7'])
+      assert.throws(() => order().accept(events(piece), false), { code: 'capture.history-differs' }, piece);
   });
 
   test('a put of a revision that is not whole yet is none to begin at', () => {

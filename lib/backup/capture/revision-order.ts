@@ -1,16 +1,22 @@
 import { Buffer } from 'node:buffer';
 import { crc32c } from '../../etcd/crc32c.ts';
 import { type PackedEvents } from '../../etcd/client/packed-events.ts';
-import { REVISION_KEY_SIZE, writeRevisionKey } from '../../etcd/mvcc/revision.ts';
+import { REVISION_KEY_SIZE, TOMBSTONE_KEY_SIZE, writeRevisionKey } from '../../etcd/mvcc/revision.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { type Anchor } from '../../repository/manifest.ts';
 import { CaptureBreak } from './capture-break.ts';
+
+/** An entry by which a history is recognised. */
+export interface Mark extends Anchor {
+  /** Old versions leave out deletions at the compacted revision: one that isn't shown says nothing. */
+  readonly tombstone?: boolean;
+}
 
 export interface OrderStart {
   /** Everything up to this revision is there already. */
   readonly after: bigint;
   /** An entry at or before it, by which the history is recognised; undefined where nobody knows one. */
-  readonly mark: Anchor | undefined;
+  readonly mark: Mark | undefined;
 }
 
 /**
@@ -24,24 +30,26 @@ export class RevisionOrder {
   private open = 0;
   /** How many of those this connection has still to repeat. */
   private repeated = 0;
-  private mark: Anchor | undefined;
+  private mark: Mark | undefined;
   /** True until this connection has shown the entry that `mark` tells of. */
   private unrecognised = false;
-  /** The last put of the whole revisions; it becomes the mark when one is needed. */
-  private lastPut: Put | undefined;
-  /** The last put of the open one: a mark must lie before what another connection is to repeat. */
-  private openPut: Put | undefined;
+  /** True when it has shown something else in that revision. */
+  private contradicted = false;
+  /** Of the last whole revision the last put, or else the last deletion; it becomes the mark when one is needed. */
+  private last: Entry | undefined;
+  /** Of the open one: a mark must lie before what another connection is to repeat. */
+  private openLast: Entry | undefined;
 
   constructor({ after, mark }: OrderStart) {
     this.whole = Number(after);
     this.mark = mark;
   }
 
-  /** An entry by which this history is recognised: the last put of a whole revision, or what it began with. */
-  recognisedBy(): Anchor | undefined {
-    if (this.lastPut !== undefined) {
-      this.mark = anchorOf(this.lastPut);
-      this.lastPut = undefined;
+  /** An entry by which this history is recognised: the last whole revision's, or what it began with. */
+  recognisedBy(): Mark | undefined {
+    if (this.last !== undefined) {
+      this.mark = markOf(this.last);
+      this.last = undefined;
     }
     return this.mark;
   }
@@ -53,6 +61,7 @@ export class RevisionOrder {
   reconnect(recognise: boolean): bigint {
     const mark = recognise ? this.recognisedBy() : undefined;
     this.unrecognised = mark !== undefined;
+    this.contradicted = false;
     this.repeated = this.open;
     const start = mark?.main ?? BigInt(this.whole);
     return start < 1n ? 1n : start;
@@ -67,7 +76,7 @@ export class RevisionOrder {
     const { count, revisions } = events;
     let at = 0;
     for (; at < count && (revisions[at] ?? 0) <= this.whole; at++) this.recognise(events, at);
-    if (at < count && this.unrecognised) throw this.differs();
+    if (at < count) this.passMark();
     for (; at < count && this.repeated > 0 && revisions[at] === this.whole + 1; at++) this.repeated--;
     const last = revisions[count - 1] ?? 0;
     if (this.repeated > 0 && (last > this.whole + 1 || (last === this.whole + 1 && !more)))
@@ -75,26 +84,26 @@ export class RevisionOrder {
 
     // Nothing is taken from a piece that can't be taken whole: the next connection brings it again.
     const first = at;
-    let { whole, open, lastPut, openPut } = this;
+    let { whole, open, last: lastEntry, openLast } = this;
     const endRevision = (): void => {
       whole++;
       open = 0;
-      lastPut = openPut ?? lastPut;
-      openPut = undefined;
+      lastEntry = openLast ?? lastEntry;
+      openLast = undefined;
     };
     for (; at < count; at++) {
       const main = revisions[at] ?? 0;
       if (main === whole + 2 && open > 0) endRevision();
       if (main !== whole + 1)
         throw main <= whole ? disordered(main, whole) : missing(main, whole + Math.sign(open));
-      if (events.tombstones[at] !== 1) openPut = putOf(events, at, open);
+      if (events.tombstones[at] !== 1 || openLast?.tombstone !== false) openLast = entryOf(events, at, open);
       open++;
     }
     if (!more && open > 0 && last === whole + 1) endRevision();
     this.whole = whole;
     this.open = open;
-    this.lastPut = lastPut;
-    this.openPut = openPut;
+    this.last = lastEntry;
+    this.openLast = openLast;
     return first;
   }
 
@@ -102,11 +111,18 @@ export class RevisionOrder {
     const { mark } = this;
     if (!this.unrecognised || mark === undefined) return;
     const main = events.revisions[at] ?? 0;
-    if (main > Number(mark.main)) throw this.differs();
-    if (main < Number(mark.main) || events.tombstones[at] === 1) return;
+    if (main > Number(mark.main)) this.passMark();
+    if (main !== Number(mark.main)) return;
     // Its place within the revision may have shifted: old versions leave out deletions at the compacted revision.
-    const seen = anchorOf(putOf(events, at, Number(mark.sub)));
+    const seen = markOf(entryOf(events, at, Number(mark.sub)));
     if (seen.size === mark.size && seen.checksum === mark.checksum) this.unrecognised = false;
+    this.contradicted = true;
+  }
+
+  /** What comes now lies behind the mark. */
+  private passMark(): void {
+    if (this.unrecognised && (this.mark?.tombstone !== true || this.contradicted)) throw this.differs();
+    this.unrecognised = false;
   }
 
   private differs(): CaptureBreak {
@@ -119,26 +135,33 @@ export class RevisionOrder {
   }
 }
 
-interface Put {
+interface Entry {
   readonly main: number;
   readonly sub: number;
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+  readonly tombstone: boolean;
 }
 
-function putOf({ revisions, bytes, starts, ends }: PackedEvents, at: number, sub: number): Put {
-  return { main: revisions[at] ?? 0, sub, bytes, start: starts[at] ?? 0, end: ends[at] ?? 0 };
+function entryOf(
+  { revisions, bytes, starts, ends, tombstones }: PackedEvents,
+  at: number,
+  sub: number,
+): Entry {
+  const tombstone = tombstones[at] === 1;
+  return { main: revisions[at] ?? 0, sub, bytes, start: starts[at] ?? 0, end: ends[at] ?? 0, tombstone };
 }
 
-function anchorOf({ main, sub, bytes, start, end }: Put): Anchor {
-  const key = Buffer.allocUnsafe(REVISION_KEY_SIZE);
-  writeRevisionKey(key, 0, main, sub, false);
+function markOf({ main, sub, bytes, start, end, tombstone }: Entry): Mark {
+  const key = Buffer.allocUnsafe(tombstone ? TOMBSTONE_KEY_SIZE : REVISION_KEY_SIZE);
+  writeRevisionKey(key, 0, main, sub, tombstone);
   return {
     main: BigInt(main),
     sub: BigInt(sub),
     checksum: crc32c(bytes.subarray(start, end), crc32c(key)),
-    size: REVISION_KEY_SIZE + end - start,
+    size: key.length + end - start,
+    tombstone,
   };
 }
 
