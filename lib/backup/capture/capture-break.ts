@@ -1,4 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
+import { type SegmentFacts } from '../../repository/chain.ts';
 import { type TimelineReason } from '../../repository/pick-timeline.ts';
 
 /** Why a history can't be followed without a hole. */
@@ -35,6 +36,17 @@ export class CaptureBreak extends GuardianError {
     this.kind = kind;
   }
 }
+
+/** What a chain's first segment tells of the hole before it; a long reason is cut, so that it can always be stored. */
+export function gapFact({ after, reason }: NonNullable<SegmentFacts['gap']>): SegmentFacts['gap'] {
+  return {
+    after,
+    reason: reason.length <= LONGEST_REASON ? reason : `${reason.slice(0, LONGEST_REASON - 1)}…`,
+  };
+}
+
+/** Characters; see the head's schema. */
+const LONGEST_REASON = 1024;
 
 /** Why what follows a break is another history, where the break itself says so. */
 export function otherHistory({ kind }: CaptureBreak): OtherHistory | undefined {

@@ -6,7 +6,7 @@ import { ChainTakenError, type ChainTail, type SegmentFacts } from '../../reposi
 import { type Repository } from '../../repository/repository.ts';
 import { type ObjectStore } from '../../storage/object-store.ts';
 import { clusterName } from '../cluster-name.ts';
-import { CaptureBreak, otherHistory } from './capture-break.ts';
+import { CaptureBreak, gapFact, otherHistory } from './capture-break.ts';
 import { positionBehind } from './capture-position.ts';
 import { LeaseTable } from './lease-table.ts';
 import { SEAL_LIMITS, Sealer } from './sealer.ts';
@@ -203,7 +203,7 @@ class CatchUp {
       ...{ after, writer: this.writer, clock, leases: this.leases },
       limits: { ...SEAL_LIMITS, intervalMs: LONGEST_TIMER_MS },
       onSealed: async ({ draft }) => {
-        const gap = tail.index === 0 && this.gap !== undefined ? gapOf(this.gap) : undefined;
+        const gap = tail.index === 0 && this.gap !== undefined ? gapFact(this.gap) : undefined;
         const told = { ...draft, facts: { ...draft.facts, gap } };
         tail = await repository.segments.append(tail, told, { signal, retainUntil: this.retainUntil });
         this.written++;
@@ -244,10 +244,6 @@ class CatchUp {
       how: base === undefined ? how : 'base',
     };
   }
-}
-
-function gapOf({ after, reason }: Gap): SegmentFacts['gap'] {
-  return { after, reason };
 }
 
 const MOST_TRIES = 10;

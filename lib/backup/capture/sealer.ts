@@ -1,6 +1,8 @@
 import { type Clock } from '../../clock.ts';
+import { hasCode } from '../../guardian-error.ts';
 import { type SegmentDraft, type SegmentFacts } from '../../repository/chain.ts';
 import { type SegmentBuilder, startSegment } from '../../repository/start-segment.ts';
+import { CaptureBreak } from './capture-break.ts';
 import { type LeaseTable } from './lease-table.ts';
 import { type RevisionPiece } from './watch-revisions.ts';
 
@@ -63,7 +65,7 @@ export class Sealer {
     if (this.failure !== undefined) throw this.failure.error;
     const { events, first, whole } = piece;
     if (first < events.count) {
-      this.take(piece);
+      this.takeStorable(piece);
       if (whole === BigInt(events.revisions[events.count - 1] ?? 0)) this.builder.endRevision();
     }
     const { heldBytes, events: count } = this.builder;
@@ -83,6 +85,16 @@ export class Sealer {
   /** Ends it without sealing what is left. */
   stop(): void {
     clearTimeout(this.timer);
+  }
+
+  /** A change that no segment can hold is a hole between what is captured before it and the base taken behind it. */
+  private takeStorable(piece: RevisionPiece): void {
+    try {
+      this.take(piece);
+    } catch (error) {
+      if (hasCode(error, 'capture.too-large')) throw new CaptureBreak('unstorable', error.message, error);
+      throw error;
+    }
   }
 
   private take({ events, first }: RevisionPiece): void {

@@ -10,7 +10,7 @@ import {
   type StoredSegment,
 } from '../../repository/chain.ts';
 import { type Manifest } from '../../repository/manifest.ts';
-import { CaptureBreak, type OtherHistory } from './capture-break.ts';
+import { CaptureBreak, gapFact, type OtherHistory } from './capture-break.ts';
 import { type SealedSegment } from './sealer.ts';
 import { type SegmentQueue } from './segment-queue.ts';
 import { trimDraft } from './trim-draft.ts';
@@ -213,8 +213,7 @@ class Shipper {
     const fits = draft.from === tail.revision || tail.index === 0;
     const whole = fits ? draft : await trimDraft(draft, tail.revision);
     if (tail.index > 0 || gap === undefined) return { tail, draft: whole };
-    const { after, reason } = gap;
-    return { tail, draft: { ...whole, facts: { ...whole.facts, gap: { after, reason } } } };
+    return { tail, draft: { ...whole, facts: { ...whole.facts, gap: gapFact(gap) } } };
   }
 
   private taken(error: ChainTakenError): void {
