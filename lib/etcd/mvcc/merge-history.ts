@@ -29,8 +29,12 @@ export interface MergeOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** So long a lease lives that a live key names but whose TTL nobody learnt: it was gone before it could be asked. */
-const UNKNOWN_TTL_SECONDS = 60n;
+/**
+ * So long a lease lives that a live key names but whose TTL nobody learnt, because it was gone, or etcd without quorum,
+ * before it could be asked. As long as API servers grant for events: a key that outlives its owner by an hour does less
+ * harm than a live one that dies before its owner's next keep-alive.
+ */
+const UNKNOWN_TTL_SECONDS = 3600n;
 
 /**
  * Turns the database of a base into what the member's was at a later revision, in place: the changes since are appended

@@ -191,7 +191,7 @@ test('leases are those known to be there and those that live keys name, granted 
     ] as const),
     // Named by a live key: one whose TTL nobody learnt, one that was gone when the leases were last looked at.
     ...([
-      [6n, 60n],
+      [6n, 3600n],
       [7n, 700n],
     ] as const),
     ...([
