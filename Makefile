@@ -24,7 +24,8 @@ help: ## this list (default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 demo: packages ## capture a real etcd, undo a mistake, lose it all, get it back: under a minute
-	@$(WITH_NODE) node tools/install.ts etcd-3.6.16 && node test/demo/demo.ts
+	@$(WITH_NODE) node tools/install.ts etcd-3.6.16
+	@$(WITH_NODE) node test/demo/demo.ts
 
 test: packages tools ## all tests, with real servers, and the coverage of lib/ (at least 80 % of lines)
 	@echo "TEST_SEED=$(TEST_SEED) repeats this run's samples"
