@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { type StoredObject } from '../storage/object-store.ts';
 import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
-import { parseName, removalName, removalsFolder } from './layout.ts';
+import { removalName, removalsFolder } from './layout.ts';
+import { listMarks } from './list-marks.ts';
 import { misplaced } from './misplaced.ts';
 import {
   type BackupPlace,
@@ -47,19 +48,12 @@ export interface RemovalState {
 
 /** The marks in one timeline, by backup id. */
 export async function listRemovalMarks(
-  { store }: RepositorySettings,
+  settings: RepositorySettings,
   cluster: string,
   timeline: string,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, StoredObject[]>> {
-  const marks = new Map<string, StoredObject[]>();
-  for await (const object of store.list(removalsFolder(cluster, timeline), { signal })) {
-    const named = parseName(object.name);
-    if (named?.kind !== 'removal') continue;
-    const { id } = named.place;
-    marks.set(id, [...(marks.get(id) ?? []), object]);
-  }
-  return marks;
+  return listMarks(settings, removalsFolder(cluster, timeline), 'removal', signal);
 }
 
 /** Reads the marks of one backup, as listed. */
@@ -87,12 +81,9 @@ export async function removalOf(
   place: BackupPlace,
   signal: AbortSignal | undefined,
 ): Promise<RemovalState> {
-  const marks: StoredObject[] = [];
   const folder = `${removalsFolder(place.cluster, place.timeline)}${place.id}/`;
-  for await (const object of settings.store.list(folder, { signal })) {
-    if (parseName(object.name)?.kind === 'removal') marks.push(object);
-  }
-  return readRemoval(settings, marks, signal);
+  const marks = await listMarks(settings, folder, 'removal', signal);
+  return readRemoval(settings, marks.get(place.id) ?? [], signal);
 }
 
 /**

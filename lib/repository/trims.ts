@@ -3,7 +3,8 @@ import { GuardianError, hasCode } from '../guardian-error.ts';
 import { type StoredObject } from '../storage/object-store.ts';
 import { type ChainPlace } from './chain.ts';
 import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
-import { parseName, trimName, trimsFolder } from './layout.ts';
+import { trimName, trimsFolder } from './layout.ts';
+import { listMarks } from './list-marks.ts';
 import { misplaced } from './misplaced.ts';
 import { GRACE_MS } from './removals.ts';
 import { type RemovalRequest, type RepositorySettings } from './repository.ts';
@@ -65,19 +66,12 @@ export interface NameRange {
 
 /** The documents of one timeline, by id of the chain. */
 export async function listTrimMarks(
-  { store }: RepositorySettings,
+  settings: RepositorySettings,
   cluster: string,
   timeline: string,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, StoredObject[]>> {
-  const marks = new Map<string, StoredObject[]>();
-  for await (const object of store.list(trimsFolder(cluster, timeline), { signal })) {
-    const named = parseName(object.name);
-    if (named?.kind !== 'trim') continue;
-    const { id } = named.place;
-    marks.set(id, [...(marks.get(id) ?? []), object]);
-  }
-  return marks;
+  return listMarks(settings, trimsFolder(cluster, timeline), 'trim', signal);
 }
 
 /** What the documents of a chain say, as listed: reads the last one, and older ones only while those can't be trusted. */
@@ -106,12 +100,9 @@ export async function trimsOf(
   chain: ChainPlace,
   signal: AbortSignal | undefined,
 ): Promise<TrimState> {
-  const marks: StoredObject[] = [];
   const folder = `${trimsFolder(chain.cluster, chain.timeline)}${chain.id}/`;
-  for await (const object of settings.store.list(folder, { signal })) {
-    if (parseName(object.name)?.kind === 'trim') marks.push(object);
-  }
-  return readTrims(settings, marks, signal);
+  const marks = await listMarks(settings, folder, 'trim', signal);
+  return readTrims(settings, marks.get(chain.id) ?? [], signal);
 }
 
 /** Takes a step, if it changes anything, whatever others write at the same time. Resolves to the state after it. */
