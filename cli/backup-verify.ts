@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { type VerifyReport } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, print } from './output.ts';
+import { problemLines } from './problem-lines.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   openRepositoryWith,
@@ -57,16 +58,7 @@ function verifiedText(report: VerifyReport): string {
     report.depth === 'deep'
       ? `${count(report.objects)} objects, ${bytes(report.storedBytes)} stored, ${bytes(report.plainBytes)} of database checked to the last revision`
       : `${count(report.objects)} objects, ${bytes(report.storedBytes)}, as stored (--deep also checks their content)`;
-  const list = (kind: string, problems: VerifyReport['problems']): string =>
-    problems
-      .map(
-        ({ code, message, object, hint }) =>
-          `  ${kind} ${code} in ${object}: ${message}${hint === undefined ? '' : `\n    what to do: ${hint}`}\n`,
-      )
-      .join('');
   return (
-    `backup ${report.id} is ${report.sound ? 'sound' : 'NOT sound'}: ${checked}\n` +
-    list('problem', report.problems) +
-    list('warning', report.warnings)
+    `backup ${report.id} is ${report.sound ? 'sound' : 'NOT sound'}: ${checked}\n` + problemLines(report)
   );
 }

@@ -4,6 +4,7 @@ import { type ChainReport } from '../lib/repository/chain-report.ts';
 import { type Repository } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, counted, print } from './output.ts';
+import { problemLines } from './problem-lines.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   openRepositoryWith,
@@ -89,13 +90,6 @@ function chainText(report: ChainReport): string {
     depth === 'deep'
       ? `${bytes(storedBytes)} stored, ${bytes(plainBytes)} of entries read`
       : `${bytes(storedBytes)} as stored (--deep also opens them)`;
-  const list = (kind: string, problems: ChainReport['problems']): string =>
-    problems
-      .map(
-        ({ code, message, object, hint }) =>
-          `  ${kind} ${code} in ${object}: ${message}${hint === undefined ? '' : `\n    what to do: ${hint}`}\n`,
-      )
-      .join('');
   return (
     `chain ${id} of timeline ${timeline} is ${sound ? 'sound' : 'NOT sound'}: ${counted(segments, 'segment')}, ${checked}\n` +
     merged
@@ -104,7 +98,6 @@ function chainText(report: ChainReport): string {
         return `  merged: backup ${base} and revisions ${count(from + 1n)} to ${count(to)}; ${equal}\n`;
       })
       .join('') +
-    list('problem', report.problems) +
-    list('warning', report.warnings)
+    problemLines(report)
   );
 }

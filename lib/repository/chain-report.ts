@@ -1,5 +1,6 @@
 import { type CallOptions } from './call-options.ts';
 import { type ChainPlace } from './chain.ts';
+import { type VerifyProblem } from './repository.ts';
 
 export interface VerifyChainOptions extends CallOptions {
   /**
@@ -16,20 +17,11 @@ export interface VerifyChainOptions extends CallOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface ChainProblem {
-  /** A `GuardianError`'s, e.g. `repository.missing`, `merge.hash-mismatch`. */
-  readonly code: string;
-  readonly message: string;
-  /** Name of the object. */
-  readonly object: string;
-  readonly hint?: string | undefined;
-}
-
 export interface ChainReport extends ChainPlace {
   readonly depth: 'stored' | 'deep';
   readonly sound: boolean;
-  readonly problems: readonly ChainProblem[];
-  readonly warnings: readonly ChainProblem[];
+  readonly problems: readonly VerifyProblem[];
+  readonly warnings: readonly VerifyProblem[];
   /** Sound ones; what was trimmed isn't looked at. */
   readonly segments: number;
   readonly storedBytes: number;

@@ -2,17 +2,12 @@ import { join } from 'node:path';
 import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { type ChainPlace, type ListedSegment, type SegmentLog, type StoredSegment } from './chain.ts';
-import {
-  type ChainProblem,
-  type ChainReport,
-  type MergedRange,
-  type VerifyChainOptions,
-} from './chain-report.ts';
+import { type ChainReport, type MergedRange, type VerifyChainOptions } from './chain-report.ts';
 import { segmentsFolder, trimsFolder } from './layout.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { type RestorableRange, spansOf } from './point-spans.ts';
 import { readStoredSegment } from './read-segment.ts';
-import { type Repository, type RepositorySettings } from './repository.ts';
+import { type Repository, type RepositorySettings, type VerifyProblem } from './repository.ts';
 import { followsOf, type ListedOutline, outlineOf } from './segment-outline.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { readBases } from './timeline-content.ts';
@@ -49,8 +44,8 @@ class ChainVerification {
   readonly #sources: ChainSources;
   readonly #chain: ChainPlace;
   readonly #options: VerifyChainOptions;
-  readonly #problems: ChainProblem[] = [];
-  readonly #warnings: ChainProblem[] = [];
+  readonly #problems: VerifyProblem[] = [];
+  readonly #warnings: VerifyProblem[] = [];
   readonly #outlines: ListedOutline[] = [];
   readonly #merged: MergedRange[] = [];
   #trimmed: readonly TrimmedSegments[] = [];
@@ -253,6 +248,6 @@ function asProblem(error: unknown): GuardianError {
   return error;
 }
 
-function problemOf({ code, message, hint }: GuardianError, object: string): ChainProblem {
+function problemOf({ code, message, hint }: GuardianError, object: string): VerifyProblem {
   return { code, message, object, hint };
 }
