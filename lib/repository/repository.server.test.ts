@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { chunksOf, collectBytes } from '../../test/harness/byte-stream.ts';
 import {
   backUp,
@@ -10,22 +10,12 @@ import {
   TestClock,
   testKeys,
 } from '../../test/harness/repository.ts';
-import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
+import { sharedBucket } from '../../test/harness/shared-bucket.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import { smallSnapshot } from '../../test/harness/small-snapshot.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
-import { S3Store } from '../storage/s3-store.ts';
 import { openRepository } from './open-repository.ts';
 
-let server: S3Server;
-let prefixes = 0;
-
-before(async () => {
-  server = await startS3Server();
-  await server.createBucket('backups');
-});
-
-after(() => server[Symbol.asyncDispose]());
+const { server, openPrefix } = sharedBucket();
 
 test('backups at once to one empty prefix all succeed, on one timeline, and nothing mixes', async () => {
   const store = openPrefix();
@@ -133,22 +123,10 @@ test('a store that went away is an error, not an empty list', async () => {
     clusterRevision: snapshot.revision,
   });
   await writer.putBase(chunksOf(snapshot.bytes, 9000));
-  await server.kill();
+  await server().kill();
   await assert.rejects(repository.listBackups('prod'), { code: 'store.unreachable' });
   await assert.rejects(repository.find('prod', 'latest'), { code: 'store.unreachable' });
-  await server.restart();
+  await server().restart();
   const listed = await eventually('the store answers again', () => repository.listBackups('prod'));
   assert.equal(listed.length, 1);
 });
-
-function openPrefix(): ObjectStore {
-  const { endpoint, accessKeyId, secretAccessKey } = server;
-  const credentials = { kind: 'static', accessKeyId, secretAccessKey } as const;
-  return new S3Store({
-    kind: 's3',
-    bucket: 'backups',
-    prefix: `repository-${(prefixes += 1)}`,
-    endpoint,
-    credentials,
-  });
-}

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { capturedTimelines } from '../../test/harness/captured-timelines.ts';
 import {
   HOUR_MS,
@@ -7,23 +7,13 @@ import {
   repositoryWithBackup,
   testKeys,
 } from '../../test/harness/repository.ts';
-import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
+import { sharedBucket } from '../../test/harness/shared-bucket.ts';
 import { appendSegments } from '../../test/harness/segments.ts';
 import { FaultInjectingStore } from '../storage/fault-injecting-store.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
-import { S3Store } from '../storage/s3-store.ts';
 import { type PointQuery } from './choose-point.ts';
 import { openRepository } from './open-repository.ts';
 
-let server: S3Server;
-let prefixes = 0;
-
-before(async () => {
-  server = await startS3Server();
-  await server.createBucket('points');
-});
-
-after(() => server[Symbol.asyncDispose]());
+const { openPrefix } = sharedBucket();
 
 test('a bucket tells the same points as a folder, and thins them', async () => {
   await using made = await capturedTimelines(openPrefix());
@@ -95,16 +85,3 @@ test('finding a point reads the heads between base and point, and hardly more', 
     code: 'signature.untrusted',
   });
 });
-
-function openPrefix(): ObjectStore {
-  const { endpoint, region, accessKeyId, secretAccessKey } = server;
-  const credentials = { kind: 'static', accessKeyId, secretAccessKey } as const;
-  return new S3Store({
-    kind: 's3',
-    bucket: 'points',
-    prefix: `p${++prefixes}`,
-    endpoint,
-    region,
-    credentials,
-  });
-}

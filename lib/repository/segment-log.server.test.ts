@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { base64, callGateway } from '../../test/harness/etcd-gateway.ts';
 import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { repositorySettings, repositoryWithBackup, testKeys } from '../../test/harness/repository.ts';
-import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
+import { sharedBucket } from '../../test/harness/shared-bucket.ts';
 import { sample, testRandom } from '../../test/harness/sampling.ts';
 import {
   CAPTURE,
@@ -19,22 +19,12 @@ import { openBoltFile } from '../etcd/bolt/reader.ts';
 import { keyOf, valueOf } from '../etcd/bolt/entry-batch.ts';
 import { connectEtcd } from '../etcd/client/connect-etcd.ts';
 import { encodeTombstone } from '../etcd/mvcc/key-value.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
-import { S3Store } from '../storage/s3-store.ts';
 import { ChainTakenError, type ChainTail, type StoredSegment } from './chain.ts';
 import { tailBehind } from './chain-tails.ts';
 import { openRepository } from './open-repository.ts';
 import { type SegmentBuilder, startSegment } from './start-segment.ts';
 
-let server: S3Server;
-let prefixes = 0;
-
-before(async () => {
-  server = await startS3Server();
-  await server.createBucket('backups');
-});
-
-after(() => server[Symbol.asyncDispose]());
+const { openPrefix } = sharedBucket();
 
 test('on S3, of many writers at once exactly one goes on with a chain, and all can go on behind it', async () => {
   const store = openPrefix();
@@ -178,13 +168,5 @@ async function soundSegments(list: Parameters<typeof listed>[0]): Promise<Stored
     assert.ok(segment.state === 'sound');
     const { name, size, sha256, head } = segment;
     return { name, size, sha256, head };
-  });
-}
-
-function openPrefix(): ObjectStore {
-  const { endpoint, accessKeyId, secretAccessKey } = server;
-  const credentials = { kind: 'static', accessKeyId, secretAccessKey } as const;
-  return new S3Store({
-    ...{ kind: 's3', bucket: 'backups', prefix: `segments-${(prefixes += 1)}`, endpoint, credentials },
   });
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { etcd3Source } from '../../lib/etcd/client/etcd3.ts';
 import { startEtcdCluster } from '../harness/etcd-cluster.ts';
 import {
   type BackupAnswer,
@@ -10,6 +9,7 @@ import {
 } from '../harness/guardian-answers.ts';
 import { guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions } from '../harness/guardian-store.ts';
+import { keepWriting } from '../harness/keep-writing.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { needs } from '../harness/tools.ts';
 
@@ -21,7 +21,7 @@ test(
   async (context) => {
     await using folder = await temporaryFolder();
     await using cluster = await startEtcdCluster();
-    await using writes = await keepWriting(cluster.endpoints);
+    await using writes = await keepWriting(cluster.endpoints, { writers: WRITERS });
     const cli = guardianCli(folder);
     const store = ['--cluster', 'prod', ...localStoreOptions(folder)];
     const leader = await cluster.leader();
@@ -51,29 +51,3 @@ test(
     }
   },
 );
-
-interface Writes extends AsyncDisposable {
-  /** How many were acknowledged. */
-  done(): number;
-  stop(): Promise<void>;
-}
-
-async function keepWriting(endpoints: readonly string[]): Promise<Writes> {
-  const source = etcd3Source({ endpoints });
-  const client = await source.current();
-  let done = 0;
-  let going = true;
-  const write = async (writer: number): Promise<void> => {
-    for (let number = 0; going; number++) {
-      await client.put(`/registry/pods/busy/${writer}-${number % 100}`).value(`value ${number}`);
-      done += 1;
-    }
-  };
-  const writers = Array.from({ length: WRITERS }, (_, writer) => write(writer));
-  const stop = async (): Promise<void> => {
-    going = false;
-    await Promise.all(writers);
-    source[Symbol.dispose]();
-  };
-  return { done: () => done, stop, [Symbol.asyncDispose]: stop };
-}

@@ -1,9 +1,8 @@
-import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { decodeRangeReply, decodeWatchReply } from './key-value-replies.ts';
 import { decodeSnapshotPiece } from './snapshot-piece.ts';
+import { decodedIfSound, encodeReply } from './etcd-replies.fixture.ts';
 
 const MAX = 2n ** 63n - 1n;
 const kv = {
@@ -26,7 +25,7 @@ const header = { cluster_id: (2n ** 64n - 1n).toString(), member_id: '5', revisi
 const decodedHeader = { clusterId: 2n ** 64n - 1n, memberId: 5n, revision: 40n, raftTerm: 2n };
 
 test('a range reply is read as protobuf reads it', () => {
-  const bytes = encode('KV', 'Range', {
+  const bytes = encodeReply('KV', 'Range', {
     header,
     kvs: [{ ...kv, mod_revision: '12' }, {}],
     more: true,
@@ -55,7 +54,7 @@ test('a watch reply is read as protobuf reads it', () => {
     { type: 'PUT', kv: { ...kv, mod_revision: '12' }, prev_kv: { key: kv.key } },
     { type: 'DELETE', kv: { key: kv.key, mod_revision: '13' } },
   ];
-  const bytes = encode('Watch', 'Watch', {
+  const bytes = encodeReply('Watch', 'Watch', {
     ...{ header, watch_id: '-1', created: true, canceled: true, compact_revision: '8' },
     ...{ cancel_reason: 'because', fragment: true, events },
   });
@@ -77,7 +76,11 @@ test('a watch reply is read as protobuf reads it', () => {
 
 test('a piece of a snapshot shares the memory of its message', () => {
   const blob = Buffer.alloc(32 << 10, 'page');
-  const bytes = encode('Maintenance', 'Snapshot', { remaining_bytes: '10737418240', blob, version: '3.6.0' });
+  const bytes = encodeReply('Maintenance', 'Snapshot', {
+    remaining_bytes: '10737418240',
+    blob,
+    version: '3.6.0',
+  });
   const piece = decodeSnapshotPiece(bytes);
   assert.deepEqual(piece, { remainingBytes: 10_737_418_240, blob, storageVersion: '3.6.0' });
   assert.equal(piece.blob.buffer, bytes.buffer);
@@ -88,29 +91,32 @@ test('fields that a later etcd may add are passed over', () => {
   const later = Buffer.from([
     0xa8, 0x06, 1, 0xb2, 0x06, 2, 9, 9, 0xbd, 0x06, 1, 2, 3, 4, 0xc1, 0x06, 1, 2, 3, 4, 5, 6, 7, 8,
   ]);
-  const range = encode('KV', 'Range', { header, kvs: [{ ...kv, mod_revision: '12' }] });
-  const piece = encode('Maintenance', 'Snapshot', { blob: Buffer.from('x') });
+  const range = encodeReply('KV', 'Range', { header, kvs: [{ ...kv, mod_revision: '12' }] });
+  const piece = encodeReply('Maintenance', 'Snapshot', { blob: Buffer.from('x') });
   assert.deepEqual(decodeRangeReply(Buffer.concat([later, range, later])), decodeRangeReply(range));
   assert.deepEqual(decodeSnapshotPiece(Buffer.concat([later, piece, later])), decodeSnapshotPiece(piece));
 });
 
 test('bytes that are cut off or wrong are refused wherever that is, and never read past their end', () => {
   const replies: [decode: (bytes: Buffer) => unknown, bytes: Buffer][] = [
-    [decodeRangeReply, encode('KV', 'Range', { header, kvs: [{ ...kv, mod_revision: '12' }], count: '300' })],
+    [
+      decodeRangeReply,
+      encodeReply('KV', 'Range', { header, kvs: [{ ...kv, mod_revision: '12' }], count: '300' }),
+    ],
     [
       decodeWatchReply,
-      encode('Watch', 'Watch', { header, events: [{ kv: { key: kv.key, mod_revision: '12' } }] }),
+      encodeReply('Watch', 'Watch', { header, events: [{ kv: { key: kv.key, mod_revision: '12' } }] }),
     ],
     [
       decodeSnapshotPiece,
-      encode('Maintenance', 'Snapshot', { remaining_bytes: '99', blob: Buffer.from('page') }),
+      encodeReply('Maintenance', 'Snapshot', { remaining_bytes: '99', blob: Buffer.from('page') }),
     ],
   ];
   for (const [decode, bytes] of replies) {
     const whole = JSON.stringify(decode(bytes), asText);
     for (let end = 0; end < bytes.length; end++) {
       // Cut between two fields it is another message, but never the same one.
-      const read = attempt(() => JSON.stringify(decode(bytes.subarray(0, end)), asText));
+      const read = decodedIfSound(() => JSON.stringify(decode(bytes.subarray(0, end)), asText));
       assert.notEqual(read, whole);
     }
     for (const [at, wrong] of [...bytes.keys()].flatMap((at) =>
@@ -118,35 +124,12 @@ test('bytes that are cut off or wrong are refused wherever that is, and never re
     )) {
       const changed = Buffer.from(bytes);
       changed[at] = wrong;
-      attempt(() => decode(changed));
+      decodedIfSound(() => decode(changed));
     }
   }
-  assert.throws(() => decodeWatchReply(encode('Watch', 'Watch', { events: [{}] })), /without a key/);
+  assert.throws(() => decodeWatchReply(encodeReply('Watch', 'Watch', { events: [{}] })), /without a key/);
   assert.throws(() => decodeWatchReply(Buffer.from([0x5a, 2, 0x08, 5])), /unknown type, 5/);
 });
-
-/** What protobufjs makes of it, from the same proto file. */
-function encode(service: string, method: string, reply: object): Buffer {
-  const methods = PROTO[`etcdserverpb.${service}`] as Record<string, MethodDefinition<object, object>>;
-  const definition = methods[method];
-  assert.ok(definition !== undefined);
-  return definition.responseSerialize(reply);
-}
-
-const PROTO = loadSync(join(import.meta.dirname, '../../../proto/etcd/rpc.proto'), { keepCase: true });
-
-/** Undefined when it throws an error, as it may; anything else would escape. */
-function attempt<T>(act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    assert.ok(
-      error instanceof Error && !(error instanceof RangeError || error instanceof TypeError),
-      String(error),
-    );
-    return undefined;
-  }
-}
 
 function asText(_: string, value: unknown): unknown {
   return typeof value === 'bigint' ? value.toString() : value;

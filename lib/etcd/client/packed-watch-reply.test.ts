@@ -1,8 +1,7 @@
-import { loadSync, type MethodDefinition } from '@grpc/proto-loader';
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeTombstone } from '../mvcc/key-value.ts';
+import { decodedIfSound, encodeReply } from './etcd-replies.fixture.ts';
 import { decodeWatchReply } from './key-value-replies.ts';
 import { type PackedEvents } from './packed-events.ts';
 import { PackedWatchDecoder } from './packed-watch-reply.ts';
@@ -64,7 +63,7 @@ test('bytes that are no reply of etcd’s are refused, and never read past their
   const whole = decode(bytes);
   for (let end = 0; end < bytes.length; end++) {
     assert.notDeepEqual(
-      attempt(() => decode(bytes.subarray(0, end))),
+      decodedIfSound(() => decode(bytes.subarray(0, end))),
       whole,
     );
   }
@@ -73,7 +72,7 @@ test('bytes that are no reply of etcd’s are refused, and never read past their
   )) {
     const changed = Buffer.from(bytes);
     changed[at] = wrong;
-    attempt(() => decode(changed));
+    decodedIfSound(() => decode(changed));
   }
   assert.throws(() => decode(encode({ events: [{}] })), /without a key/);
   assert.throws(() => decode(encode({ events: [{ kv: { key: Buffer.from('a') } }] })), /revision 0/);
@@ -86,24 +85,6 @@ function valuesOf({ bytes, count, starts, ends }: PackedEvents): Buffer[] {
   return Array.from({ length: count }, (_, at) => bytes.subarray(starts[at], ends[at]));
 }
 
-/** What protobufjs makes of it, from the same proto file. */
 function encode(reply: object): Buffer {
-  const watch = PROTO['etcdserverpb.Watch'] as Record<string, MethodDefinition<object, object>>;
-  assert.ok(watch.Watch !== undefined);
-  return watch.Watch.responseSerialize(reply);
-}
-
-const PROTO = loadSync(join(import.meta.dirname, '../../../proto/etcd/rpc.proto'), { keepCase: true });
-
-/** Undefined when it throws an error, as it may; anything else would escape. */
-function attempt<T>(act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (error) {
-    assert.ok(
-      error instanceof Error && !(error instanceof RangeError || error instanceof TypeError),
-      String(error),
-    );
-    return undefined;
-  }
+  return encodeReply('Watch', 'Watch', reply);
 }
