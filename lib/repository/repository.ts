@@ -36,6 +36,7 @@ export {
 export { type CallOptions } from './call-options.ts';
 export { type RetentionDecision, type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
 export { type Timeline, type TimelineEntry } from './timeline-entry.ts';
+import { type VerifyProblem } from './verify-problem.ts';
 
 /**
  * The backups in one store, of any number of clusters.
@@ -235,15 +236,6 @@ export interface VerifyOptions extends CallOptions {
   readonly depth: 'stored' | 'deep';
   /** Stored bytes read so far, and in all. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-export interface VerifyProblem {
-  /** A `GuardianError`'s or a verifier's, e.g. `repository.damaged`, `bolt.page-order`. */
-  readonly code: string;
-  readonly message: string;
-  /** Name of the object. */
-  readonly object: string;
-  readonly hint?: string | undefined;
 }
 
 export interface VerifyReport extends BackupPlace {

@@ -11,10 +11,10 @@ import {
   type BackupPlace,
   type RepositorySettings,
   type VerifyOptions,
-  type VerifyProblem,
   type VerifyReport,
 } from './repository.ts';
 import { readTimeline } from './timelines.ts';
+import { type VerifyProblem } from './verify-problem.ts';
 
 /** See `Repository.verifyBackup`. */
 export async function verifyBackup(

@@ -7,12 +7,13 @@ import { segmentsFolder, trimsFolder } from './layout.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { type RestorableRange, spansOf } from './point-spans.ts';
 import { readStoredSegment } from './read-segment.ts';
-import { type Repository, type RepositorySettings, type VerifyProblem } from './repository.ts';
+import { type Repository, type RepositorySettings } from './repository.ts';
 import { followsOf, type ListedOutline, outlineOf } from './segment-outline.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { readBases } from './timeline-content.ts';
 import { trimsOf } from './trims.ts';
 import { isTrimmed, type TrimmedSegments } from './trimmed-segments.ts';
+import { type VerifyProblem } from './verify-problem.ts';
 import { writeRestorePoint } from './write-restore-point.ts';
 
 /** Where a chain and what it needs are read from. */
