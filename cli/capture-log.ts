@@ -1,7 +1,7 @@
 import { type CaptureEvent } from '../lib/backup/capture/run-capture.ts';
 import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
 import { type Gap } from '../lib/backup/capture/ship-segments.ts';
-import { errorFields, errorText, type LogLines } from './log-lines.ts';
+import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { bytes, count, duration } from './output.ts';
 
 /** Says in one line what happened; segments that are stored as they should be are left to `logProgress`. */

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../lib/program-version.ts';
 
 /** What Prometheus scrapes: read from the capture when it is asked for. */
 export interface CaptureMetrics {

@@ -5,7 +5,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
 import { synthesizeBase } from '../lib/repository/synthesize-base.ts';
 import { type FullBackupOptions, fullBackupRequest } from './full-backup-options.ts';
-import { errorFields, errorText, type LogLines } from './log-lines.ts';
+import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { parseCount, parseDuration } from './option-values.ts';
 import { type Session } from './session.ts';
 

@@ -15,7 +15,7 @@ import { rebaseLimits, rebaseSettings, type RebaseOptions } from './capture-reba
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { fullBackupRequest, retainUntil, withFullBackupOptions } from './full-backup-options.ts';
-import { errorFields, errorText, LOG_FORMATS, type LogFormat, LogLines } from './log-lines.ts';
+import { errorFields, errorText, LOG_FORMATS, type LogFormat, LogLines } from '../lib/log-lines.ts';
 import { parseByteCount, parseDuration } from './option-values.ts';
 import {
   openRepositoryWith,

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { type KeyValue } from '../lib/etcd/mvcc/key-value.ts';
 import { readStoredObject, type StoredObject } from '../lib/keyspace/object-meta.ts';
 import { bytes, count, table } from './output.ts';
-import { visibleText } from './visible-text.ts';
+import { visibleText } from '../lib/visible-text.ts';
 
 /** One change of a key, as far as anyone knows it. */
 export interface KeyVersion {

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { completionScript } from './completion.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import { type Session } from './session.ts';
-import { VERSION } from './version.ts';
+import { VERSION } from '../lib/program-version.ts';
 
 /**
  * The command line, ready to parse `args`. Errors are thrown, never exited with. Of the commands only those are loaded

@@ -18,7 +18,7 @@ import { type ProgressLine } from './progress-line.ts';
 import { type Session } from './session.ts';
 import { spoolSettings, type SpoolOptions } from './spool-options.ts';
 import { type Terminal } from './terminal.ts';
-import { TOOL } from './version.ts';
+import { TOOL } from '../lib/program-version.ts';
 
 export interface RepositoryOptions {
   readonly store?: string;

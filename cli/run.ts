@@ -5,7 +5,7 @@ import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { buildProgram } from './program.ts';
 import { type Session } from './session.ts';
 import { type Terminal } from './terminal.ts';
-import { visibleText } from './visible-text.ts';
+import { visibleText } from '../lib/visible-text.ts';
 
 /** Runs one command line; resolves to the exit status. Nothing is thrown: what failed is told on stderr. */
 export async function run(args: readonly string[], terminal: Terminal, clock: Clock): Promise<number> {

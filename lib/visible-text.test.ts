@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { print } from './output.ts';
-import { failureText } from './run.ts';
+import { print } from '../cli/output.ts';
+import { failureText } from '../cli/run.ts';
 import { visibleText } from './visible-text.ts';
 
 const HOSTILE = 'prod\u001b]0;owned\u0007\u009b2J\u202e';

@@ -1,7 +1,11 @@
-import { type Clock } from '../lib/clock.ts';
-import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
-import { type Output } from './terminal.ts';
+import { type Clock } from './clock.ts';
+import { GuardianError, reasonOf } from './guardian-error.ts';
 import { visibleText } from './visible-text.ts';
+
+/** Where lines go, e.g. `process.stderr`. */
+export interface LogOutput {
+  write(text: string): unknown;
+}
 
 export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
@@ -12,11 +16,11 @@ export type LogFields = Readonly<Record<string, unknown>>;
 
 /** What a long-running command tells, one line each: a sentence for a person, or an object of JSON for a collector. */
 export class LogLines {
-  readonly #output: Output;
+  readonly #output: LogOutput;
   readonly #clock: Clock;
   readonly #format: LogFormat;
 
-  constructor(output: Output, clock: Clock, format: LogFormat) {
+  constructor(output: LogOutput, clock: Clock, format: LogFormat) {
     this.#output = output;
     this.#clock = clock;
     this.#format = format;

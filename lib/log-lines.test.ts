@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GuardianError } from '../lib/guardian-error.ts';
+import { GuardianError } from './guardian-error.ts';
 import { errorFields, errorText, LogLines, type LogFormat } from './log-lines.ts';
 
 const NOW = new Date('2026-11-22T14:05:00Z');
