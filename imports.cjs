@@ -10,12 +10,18 @@ const rooms = {
   'lib/encryption': [],
   'lib/pki': [],
 
+  // What an agent does for others, over gRPC: messages, client, and the server's frame.
+  'lib/agent-api': ['lib/pki'],
+
   // What we keep in a store.
   'lib/repository': ['lib/etcd', 'lib/keyspace', 'lib/storage', 'lib/encryption'],
 
   // The flows. They don't know each other, nor who starts them.
   'lib/backup': ['lib/repository', 'lib/etcd', 'lib/keyspace', 'lib/storage', 'lib/encryption'],
-  'lib/restore': ['lib/repository', 'lib/etcd', 'lib/keyspace', 'lib/storage', 'lib/encryption'],
+  'lib/restore': [
+    ...['lib/repository', 'lib/etcd', 'lib/keyspace', 'lib/storage', 'lib/encryption'],
+    ...['lib/agent-api'],
+  ],
 
   // The Kubernetes API: for control plane, webhook and CLI.
   'lib/kubernetes': ['lib/keyspace', 'lib/pki'],
@@ -23,7 +29,7 @@ const rooms = {
   // The processes: each imports from lib/, none from another. The agent must work with the API server down.
   agent: [
     ...['lib/backup', 'lib/restore', 'lib/repository', 'lib/etcd', 'lib/keyspace', 'lib/storage'],
-    ...['lib/encryption', 'lib/pki'],
+    ...['lib/encryption', 'lib/pki', 'lib/agent-api'],
   ],
   controlplane: ['lib'],
   webhook: ['lib/kubernetes', 'lib/keyspace', 'lib/pki'],
@@ -46,11 +52,13 @@ const packages = {
   '@kubernetes/client-node': ['lib/kubernetes'],
   '@aws-sdk/': ['lib/storage', 'lib/encryption'],
   '@aws-crypto/': ['lib/encryption'],
-  '@grpc/': ['lib/etcd/client', 'agent', 'controlplane', 'lib/restore'],
+  '@grpc/': ['lib/etcd/client', 'lib/agent-api'],
+  express: ['webhook', 'controlplane'],
+  croner: ['controlplane', 'webhook'],
   etcd3: ['lib/etcd/client'],
   commander: ['cli'],
   'node-forge': ['lib/pki'],
-  'prom-client': ['cli', 'agent', 'controlplane'],
+  'prom-client': ['cli', 'agent', 'controlplane', 'webhook'],
 };
 
 /** A pattern for everything in these folders, and for these files. */
