@@ -26,6 +26,9 @@ export interface RestorePoints {
    */
   lostWithout(backup: BackupPlace, options?: CallOptions): Promise<LostPoints | undefined>;
 
+  /** A check for a running capture, which asks it again and again: it remembers what it saw. */
+  reachCheck(): ReachCheck;
+
   /** What is removed of a chain's segments. */
   trims(chain: ChainPlace, options?: CallOptions): Promise<TrimState>;
 
@@ -39,6 +42,32 @@ export interface RestorePoints {
     request: RemovalRequest,
     options?: CallOptions,
   ): Promise<TrimState>;
+}
+
+/** Whether what a capture stored can still be restored. Its methods are called one at a time. */
+export interface ReachCheck {
+  /**
+   * Whether the points up to `upTo` behind the newest base can be restored, as far as names, sizes, versions, heads and
+   * some of the bodies tell. Lists names, and reads what was not seen before in this version, and the bodies of some
+   * segments, others each time. What looks wrong is read once more before it is told. Rejects when the store can't be
+   * read at the moment.
+   */
+  look(chain: ChainPlace, upTo: bigint, options?: ReachOptions): Promise<Reach>;
+}
+
+export interface ReachOptions extends CallOptions {
+  /** Segments to read whole: so many bytes, and at least one. Default 0: none. */
+  readonly bodyBytes?: number | undefined;
+}
+
+export interface Reach {
+  /** Points up to here can be restored; 0 where there is no base. */
+  readonly reached: bigint;
+  /** What puts the points behind it out of reach; undefined where there are none. */
+  readonly problem: GuardianError | undefined;
+  /** Segments that carry the points. */
+  readonly segments: number;
+  readonly bytesRead: number;
 }
 
 /** What can be restored of one timeline. */

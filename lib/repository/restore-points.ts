@@ -16,6 +16,7 @@ import {
   type RestorePoints,
   type TimelinePoints,
 } from './points.ts';
+import { reachCheck } from './reach-check.ts';
 import {
   type BackupEntry,
   type BackupPlace,
@@ -36,10 +37,13 @@ import { markTrim, trimsOf } from './trims.ts';
 export { type FindPointOptions, type RestorePoint, type TimelinePoints } from './points.ts';
 
 export function restorePoints(settings: RepositorySettings, segments: SegmentLists): RestorePoints {
+  const find: RestorePoints['find'] = (cluster, query, options) =>
+    findPoint(settings, segments, cluster, query, options);
   return {
     list: (cluster, options) => listPoints(settings, segments, cluster, options),
-    find: (cluster, query, options) => findPoint(settings, segments, cluster, query, options),
+    find,
     lostWithout: (backup, options) => pointsLostWithout(settings, segments, backup, options),
+    reachCheck: () => reachCheck(settings, find),
     trims: (chain, options = {}) => trimsOf(settings, chain, options.signal),
     undoTrim: (chain, trim, request, options = {}) =>
       markTrim(settings, chain, { action: 'undo', trim }, request, options.signal),
