@@ -13,6 +13,8 @@ const COMPATIBLE = new Set([
   'BlueOak-1.0.0',
   'ISC',
   'MIT',
+  'PSF-2.0',
+  'Unlicense',
 ]);
 
 const Lock = z.object({
