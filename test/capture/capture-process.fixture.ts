@@ -30,9 +30,12 @@ function pausing(store: ObjectStore): ObjectStore {
   const around = async <Result>(name: string, happen: () => Promise<Result>): Promise<Result> => {
     const isIt = ++calls === task.call;
     if (isIt && task.when === 'before') await reached(name);
-    const result = await happen();
-    if (isIt) await reached(name);
-    return result;
+    try {
+      return await happen();
+    } finally {
+      // Also when it failed, as of two who race for a name one does.
+      if (isIt) await reached(name);
+    }
   };
   return {
     location: store.location,
