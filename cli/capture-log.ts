@@ -1,6 +1,6 @@
 import { type CaptureEvent } from '../lib/backup/capture/run-capture.ts';
 import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
-import { type Gap } from '../lib/backup/capture/ship-segments.ts';
+import { type BaseTaken, type Gap } from '../lib/backup/capture/ship-segments.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { bytes, count, duration } from './output.ts';
 
@@ -29,18 +29,9 @@ export function logEvent(log: LogLines, event: CaptureEvent): void {
         `taking a base${event.gap === undefined ? '' : `: ${event.gap.reason}`}`,
       );
       return;
-    case 'base': {
-      const { id, manifest } = event.backup;
-      const begun =
-        event.timelineReason === undefined ? '' : `; a new timeline begins: ${event.timelineReason}`;
-      const { currentRevision } = manifest.snapshot;
-      const size = bytes(manifest.base.storedSize);
-      log.write('info', 'base', `base ${id} of revision ${currentRevision} is committed, ${size}${begun}`, {
-        ...{ backup: id, revision: currentRevision, storedSize: manifest.base.storedSize },
-        timelineReason: event.timelineReason,
-      });
+    case 'base':
+      logBase(log, event);
       return;
-    }
     case 'adopted':
       log.write('info', 'adopted', `another run stored everything up to revision ${event.tail.revision}`, {
         revision: event.tail.revision,
@@ -78,6 +69,29 @@ export function logEvent(log: LogLines, event: CaptureEvent): void {
     case 'rebase-failed':
       logFailure(log, 'rebase', event.error, '; the chain goes on, a later try makes one');
       return;
+    case 'chain-broken':
+      log.write(
+        'error',
+        'chain-broken',
+        `BREAK behind revision ${event.after}: what is stored behind it can't be restored any more: ${errorText(event.error)}`,
+        { after: event.after, ...errorFields(event.error) },
+      );
+      return;
+    case 'check-failed':
+      logFailure(log, 'check', event.error, '; what was stored is looked at again later');
+      return;
+    case 'extra-base':
+      log.write('info', 'taking-base', `taking a base, capture goes on meanwhile: ${event.reason}`, {
+        reason: event.reason,
+      });
+      return;
+    case 'extra-base-taken':
+      logBase(log, event);
+      return;
+    case 'extra-base-failed':
+      logFailure(log, 'base', event.error, `; not tried again for ${duration(event.delayMs)}`);
+      return;
+    case 'chain-checked':
     case 'storing':
     case 'stored':
     case 'skipped':
@@ -94,6 +108,12 @@ export function failureOf(event: CaptureEvent): string | undefined {
       return 'etcd';
     case 'spill-failed':
       return 'disk';
+    case 'chain-broken':
+      return 'chain';
+    case 'check-failed':
+      return 'check';
+    case 'extra-base-failed':
+      return 'base';
     case 'rebase-failed':
       return 'rebase';
     case 'given-up':
@@ -123,6 +143,17 @@ export function logProgress(log: LogLines, before: CaptureStatus | undefined, no
       ...{ waitingSegments: now.waitingSegments, waitingBytes: now.waitingBytes, gaps: now.gaps },
     },
   );
+}
+
+function logBase(log: LogLines, { backup, timelineReason }: BaseTaken): void {
+  const { id, manifest } = backup;
+  const begun = timelineReason === undefined ? '' : `; a new timeline begins: ${timelineReason}`;
+  const { currentRevision } = manifest.snapshot;
+  const size = bytes(manifest.base.storedSize);
+  log.write('info', 'base', `base ${id} of revision ${currentRevision} is committed, ${size}${begun}`, {
+    ...{ backup: id, revision: currentRevision, storedSize: manifest.base.storedSize },
+    timelineReason,
+  });
 }
 
 function logGap(log: LogLines, gap: Gap | undefined): void {

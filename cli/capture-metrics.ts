@@ -4,7 +4,7 @@ import { VERSION } from '../lib/program-version.ts';
 
 /** What Prometheus scrapes: read from the capture when it is asked for. */
 export interface CaptureMetrics {
-  /** Counts a failure that capture goes on after, of `etcd`, `store`, `base`, `disk` or `rebase`. */
+  /** Counts a failure that capture goes on after, of `etcd`, `store`, `base`, `disk`, `rebase`, `chain` or `check`. */
   failed(of: string, at: Date): void;
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -65,6 +65,12 @@ export function captureMetrics(status: () => CaptureStatus | undefined): Capture
   counter('segments_total', 'Segments that were stored', ({ storedSegments }) => storedSegments);
   counter('stored_bytes_total', 'Bytes of them, as stored', ({ storedBytes }) => storedBytes);
   counter('gaps_total', 'Gaps: stretches of revisions that nobody captured', ({ gaps }) => gaps);
+  counter(
+    'breaks_total',
+    'Holes in what was stored, behind which nothing could be restored until a base was taken',
+    ({ breaks }) => breaks,
+  );
+  counter('checks_total', 'Looks whether what was stored still stands, and it did', ({ checks }) => checks);
   counter('bases_total', 'Bases that were taken', ({ bases }) => bases);
   counter('connections_total', 'Watches that were opened', ({ connections }) => connections);
   const failures = new Counter({

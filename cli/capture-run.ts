@@ -32,6 +32,8 @@ interface RunOptions extends EtcdOptions, RepositoryOptions, SpoolOptions, Rebas
   readonly sealBytes: string;
   readonly spillMemory: string;
   readonly spillLimit: string;
+  readonly checkInterval: string;
+  readonly checkBytes: string;
   readonly listen?: string;
   readonly unhealthyAfter: string;
   readonly logFormat: LogFormat;
@@ -77,6 +79,12 @@ restart this, which would drop what waits.`,
       String(REBASE.storedShare),
     )
     .option('--rebase-pause <duration>', 'but not more often than this', '10m')
+    .option(
+      '--check-interval <duration>',
+      'look so often whether what was stored still stands; where it does not, a base is taken at once',
+      '3m',
+    )
+    .option('--check-bytes <bytes>', 'and read so much of it whole each time, in turn', '4Mi')
     .option('--listen <address>', 'serve /metrics and /healthz there, e.g. 127.0.0.1:9479')
     .option('--unhealthy-after <duration>', 'trouble or lag of so long makes /healthz answer 503', '1m')
     .addOption(
@@ -181,6 +189,10 @@ function captureRequest(options: RunOptions, clock: Session['clock']): CaptureRe
       memoryBytes: parseByteCount(options.spillMemory, '--spill-memory'),
       spillBytes: parseByteCount(options.spillLimit, '--spill-limit'),
     },
+    check: {
+      everyMs: parseDuration(options.checkInterval, '--check-interval'),
+      bodyBytes: parseByteCount(options.checkBytes, '--check-bytes'),
+    },
     proofBudgetBytes: budget === undefined ? undefined : parseByteCount(budget, '--proof-budget'),
     retainUntil: () => retainUntil(options, clock()),
   };
@@ -194,8 +206,10 @@ function baseTaker(
   client: EtcdClient,
   log: LogLines,
 ): TakeBase {
-  return async (signal) => {
-    const { backup, timelineReason } = await fullBackup(fullBackupRequest(options, clock()), {
+  return async (signal, reason) => {
+    const request = fullBackupRequest(options, clock());
+    const labels = reason === undefined ? request.labels : { ...request.labels, 'taken-because': reason };
+    const { backup, timelineReason } = await fullBackup({ ...request, labels }, {
       ...{ client, repository: opened.repository, clock, signal },
       onEvent: (event) => {
         logBaseEvent(log, event);

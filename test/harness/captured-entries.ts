@@ -6,6 +6,8 @@ import { openBoltFile } from '../../lib/etcd/bolt/reader.ts';
 import { readStoreRevisions } from '../../lib/etcd/mvcc/store-revisions.ts';
 import { type StoredSegment } from '../../lib/repository/chain.ts';
 import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
+import { type PointQuery } from '../../lib/repository/choose-point.ts';
+import { writeRestorePoint } from '../../lib/repository/write-restore-point.ts';
 import { type Etcd } from './etcd.ts';
 import { CLUSTER } from './live-capture.ts';
 import { temporaryFolder } from './temporary-folder.ts';
@@ -89,6 +91,22 @@ export async function liveEntries(etcd: Etcd): Promise<{ entries: Entries; compa
   await using folder = await temporaryFolder();
   const file = folder.join('live.db');
   await etcd.etcdctl('snapshot', 'save', file);
+  return await entriesOfFile(file);
+}
+
+/** What a restore point of the cluster holds, merged from the store. */
+export async function pointEntries(
+  repository: Repository,
+  query: PointQuery,
+): Promise<{ entries: Entries; revision: bigint }> {
+  await using folder = await temporaryFolder();
+  const file = folder.join('point.db');
+  const point = await repository.points.find(CLUSTER, query);
+  await writeRestorePoint({ repository, log: repository.segments }, point, file);
+  return { entries: (await entriesOfFile(file)).entries, revision: point.revision };
+}
+
+async function entriesOfFile(file: string): Promise<{ entries: Entries; compactRevision: bigint }> {
   await using bolt = await openBoltFile(file);
   const entries = new Map<string, string>();
   for await (const batch of bolt.entries('key')) addAll(entries, batch, -1n);

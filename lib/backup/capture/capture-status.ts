@@ -3,6 +3,7 @@ import { type Clock } from '../../clock.ts';
 import { type ChainPlace } from '../../repository/chain.ts';
 import { type SegmentQueue } from './segment-queue.ts';
 import { type Sealer } from './sealer.ts';
+import { type CareEvent } from './chain-care.ts';
 import { type ChainWord, type ShipEvent } from './ship-segments.ts';
 import { type RevisionPiece } from './watch-revisions.ts';
 
@@ -33,6 +34,10 @@ export interface CaptureStatus {
   readonly spilledBytes: number;
   /** Counted since the process began. */
   readonly gaps: number;
+  /** Holes behind which nothing could be restored any more, until a base was taken. */
+  readonly breaks: number;
+  /** Looks at the store whether what was stored still stands. */
+  readonly checks: number;
   readonly bases: number;
   readonly storedSegments: number;
   readonly storedBytes: number;
@@ -58,6 +63,7 @@ export class CaptureProgress {
   private endpoint: string | undefined;
   private readonly counts = {
     ...{ gaps: 0, bases: 0, storedSegments: 0, storedBytes: 0, capturedEvents: 0, connections: 0 },
+    ...{ breaks: 0, checks: 0 },
   };
   private readonly troubles = new Map<string, { readonly message: string; readonly since: Date }>();
 
@@ -139,6 +145,31 @@ export class CaptureProgress {
         break;
       case 'trouble':
         this.troubled(event.of, event.error);
+        break;
+    }
+  }
+
+  cared(event: CareEvent): void {
+    switch (event.kind) {
+      case 'chain-broken':
+        this.counts.breaks++;
+        this.troubled('chain', event.error);
+        break;
+      case 'chain-checked':
+        this.counts.checks++;
+        for (const what of ['chain', 'check']) this.troubles.delete(what);
+        break;
+      case 'check-failed':
+        this.troubled('check', event.error);
+        break;
+      case 'extra-base-taken':
+        this.counts.bases++;
+        for (const what of ['chain', 'base']) this.troubles.delete(what);
+        break;
+      case 'extra-base-failed':
+        this.troubled('base', event.error);
+        break;
+      case 'extra-base':
         break;
     }
   }

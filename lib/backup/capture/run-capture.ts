@@ -9,6 +9,8 @@ import { CaptureBreak } from './capture-break.ts';
 import { captureSession } from './capture-session.ts';
 import { CaptureProgress, type CaptureStatus } from './capture-status.ts';
 import { behindNewestBase, type RebaseEvent, type RebaseSettings, Rebasing } from './rebase.ts';
+import { type CareEvent, careForChain } from './chain-care.ts';
+import { type ChainCheckSettings } from './chain-check.ts';
 import { SEAL_LIMITS, type SealLimits } from './sealer.ts';
 import { SegmentQueue } from './segment-queue.ts';
 import { type ChainWord, type Gap, type ShipEvent, type TakeBase } from './ship-segments.ts';
@@ -22,6 +24,8 @@ export interface CaptureRequest {
   readonly limits?: Partial<SealLimits> | undefined;
   readonly buffer?: Partial<BufferSettings> | undefined;
   readonly rebase?: RebaseSettings | undefined;
+  /** How often to look whether what was stored still stands. */
+  readonly check?: ChainCheckSettings | undefined;
   /** How often all leases are listed, which finds those without keys. Default 60,000. */
   readonly leasesEveryMs?: number | undefined;
   /** Members with more bytes in use are not asked for hashes; see `KeptHashes`. */
@@ -42,7 +46,7 @@ export interface BufferSettings {
 
 export interface CaptureTools {
   readonly client: EtcdClient;
-  readonly repository: Pick<Repository, 'find' | 'segments' | 'listBackups' | 'beginTimeline'>;
+  readonly repository: Pick<Repository, 'find' | 'segments' | 'points' | 'listBackups' | 'beginTimeline'>;
   /** The store that the repository is in. */
   readonly store: ObjectStore;
   readonly clock: Clock;
@@ -64,6 +68,7 @@ export interface CaptureTools {
 export type CaptureEvent =
   | ShipEvent
   | RebaseEvent
+  | CareEvent
   | { readonly kind: 'started'; readonly cluster: string; readonly writerId: bigint }
   | ({ readonly kind: 'watch-trouble' } & WatchTrouble)
   | { readonly kind: 'spill-failed'; readonly error: unknown }
@@ -90,8 +95,32 @@ export async function startCapture(request: CaptureRequest, tools: CaptureTools)
   await refuseUnfit(tools.store, starting);
   const cluster = await clusterName(tools.client, request.cluster, starting);
   const progress = new CaptureProgress(cluster, tools.clock);
-  const ended = run(request, tools, cluster, progress, signal);
+  const ended = runWithCare(request, tools, cluster, progress, signal);
   return { status: () => progress.status(), ended };
+}
+
+/** What cares for the chain runs beside it all; where that fails as nobody expected, capture ends with that error. */
+async function runWithCare(
+  request: CaptureRequest,
+  tools: CaptureTools,
+  cluster: string,
+  progress: CaptureProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { repository, takeBase, onEvent, baseDelayMs } = tools;
+  const [ending, failed] = [new AbortController(), new AbortController()];
+  const caring = careForChain({
+    ...{ check: request.check, repository, takeBase, progress, onEvent, baseDelayMs },
+    signal: AbortSignal.any([signal, tools.stop, ending.signal]),
+  }).catch((error: unknown) => {
+    failed.abort(error);
+  });
+  try {
+    await run(request, tools, cluster, progress, AbortSignal.any([signal, failed.signal]));
+  } finally {
+    ending.abort();
+    await caring;
+  }
 }
 
 async function run(

@@ -37,8 +37,8 @@ export interface Gap {
   readonly history: OtherHistory | undefined;
 }
 
-/** A base of the live cluster, at its revision of now or later. */
-export type TakeBase = (signal: AbortSignal) => Promise<BaseTaken>;
+/** A base of the live cluster, at its revision of now or later. `reason`: why, for whoever finds it later. */
+export type TakeBase = (signal: AbortSignal, reason?: string) => Promise<BaseTaken>;
 
 export interface BaseTaken {
   readonly backup: ChainBase & { readonly manifest: Pick<Manifest, 'etcd' | 'snapshot' | 'base'> };
