@@ -9,6 +9,7 @@ import { keyGrouping } from '../keyspace/key-grouping.ts';
 import { type CallOptions } from './call-options.ts';
 import { type BackupFacts, type Manifest, type Proof } from './manifest.ts';
 import { type BackupWriter, type Repository, type SoundBackup } from './repository.ts';
+import { type DifferingHash } from './kept-hashes.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { snapshotFacts } from './snapshot-facts.ts';
 import {
@@ -127,7 +128,7 @@ function factsOf({ base, labels, requester }: SynthesisRequest, written: Written
   };
 }
 
-function proofOf({ matched }: WrittenPoint): Proof {
+function proofOf({ matched, outvoted }: WrittenPoint): Proof {
   const newest = matched.at(-1);
   if (newest === undefined) {
     return {
@@ -139,7 +140,19 @@ function proofOf({ matched }: WrittenPoint): Proof {
   return {
     ...{ kind: 'compaction-hashkv', hash, revision, compactRevision, memberId },
     ...{ endpoint: segment.name, provenAt: segment.head.sealedAt },
+    ...(outvoted.length === 0 ? {} : { outvoted: outvoted.slice(-MOST_OUTVOTED).map(voiceOf) }),
   };
+}
+
+/** As many as a manifest takes. */
+const MOST_OUTVOTED = 64;
+
+function voiceOf({ memberId, hash, segment }: DifferingHash): {
+  memberId: bigint;
+  endpoint: string;
+  hash: number;
+} {
+  return { memberId, endpoint: segment.name, hash };
 }
 
 async function discard(writer: BackupWriter): Promise<void> {

@@ -8,6 +8,7 @@ import { orderedAhead } from './ordered-ahead.ts';
 import { type RestorableRange, spansOf } from './point-spans.ts';
 import { readStoredSegment } from './read-segment.ts';
 import { type Repository, type RepositorySettings } from './repository.ts';
+import { type DifferingHash, textOf } from './kept-hashes.ts';
 import { followsOf, type ListedOutline, outlineOf } from './segment-outline.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { readBases } from './timeline-content.ts';
@@ -161,8 +162,11 @@ class ChainVerification {
       const { to, from } = range;
       const parts = { base, segments: this.#soundOnes(range), revision: to.revision };
       const path = join(folder.path, 'merged.db');
-      const { verdict, matched } = await writeRestorePoint({ repository, log }, parts, path, { signal });
+      const { verdict, matched, outvoted } = await writeRestorePoint({ repository, log }, parts, path, {
+        signal,
+      });
       const bases = this.#sameBases(verdict, later);
+      for (const hash of outvoted) this.#warnings.push(outvotedHash(hash));
       this.#merged.push({
         base: base.id,
         from: from.revision,
@@ -247,6 +251,12 @@ function asProblem(error: unknown): GuardianError {
   if (!(error instanceof GuardianError) || error.retryable) throw error;
   if (error.code === 'encryption.key-missing' || error.code.startsWith('disk.')) throw error;
   return error;
+}
+
+function outvotedHash(hash: DifferingHash): VerifyProblem {
+  const message = `${textOf(hash)}; most members had what is merged`;
+  const hint = 'That member held wrong data: compare "etcdctl endpoint hashkv --cluster", and replace it.';
+  return { code: 'merge.hash-outvoted', message, object: hash.segment.name, hint };
 }
 
 function problemOf({ code, message, hint }: GuardianError, object: string): VerifyProblem {

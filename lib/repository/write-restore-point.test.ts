@@ -101,6 +101,28 @@ test('a hash that a member kept must be that of the merged history', async () =>
       (error) => hasCode(error, 'merge.hash-mismatch') && (error as Error).message.includes('member 8 '),
     );
   }
+  // Where a person says so, that very hash is disregarded, and told.
+  for (const compactAt of [undefined, 200n]) {
+    const accepted = { segments, compactAt, acceptedMismatches: [180n] };
+    const { disregarded, outvoted } = await chain.write(315n, undefined, accepted);
+    assert.deepEqual(
+      disregarded.map(({ memberId, revision, found }) => [memberId, revision, found]),
+      [[8n, 180n, hash]],
+    );
+    assert.deepEqual(outvoted, []);
+    const others = chain.write(315n, undefined, { ...accepted, acceptedMismatches: [179n] });
+    await assert.rejects(others, { code: 'merge.hash-mismatch' });
+  }
+  // A third member decides between the two.
+  await captureHistory(log, (await log.tails('prod'))[0] ?? tail, chain.history, [330n], {
+    proofs: [{ ...point, hash, memberId: 9n }],
+  });
+  const all = await segmentsOf(chain.repository, chain.base);
+  const voted = await chain.write(325n, undefined, { segments: all });
+  assert.deepEqual(
+    [voted.matched, voted.outvoted].map((hashes) => hashes.map(({ memberId }) => memberId)),
+    [[7n, 9n], [8n]],
+  );
 });
 
 test('nothing is left when it is aborted', async () => {
@@ -132,6 +154,7 @@ interface MadeChain extends AsyncDisposable {
       readonly base?: SoundBackup;
       readonly segments?: readonly StoredSegment[];
       readonly compactAt?: bigint | undefined;
+      readonly acceptedMismatches?: readonly bigint[];
       readonly signal?: AbortSignal;
     },
   ): Promise<WrittenPoint & { readonly path: string }>;
@@ -158,7 +181,8 @@ async function madeChain({ until = 100n } = {}): Promise<MadeChain> {
     ...{ repository, history, base, segments, path },
     async write(revision, onProgress, over = {}) {
       const parts = { base, segments, revision, ...over };
-      const options = { onProgress, compactAt: over.compactAt, signal: over.signal };
+      const { compactAt, acceptedMismatches } = over;
+      const options = { onProgress, compactAt, acceptedMismatches, signal: over.signal };
       const target = join(dirname(path), `${revision}-${over.compactAt ?? ''}.db`);
       return { ...(await writeRestorePoint({ repository, log }, parts, target, options)), path: target };
     },

@@ -7,8 +7,8 @@ import { GuardianError } from '../guardian-error.ts';
 import { type CallOptions } from './call-options.ts';
 import { type SegmentLog, type StoredSegment } from './chain.ts';
 import { fetchBase } from './fetch-base.ts';
-import { matchedHashes } from './kept-hashes.ts';
-import { type RecordedHash, SegmentsBetween } from './read-segments.ts';
+import { canAnswer, type HashJudgement, judgeHashes } from './kept-hashes.ts';
+import { SegmentsBetween } from './read-segments.ts';
 import { type Repository, type SoundBackup } from './repository.ts';
 
 /** Where a restore point's data is. */
@@ -30,6 +30,8 @@ export interface WritePointOptions
   extends
     CallOptions,
     Pick<SnapshotAtOptions, 'clearAlarms' | 'compactAt' | 'trailer' | 'grouping' | 'valuePrefixes'> {
+  /** Revisions at which a hash that members had kept may differ, because a person said so. */
+  readonly acceptedMismatches?: readonly bigint[] | undefined;
   readonly onProgress?: ((progress: PointProgress) => void) | undefined;
 }
 
@@ -37,11 +39,9 @@ export interface WritePointOptions
 export type PointProgress =
   MergeProgress | { readonly step: 'fetching'; readonly done: number; readonly total: number };
 
-export interface WrittenPoint {
+export interface WrittenPoint extends HashJudgement {
   /** About the file as it is on disk. */
   readonly verdict: SnapshotVerdict;
-  /** Hashes that members had kept, and that the file has too: the newest last. */
-  readonly matched: readonly RecordedHash[];
   /** The last segment that was read from; undefined when the base was all it took. */
   readonly through: StoredSegment | undefined;
 }
@@ -70,6 +70,7 @@ export async function writeRestorePoint(
   }
   const part = `${path}.part`;
   const between = new SegmentsBetween(log, base, from, revision);
+  let judged: HashJudgement = { matched: [], outvoted: [], disregarded: [] };
   try {
     await fetchBase(repository, base, part, {
       signal,
@@ -78,11 +79,15 @@ export async function writeRestorePoint(
     const later = { revision, entries: between.entries(segments, { signal }), leases: between.leases };
     const verdict = await makeSnapshotAt(part, later, {
       ...options,
-      onWhole: (whole) => matchedHashes(whole, between.proofs),
+      onWhole: (whole) => {
+        judged = judgeHashes(whole, between.proofs, options.acceptedMismatches);
+      },
     });
     await rename(part, path);
     await syncFolder(dirname(path));
-    return { verdict, matched: matchedHashes(verdict, between.proofs), through: between.last };
+    // What a compaction dropped can't be told any more; it was compared before.
+    const matched = judged.matched.filter((hash) => canAnswer(verdict, hash));
+    return { verdict, ...judged, matched, through: between.last };
   } catch (error) {
     await rm(part, { force: true });
     throw diskError(error, `writing ${path}`);
