@@ -1,0 +1,94 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { VERSION } from '../lib/program-version.ts';
+
+/** Every metric of the control plane, declared here and nowhere else. */
+export interface ControlPlaneMetrics {
+  /** For gauges that are read when they are scraped. */
+  readonly registry: Registry;
+
+  /** Seconds; `backup_mode` Full or Incremental, `status` Completed or Failed. */
+  readonly backupDuration: Histogram<'backup_mode' | 'status'>;
+  /** Of a backup's snapshot; taken out when the EtcdBackup goes. */
+  readonly backupSize: Gauge<'backup_name'>;
+  /** `status` Completed or Failed. */
+  readonly backupTotal: Counter<'status'>;
+  readonly etcdDbSize: Gauge<'endpoint'>;
+  readonly etcdRevision: Gauge<'endpoint'>;
+  /** `reason`: the code of what was wrong. */
+  readonly validationFailures: Counter<'reason'>;
+  /** Seconds; `restore_mode` Full, Incremental or PointInTime. */
+  readonly restoreDuration: Histogram<'restore_mode'>;
+
+  /** 1 while this replica leads. */
+  readonly leader: Gauge;
+  /** `result`: done, failed or ended (with leadership). */
+  readonly reconciles: Counter<'controller' | 'result'>;
+  readonly reconcileSeconds: Histogram<'controller'>;
+  readonly queueWaitSeconds: Histogram<'controller'>;
+  /** `state`: waiting, delayed, running or failing. */
+  readonly queueKeys: Gauge<'controller' | 'state'>;
+  /** Of the reconcile that runs longest. */
+  readonly longestReconcileSeconds: Gauge<'controller'>;
+  /** `result`: issued, denied or failed. */
+  readonly enrolments: Counter<'result'>;
+  /** When certificates end, in seconds since 1970; `of`: authority, control-plane, webhook, agent/NODE. */
+  readonly certificateEnds: Gauge<'of'>;
+  /** 1: it answers. */
+  readonly agentUp: Gauge<'node'>;
+  /** Of the node's clock, against ours. */
+  readonly agentClockSkewSeconds: Gauge<'node'>;
+
+  /** In Prometheus' text format. */
+  read(): Promise<{ readonly contentType: string; readonly text: string }>;
+}
+
+/** From small clusters (seconds) to 10 GB over a slow line (hours). */
+const WORK_SECONDS = [1, 5, 15, 30, 60, 120, 300, 600, 1_200, 3_600, 7_200];
+const STEP_SECONDS = [0.005, 0.02, 0.1, 0.5, 1, 5, 30, 120, 600];
+
+export function controlPlaneMetrics(): ControlPlaneMetrics {
+  const registry = new Registry();
+  const about = <L extends string>(what: string, help: string, ...labelNames: L[]) => ({
+    ...{ name: `etcdguardian_${what}`, help, labelNames, registers: [registry] },
+  });
+  new Gauge(about('build_info', 'The program that runs', 'version')).set({ version: VERSION }, 1);
+  return {
+    registry,
+    backupDuration: new Histogram({
+      ...about('backup_duration_seconds', 'How long backups took', 'backup_mode', 'status'),
+      buckets: WORK_SECONDS,
+    }),
+    backupSize: new Gauge(about('backup_size_bytes', 'Size of the snapshot', 'backup_name')),
+    backupTotal: new Counter(about('backup_total', 'Backups that ended', 'status')),
+    etcdDbSize: new Gauge(about('etcd_db_size_bytes', 'Size of the database file', 'endpoint')),
+    etcdRevision: new Gauge(about('etcd_revision', 'Revision of the member', 'endpoint')),
+    validationFailures: new Counter(
+      about('validation_failures_total', 'Backups that were found wrong', 'reason'),
+    ),
+    restoreDuration: new Histogram({
+      ...about('restore_duration_seconds', 'How long restores took', 'restore_mode'),
+      buckets: WORK_SECONDS,
+    }),
+    leader: new Gauge(about('leader', '1 while this replica leads')),
+    reconciles: new Counter(about('reconcile_total', 'Steps of controllers', 'controller', 'result')),
+    reconcileSeconds: new Histogram({
+      ...about('reconcile_duration_seconds', 'How long one step took', 'controller'),
+      buckets: STEP_SECONDS,
+    }),
+    queueWaitSeconds: new Histogram({
+      ...about('queue_wait_seconds', 'Between due and taken', 'controller'),
+      buckets: STEP_SECONDS,
+    }),
+    queueKeys: new Gauge(about('queue_keys', 'Objects in the queue', 'controller', 'state')),
+    longestReconcileSeconds: new Gauge(
+      about('longest_reconcile_seconds', 'Age of the step that runs longest', 'controller'),
+    ),
+    enrolments: new Counter(about('enrolments_total', 'Certificates that agents asked for', 'result')),
+    certificateEnds: new Gauge(about('certificate_ends_timestamp_seconds', 'When certificates end', 'of')),
+    agentUp: new Gauge(about('agent_up', '1: the agent of the node answers', 'node')),
+    agentClockSkewSeconds: new Gauge(
+      about('agent_clock_skew_seconds', 'Clock of the node against ours', 'node'),
+    ),
+    read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  };
+}

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hasCode } from '../lib/guardian-error.ts';
+import { CONTROL_PLANE_SETTINGS, controlPlaneSettings } from './settings.ts';
+
+test('everything has a default but the names of the pod', () => {
+  const settings = controlPlaneSettings({});
+  assert.equal(settings.namespace, 'etcd-guardian-system');
+  assert.equal(settings.enrolmentPort, 9641);
+  assert.equal(settings.agentPollMs, 30_000);
+  assert.equal(settings.podName, undefined);
+  assert.equal(settings.hooks, false);
+});
+
+test('flags win over the environment, and an empty variable is none', () => {
+  const env = { POD_NAMESPACE: 'backup', ETCDGUARDIAN_AGENT_POLL: '1m30s', ETCDGUARDIAN_LEASE: '' };
+  const settings = controlPlaneSettings(env, { namespace: 'other', hooks: 'true' });
+  assert.equal(settings.namespace, 'other');
+  assert.equal(settings.agentPollMs, 90_000);
+  assert.equal(settings.lease, 'etcdguardian-controlplane');
+  assert.equal(settings.hooks, true);
+});
+
+test('everything that is wrong is named at once, by its variable', () => {
+  assert.throws(
+    () => controlPlaneSettings({ ETCDGUARDIAN_PAGES_PORT: '70000', ETCDGUARDIAN_AGENT_POLL: 'soon' }),
+    (error) =>
+      hasCode(error, 'controlplane.settings') &&
+      error.message.includes('ETCDGUARDIAN_PAGES_PORT') &&
+      error.message.includes('ETCDGUARDIAN_AGENT_POLL'),
+  );
+});
+
+test('a leader that would stop after its Lease has gone is refused', () => {
+  assert.throws(
+    () => controlPlaneSettings({ ETCDGUARDIAN_RENEW_DEADLINE: '20s' }),
+    (error) => hasCode(error, 'controlplane.settings'),
+  );
+});
+
+test('no variable and no flag is used twice', () => {
+  const all = Object.values(CONTROL_PLANE_SETTINGS);
+  assert.equal(new Set(all.map(({ env }) => env)).size, all.length);
+  assert.equal(new Set(all.map(({ flag }) => flag.split(' ')[0])).size, all.length);
+});
