@@ -4,7 +4,8 @@ import { type PointQuery } from '../lib/repository/choose-point.ts';
 import { type PointProgress } from '../lib/repository/write-restore-point.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { parseMoment } from './moment.ts';
-import { parseRevision } from './option-values.ts';
+import { type DifferingHash, type HashJudgement, textOf } from '../lib/repository/kept-hashes.ts';
+import { collect, parseRevision } from './option-values.ts';
 import { type Transfer } from './progress-line.ts';
 
 export interface PointOptions {
@@ -22,6 +23,43 @@ export function withPointOptions(command: Command): Command {
       'the state at this time: 2026-11-22T14:05:00Z, 14:05 (the last time it was that here), or -15m',
     )
     .option('--timeline <id>', 'of this timeline, not the newest that has it; see "points list"');
+}
+
+/** Adds the option that disregards a proof. */
+export function withAcceptedMismatches(command: Command): Command {
+  return command.option(
+    '--accept-hash-mismatch <revision>',
+    'go on although a member had kept another hash at this very revision, as the refusal names it; may be repeated',
+    collect,
+    [],
+  );
+}
+
+export interface AcceptOptions {
+  readonly acceptHashMismatch: readonly string[];
+}
+
+export function acceptedMismatches({ acceptHashMismatch }: AcceptOptions): bigint[] {
+  return acceptHashMismatch.map((revision) => parseRevision(revision, '--accept-hash-mismatch'));
+}
+
+/** What is to be said of hashes that members had kept, one sentence each. */
+export function hashWarnings({ outvoted, disregarded }: HashJudgement): string[] {
+  return [
+    ...outvoted.map((hash) => `${textOf(hash)}; most members had what is restored: replace that member`),
+    ...disregarded.map((hash) => `${textOf(hash)}; disregarded, as asked`),
+  ];
+}
+
+/** What was disregarded, for reports that programs read. */
+export function differingValue({
+  revision,
+  hash,
+  found,
+  memberId,
+  segment,
+}: DifferingHash): Readonly<Record<string, unknown>> {
+  return { revision, hash, found, memberId: memberId.toString(16), segment: segment.name };
 }
 
 /** Undefined when no point was asked for. */

@@ -8,7 +8,15 @@ import { writeRestorePoint, type WrittenPoint } from '../lib/repository/write-re
 import { keysText } from './keys-needed-text.ts';
 import { parseRevision } from './option-values.ts';
 import { bytes, count, counted, print } from './output.ts';
-import { pointNamed, pointTransfer } from './point-options.ts';
+import {
+  acceptedMismatches,
+  type AcceptOptions,
+  differingValue,
+  hashWarnings,
+  pointNamed,
+  pointTransfer,
+  withAcceptedMismatches,
+} from './point-options.ts';
 import { instant } from './point-spans-text.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -19,7 +27,7 @@ import {
 } from './repository-options.ts';
 import { type Session } from './session.ts';
 
-interface ExportOptions extends RepositoryOptions, ReportOptions {
+interface ExportOptions extends RepositoryOptions, ReportOptions, AcceptOptions {
   readonly out: string;
   readonly timeline?: string;
   readonly compact?: string;
@@ -39,7 +47,7 @@ had kept. The file is not encrypted (mode 0600). It appears when it is whole; no
     .option('--timeline <id>', 'of this timeline, not the newest that has it; see "points list --all"')
     .option('--compact <revision>', 'leave out history below this revision, as a compaction there would')
     .option('--clear-alarms', 'leave out alarms of the cluster, e.g. NOSPACE');
-  return withReportOptions(withRepositoryOptions(command)).action(
+  return withReportOptions(withRepositoryOptions(withAcceptedMismatches(command))).action(
     async (named: string, options: ExportOptions) => {
       const { terminal, clock } = session;
       const { signal } = terminal;
@@ -47,6 +55,7 @@ had kept. The file is not encrypted (mode 0600). It appears when it is whole; no
       const query = pointNamed(named, clock, 'the point');
       const compactAt =
         options.compact === undefined ? undefined : parseRevision(options.compact, '--compact');
+      const accepted = acceptedMismatches(options);
       await refuseExisting(options.out);
       const opened = await openRepositoryWith(session, options, report.progress);
       const { repository } = opened;
@@ -57,10 +66,12 @@ had kept. The file is not encrypted (mode 0600). It appears when it is whole; no
       );
       const written = await writeRestorePoint({ repository, log: repository.segments }, point, options.out, {
         ...{ compactAt, clearAlarms: options.clearAlarms === true, valuePrefixes: ENCRYPTED_VALUES, signal },
+        acceptedMismatches: accepted,
         onProgress: (progress) => {
           report.progress.update(pointTransfer(progress));
         },
       });
+      for (const warning of hashWarnings(written)) report.progress.say(`warning: ${warning}`);
       report.progress.end();
       print(terminal, report.format, exportValue(options.out, point, written), () =>
         exportText(options.out, point, written),
@@ -102,7 +113,7 @@ function cantWrite(path: string, cause: unknown): GuardianError {
 function exportValue(
   file: string,
   { revision, seenAt, timeline, base, segments }: RestorePoint,
-  { verdict, matched }: WrittenPoint,
+  { verdict, matched, outvoted, disregarded }: WrittenPoint,
 ): Readonly<Record<string, unknown>> {
   return {
     ...{ file, revision, seenAt, timeline, base: base.id, segments: segments.length },
@@ -110,6 +121,8 @@ function exportValue(
     compactRevision: verdict.compactRevision,
     hashKV: { hash: verdict.hashKV, revision: verdict.currentRevision },
     keptHashes: matched.length,
+    outvotedHashes: outvoted.map(differingValue),
+    disregardedHashes: disregarded.map(differingValue),
     encryptionAtRest: keysNeeded(verdict.valuePrefixes ?? []),
   };
 }

@@ -7,12 +7,13 @@ import { type PointQuery, PointUnavailableError } from '../lib/repository/choose
 import { type FindPointOptions, type RestorePoint } from '../lib/repository/points.ts';
 import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
 import { mergedSource, type MergedSource } from '../lib/restore/merged-source.ts';
+import { type HashJudgement } from '../lib/repository/kept-hashes.ts';
 import { type RestorePoint as DataToRestore } from '../lib/restore/restore-plan.ts';
 import { type RestoreRecording } from '../lib/restore/settle-restore.ts';
 import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
 import { parseCount } from './option-values.ts';
 import { count } from './output.ts';
-import { pointQuery, type PointOptions } from './point-options.ts';
+import { acceptedMismatches, type AcceptOptions, pointQuery, type PointOptions } from './point-options.ts';
 import { type ProgressLine } from './progress-line.ts';
 import {
   type OpenedRepository,
@@ -30,9 +31,11 @@ export interface RestoreInput {
   readonly versions: FileVersions;
   /** Where the restore is recorded; absent where no record is kept. */
   readonly recording: RestoreRecording | undefined;
+  /** What kept hashes said of it, once it is made; undefined where there was nothing to compare. */
+  readonly judged: () => HashJudgement | undefined;
 }
 
-interface BackupChoice extends RepositoryOptions, PointOptions {
+interface BackupChoice extends RepositoryOptions, PointOptions, AcceptOptions {
   readonly backup?: string;
   readonly allowOlder?: boolean;
   readonly record: boolean;
@@ -46,6 +49,8 @@ export async function fromBackup(
   progress: ProgressLine,
 ): Promise<RestoreInput> {
   const { signal } = session.terminal;
+  const accepted = acceptedMismatches(options);
+  let judged: HashJudgement | undefined;
   const opened = await openRepositoryWith(session, options, progress);
   const { repository, location } = opened;
   const cluster = await theCluster(repository, options, session.terminal);
@@ -68,7 +73,13 @@ export async function fromBackup(
     source:
       point === undefined
         ? sourceOf(backup, location, (aborted) => repository.readBase(backup, { signal: aborted }))
-        : mergedSource(repository, repository.segments, point),
+        : mergedSource(repository, repository.segments, point, {
+            acceptedMismatches: accepted,
+            onWritten: (written) => {
+              judged = written;
+            },
+          }),
+    judged: () => judged,
     point: {
       identity: point === undefined ? backup.id : `${backup.id} revision ${point.revision}`,
       currentRevision: point?.revision ?? snapshot.currentRevision,
@@ -80,6 +91,7 @@ export async function fromBackup(
           repository,
           backup,
           revision: point?.revision,
+          acceptedMismatches: accepted,
           number:
             options.joinRestore === undefined ? undefined : parseCount(options.joinRestore, '--join-restore'),
           by: `${userName()}@${hostname()}`,
@@ -203,5 +215,6 @@ export async function fromFile(
     },
     versions: { storageVersion: verdict.storageVersion, clusterVersion: verdict.clusterVersion },
     recording: undefined,
+    judged: () => undefined,
   };
 }

@@ -10,13 +10,21 @@ import { parseRevision } from './option-values.ts';
 import { bytes, count, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { pointTransfer, withPointOptions, type PointOptions } from './point-options.ts';
+import {
+  type AcceptOptions,
+  differingValue,
+  hashWarnings,
+  pointTransfer,
+  withAcceptedMismatches,
+  withPointOptions,
+  type PointOptions,
+} from './point-options.ts';
 import { withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
 import { fromBackup, fromFile, type RestoreInput } from './restore-input.ts';
 import { type Session } from './session.ts';
 import { snapshotFigures } from './snapshot-figures.ts';
 
-interface RestoreOptions extends RepositoryOptions, PointOptions, ReportOptions {
+interface RestoreOptions extends RepositoryOptions, PointOptions, ReportOptions, AcceptOptions {
   readonly backup?: string;
   readonly snapshot?: string;
   readonly dataDir: string;
@@ -96,7 +104,7 @@ No API server may run meanwhile; start all members before the first one of them.
     )
     .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
-  return withReportOptions(withRepositoryOptions(withPointOptions(command))).action(
+  return withReportOptions(withRepositoryOptions(withAcceptedMismatches(withPointOptions(command)))).action(
     async (options: RestoreOptions) => {
       const { terminal } = session;
       const report = reporting(session, options);
@@ -119,12 +127,18 @@ No API server may run meanwhile; start all members before the first one of them.
       );
       tellSettled(report.progress, settled);
       const restored = await restoreSettled(session, input, settled, versionEdits, report.progress);
+      for (const warning of warningsOf(input)) report.progress.say(`warning: ${warning}`);
       report.progress.end();
       print(terminal, report.format, restoredValue(input, settled, restored), () =>
         restoredText(input, settled.plan, restored),
       );
     },
   );
+}
+
+function warningsOf(input: RestoreInput): string[] {
+  const judged = input.judged();
+  return judged === undefined ? [] : hashWarnings(judged);
 }
 
 async function restoreSettled(
@@ -235,6 +249,9 @@ function restoredValue(
     revision: restored.revision,
     bumped: plan.bumpTo !== undefined,
     hashKV: restored.hashKV,
+    keptHashes: input.judged()?.matched.length ?? 0,
+    outvotedHashes: input.judged()?.outvoted.map(differingValue) ?? [],
+    disregardedHashes: input.judged()?.disregarded.map(differingValue) ?? [],
     encryptionAtRest: keysNeeded(restored.verdict.valuePrefixes ?? []),
     members: restored.dirs.map((dir) => ({ ...dir, memberId: dir.memberId.toString(16) })),
     snapshot: snapshotFigures(input.source.label, restored.verdict),

@@ -40,6 +40,11 @@ const JOINED: readonly (readonly [string, RestoreRecord[], JoinRequest])[] = [
   ['its revision goes on, and so is asked', [record({ bumpTo: undefined })], request({ bump: 'none' })],
   ['nothing is asked: as it was begun', [record({ bumpTo: undefined })], request()],
   ['the same restore point behind the backup', [record({ revision: 9n })], request({ revision: 9n })],
+  [
+    'hashes are disregarded as it was begun',
+    [record({ acceptedMismatches: [7n, 9n] })],
+    request({ acceptedMismatches: [9n] }),
+  ],
   ['begun 23 hours ago', [record({ begunAt: hoursFromNow(-23) })], request()],
   ['begun by a clock that is 3 hours ahead', [record({ begunAt: hoursFromNow(3) })], request()],
   [
@@ -56,6 +61,12 @@ for (const [what, records, asked] of JOINED) {
 }
 
 const APART: readonly (readonly [string, RestoreRecord, JoinRequest, RegExp])[] = [
+  [
+    'a hash is to be disregarded that it was not begun with',
+    record({ acceptedMismatches: [7n] }),
+    request({ acceptedMismatches: [7n, 9n] }),
+    /without --accept-hash-mismatch 9/,
+  ],
   ['the member was made for it', record(), request({ own: ['m1'] }), /m1 was made for it/],
   ['some of its members were made', record(), request({ own: ['m1', 'm2'] }), /m1 was made/],
   ['another backup', record({ backup: 'backup-0' }), request(), /it restores backup backup-0/],

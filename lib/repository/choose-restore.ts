@@ -57,6 +57,9 @@ function obstacle(record: RestoreRecord, request: JoinRequest): string | undefin
   if (record.revision !== request.revision) {
     return `it restores ${record.revision === undefined ? 'the backup alone' : `revision ${record.revision}`}`;
   }
+  const { acceptedMismatches = [] } = record;
+  const unsaid = request.acceptedMismatches?.find((revision) => !acceptedMismatches.includes(revision));
+  if (unsaid !== undefined) return `it was begun without --accept-hash-mismatch ${unsaid}`;
   if (request.token !== undefined && request.token !== record.token) return `its token is ${record.token}`;
   const asked = request.bump === 'none' ? undefined : request.bump;
   if (asked === 'auto' || asked === record.bumpTo) return undefined;

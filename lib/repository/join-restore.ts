@@ -69,13 +69,14 @@ async function begin(
       { hint: 'Restore without a record, with a token and a first revision of your own.' },
     );
   }
-  const { cluster, backup, revision, members, by } = request;
+  const { cluster, backup, revision, members, by, acceptedMismatches = [] } = request;
   const highWater = await clusterHighWater(settings, cluster, signal);
   const restore = {
     ...{ cluster, number, backup: backup.id, timeline: backup.timeline, revision, members, by },
     token: request.token ?? freshToken(settings),
     bumpTo: request.firstRevision(highWater),
     begunAt: settings.clock(),
+    ...(acceptedMismatches.length === 0 ? {} : { acceptedMismatches }),
   };
   return beginRestore(settings, restore, signal);
 }

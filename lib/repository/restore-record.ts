@@ -5,6 +5,9 @@ import { decimal64, instant, words } from './wire.ts';
 
 const member = z.object({ name: z.string(), peerUrls: z.array(z.string()) });
 
+/** Nobody disregards more. */
+const MOST_ACCEPTED = 64;
+
 /**
  * What all members of one restored cluster must be made from and with. Written once, by the node that begins; the
  * others find it. Never deleted: members of one restore must not join another, and no revision is given out twice.
@@ -20,6 +23,8 @@ export const restoreDocument = {
     timeline: z.string(),
     /** What is restored is that backup and what was captured behind it, up to here; absent: the backup alone. */
     revision: decimal64.optional(),
+    /** Revisions at which a hash that members had kept may differ from what is restored, because a person said so. */
+    acceptedMismatches: z.array(decimal64).max(MOST_ACCEPTED).optional(),
     members: z.array(member),
     /** etcd's `--initial-cluster-token`. */
     token: z.string(),
@@ -60,6 +65,8 @@ export interface RestoreRecord {
   readonly timeline: string;
   /** Undefined: the backup's own. */
   readonly revision: bigint | undefined;
+  /** Revisions at which kept hashes may differ; see `WritePointOptions`. */
+  readonly acceptedMismatches?: readonly bigint[] | undefined;
   readonly members: readonly RestoredMember[];
   readonly token: string;
   readonly bumpTo: bigint | undefined;
@@ -87,6 +94,8 @@ export interface JoinRequest {
   readonly backup: { readonly timeline: string; readonly id: string };
   /** Given for a restore point behind the backup. */
   readonly revision?: bigint | undefined;
+  /** Revisions at which kept hashes may differ. A restore that was begun without them isn't joined. */
+  readonly acceptedMismatches?: readonly bigint[] | undefined;
   /** All members of the cluster to be. */
   readonly members: readonly RestoredMember[];
   /** Names of those whose dirs this run makes. */

@@ -54,7 +54,8 @@ export async function beginRestore(
   signal: AbortSignal | undefined,
 ): Promise<RestoreRecord | undefined> {
   const members = restore.members.map(({ name, peerUrls }) => ({ name, peerUrls: [...peerUrls] }));
-  const document = { formatVersion: FORMAT_VERSION, ...restore, members, tool };
+  const acceptedMismatches = restore.acceptedMismatches && [...restore.acceptedMismatches];
+  const document = { formatVersion: FORMAT_VERSION, ...restore, acceptedMismatches, members, tool };
   const bytes = encodeDocument(restoreDocument, document, signer);
   try {
     await store.putIfAbsent(restoreName(restore.cluster, restore.number), bytes, { signal });
@@ -77,8 +78,9 @@ async function readRestore(
     const { value } = await readDocument(store, restoreDocument, name, verifier, signal);
     const itself = restoreName(value.cluster, value.number);
     if (itself !== name) throw misplaced(name, itself);
-    const { backup, timeline, revision, members, token, bumpTo, begunAt, by } = value;
+    const { backup, timeline, revision, members, token, bumpTo, begunAt, by, acceptedMismatches } = value;
     return {
+      ...(acceptedMismatches === undefined ? {} : { acceptedMismatches }),
       ...{ cluster, number, backup, timeline, revision, members, token, bumpTo, begunAt, by },
       etcdClusterId: recordedClusterId(value, name),
       claimed: members

@@ -2,7 +2,12 @@ import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
 import { type SegmentLog, type StoredSegment } from '../repository/chain.ts';
 import { type Repository, type SoundBackup } from '../repository/repository.ts';
-import { type PointProgress, writeRestorePoint } from '../repository/write-restore-point.ts';
+import {
+  type PointProgress,
+  type WritePointOptions,
+  writeRestorePoint,
+  type WrittenPoint,
+} from '../repository/write-restore-point.ts';
 import { type JudgedDatabase } from './snapshot-source.ts';
 
 /** A database that is made where it is to be, out of several objects of a store. */
@@ -26,11 +31,17 @@ export interface PointToRestore {
   readonly revision: bigint;
 }
 
+export interface MergedSourceOptions extends Pick<WritePointOptions, 'acceptedMismatches'> {
+  /** Told when it is made: what was compared with it, and what was disregarded. */
+  readonly onWritten?: ((written: WrittenPoint) => void) | undefined;
+}
+
 /** Restores a point that needs more than its base: merged straight into the data dir, without another copy. */
 export function mergedSource(
   repository: Pick<Repository, 'location' | 'readBase'>,
   log: Pick<SegmentLog, 'read'>,
   { base, segments, revision }: PointToRestore,
+  { acceptedMismatches, onWritten }: MergedSourceOptions = {},
 ): MergedSource {
   const behind = segments.reduce((sum, { head }) => sum + PAGED * head.plainSize + ELEMENT * head.events, 0);
   return {
@@ -38,8 +49,11 @@ export function mergedSource(
     size: base.manifest.snapshot.totalSize + Math.ceil(behind),
     write: async (path, signal, onProgress) => {
       const parts = { base, segments, revision };
-      const options = { trailer: false, valuePrefixes: ENCRYPTED_VALUES, signal, onProgress };
-      return (await writeRestorePoint({ repository, log }, parts, path, options)).verdict;
+      const written = await writeRestorePoint({ repository, log }, parts, path, {
+        ...{ trailer: false, valuePrefixes: ENCRYPTED_VALUES, acceptedMismatches, signal, onProgress },
+      });
+      onWritten?.(written);
+      return written.verdict;
     },
   };
 }

@@ -18,6 +18,8 @@ export interface RestoreRecording {
   readonly backup: SoundBackup;
   /** Given for a restore point behind the backup. */
   readonly revision?: bigint | undefined;
+  /** Revisions at which kept hashes may differ, for the record. */
+  readonly acceptedMismatches?: readonly bigint[] | undefined;
   /** Go on with the restore of this number, also when these members were made for it before. */
   readonly number?: number | undefined;
   /** Who restores, for the record. */
@@ -52,7 +54,7 @@ export async function settleRestore(
   await refuseExisting(dirs);
   await requireRoom(dirs, databaseBytes);
   if (recording === undefined) return derived(request, point, 'of this restore no record is kept');
-  const { repository, backup, revision, number, by } = recording;
+  const { repository, backup, revision, number, by, acceptedMismatches } = recording;
   const { cluster } = backup;
   try {
     const own = dirs.map(({ member }) => member.name);
@@ -60,7 +62,7 @@ export async function settleRestore(
     const firstRevision = (highWater: bigint): bigint | undefined =>
       plannedBump(bump, { ...point, highWater });
     const joined = await repository.joinRestore(
-      { cluster, backup, revision, members, own, token, bump, firstRevision, number, by },
+      { cluster, backup, revision, members, own, token, bump, firstRevision, number, by, acceptedMismatches },
       { signal },
     );
     return { plan: planRestore(request, point, joined.record), joined, warnings: warningsOf(joined, own) };
