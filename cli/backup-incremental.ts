@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { catchUp, type CatchUpEvent, type CaughtUp } from '../lib/backup/capture/catch-up.ts';
 import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
 import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
+import { clockStepText } from './clock-step-text.ts';
 import { count, counted, print } from './output.ts';
 import { type ProgressLine } from './progress-line.ts';
 import { type Reporting } from './report-options.ts';
@@ -48,6 +49,9 @@ function tell(progress: ProgressLine, event: CatchUpEvent): void {
       return;
     case 'watch-trouble':
       progress.say(`warning: etcd: ${event.error.message}; trying again`);
+      return;
+    case 'clock-stepped':
+      progress.say(`warning: ${clockStepText(event.step)}`);
       return;
     case 'taking-base':
       progress.say(`a full backup is needed: ${event.reason}`);

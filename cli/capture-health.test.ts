@@ -9,8 +9,18 @@ const PATIENCE_MS = 60_000;
 const WELL: CaptureStatus = {
   ...{ state: 'capturing', cluster: 'prod', chain: undefined, endpoint: 'http://127.0.0.1:2379' },
   ...{ storedRevision: 7n, seenRevision: 9n, currentRevision: 9n, lagRevisions: 2, lagSeconds: 3 },
-  ...{ waitingSegments: 0, waitingBytes: 0, spilledBytes: 0, gaps: 0, breaks: 0, checks: 0, bases: 1, storedSegments: 4 },
+  ...{
+    waitingSegments: 0,
+    waitingBytes: 0,
+    spilledBytes: 0,
+    gaps: 0,
+    breaks: 0,
+    checks: 0,
+    bases: 1,
+    storedSegments: 4,
+  },
   ...{ storedBytes: 100, capturedEvents: 9, connections: 1, trouble: undefined },
+  ...{ clockSteps: 0, lastClockStep: undefined },
 };
 
 function troubledFor(seconds: number): Partial<CaptureStatus> {

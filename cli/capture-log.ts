@@ -1,6 +1,8 @@
 import { type CaptureEvent } from '../lib/backup/capture/run-capture.ts';
 import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
 import { type BaseTaken, type Gap } from '../lib/backup/capture/ship-segments.ts';
+import { stepMs } from '../lib/repository/clock-steps.ts';
+import { clockStepText } from './clock-step-text.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { bytes, count, duration } from './output.ts';
 
@@ -43,6 +45,13 @@ export function logEvent(log: LogLines, event: CaptureEvent): void {
     case 'watch-trouble':
       logFailure(log, 'etcd', event.error, '; trying again');
       return;
+    case 'clock-stepped': {
+      const { revision, before, after } = event.step;
+      log.write('warning', 'clock-stepped', clockStepText(event.step), {
+        ...{ revision, before, after, stepSeconds: stepMs(event.step) / 1000 },
+      });
+      return;
+    }
     case 'spill-failed':
       logFailure(log, 'disk', event.error, '; from now on less fits into the buffer');
       return;

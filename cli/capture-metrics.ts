@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
+import { stepMs } from '../lib/repository/clock-steps.ts';
 import { VERSION } from '../lib/program-version.ts';
 
 /** What Prometheus scrapes: read from the capture when it is asked for. */
@@ -72,6 +73,16 @@ export function captureMetrics(status: () => CaptureStatus | undefined): Capture
   );
   counter('checks_total', 'Looks whether what was stored still stands, and it did', ({ checks }) => checks);
   counter('bases_total', 'Bases that were taken', ({ bases }) => bases);
+  counter(
+    'clock_steps_total',
+    'Times that the clock of this machine stepped',
+    ({ clockSteps }) => clockSteps,
+  );
+  gauge(
+    'last_clock_step_seconds',
+    'By how much it stepped the last time, negative: back; absent: it did not',
+    ({ lastClockStep }) => lastClockStep && stepMs(lastClockStep) / 1000,
+  );
   counter('connections_total', 'Watches that were opened', ({ connections }) => connections);
   const failures = new Counter({
     ...{ name: name('failures_total'), help: 'Failures that capture went on after', registers: [registry] },

@@ -11,6 +11,7 @@ import {
   type StoredSegment,
 } from './chain.ts';
 import { tailBehind } from './chain-tails.ts';
+import { joinedSteps } from './clock-steps.ts';
 import { damagedDocument, encodeDocument, FORMAT_VERSION } from './document.ts';
 import { segmentName } from './layout.ts';
 import { type RepositorySettings } from './repository.ts';
@@ -81,6 +82,7 @@ function headOf(
   body: Buffer,
 ): SegmentHead {
   const floor = tail.last?.head.times.at(-1)?.[1] ?? new Date(0);
+  const toldBefore = tail.last?.head.clockSteps;
   return {
     formatVersion: FORMAT_VERSION,
     ...{ cluster: tail.cluster, timeline: tail.timeline, chain: tail.id, index: tail.index, from, to },
@@ -90,6 +92,7 @@ function headOf(
     tool,
     ...facts,
     sealedAt: clock(),
+    clockSteps: facts.clockSteps === undefined ? toldBefore : joinedSteps(toldBefore ?? [], facts.clockSteps),
     times: facts.times.map(([revision, at]) => [revision, at > floor ? at : floor]),
     storedSize: body.length,
     sha256: createHash('sha256').update(body).digest('hex'),

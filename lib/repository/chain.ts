@@ -40,6 +40,9 @@ export interface SegmentLog {
    */
   list(chain: ChainPlace, options?: CallOptions & { readonly after?: bigint }): AsyncIterable<ListedSegment>;
 
+  /** The last segment of a chain that can be trusted; undefined where there is none. */
+  last(chain: ChainPlace, options?: CallOptions): Promise<StoredSegment | undefined>;
+
   /**
    * The entries of a segment as they belong into etcd's bucket `key`, in order. Rejects part-way as soon as the bytes
    * can't be the right ones; what was read counts only once the iteration has ended without error.
@@ -125,7 +128,17 @@ export interface SegmentDraft {
 /** What whoever captured tells; the rest of the head is the log's own knowledge. */
 export type SegmentFacts = Pick<
   SegmentHead,
-  'writer' | 'openedAt' | 'events' | 'puts' | 'plainSize' | 'batches' | 'times' | 'leases' | 'proofs' | 'gap'
+  | 'writer'
+  | 'openedAt'
+  | 'events'
+  | 'puts'
+  | 'plainSize'
+  | 'batches'
+  | 'times'
+  | 'leases'
+  | 'proofs'
+  | 'clockSteps'
+  | 'gap'
 >;
 
 /** Another writer's segment stands where ours should: the chain goes on with that one. */

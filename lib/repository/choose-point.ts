@@ -34,7 +34,8 @@ export interface NamedPoint extends PointInTime {
 /**
  * Nothing restores what was asked for. Codes: `point.gap`, `point.break`, `point.trimmed`, `point.no-base` (see
  * `Hole`), `point.before-first`, `point.compacted` (etcd had dropped it before the first base), `point.not-captured`
- * (the future, or not yet in the store), `point.none` (nothing of the timeline can be restored).
+ * (the future, or not yet in the store), `point.none` (nothing of the timeline can be restored), `point.doubtful-time`
+ * (a clock had stepped; `before` and `after` are the oldest and the newest state that it may have been).
  */
 export class PointUnavailableError extends GuardianError {
   /** The nearest restore points on both sides, where there are any. */

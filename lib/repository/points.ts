@@ -3,6 +3,7 @@ import { type BackupEntry, type BackupPlace, type RemovalRequest, type SoundBack
 import { type CallOptions } from './call-options.ts';
 import { type ChainPlace, type StoredSegment } from './chain.ts';
 import { type PointQuery } from './choose-point.ts';
+import { type DoubtfulTimes } from './doubtful-times.ts';
 import { type LostPoints } from './lost-points.ts';
 import { type Hole, type PointInTime, type PointSpan } from './point-spans.ts';
 import { type TimelineEntry } from './timeline-entry.ts';
@@ -77,6 +78,8 @@ export interface TimelinePoints {
   readonly endedAt: Date | undefined;
   /** Ranges that can be restored, and holes between them; newest first. */
   readonly spans: readonly PointSpan[];
+  /** Times that can't be restored by, because a clock had stepped; newest first. */
+  readonly doubtful: readonly DoubtfulTimes[];
   /** Backups that nothing is restored from: damaged ones, and those that differ from their member. Newest first. */
   readonly unusable: readonly BackupEntry[];
   /** Trims that can't be trusted; they hide nothing. */

@@ -7,9 +7,11 @@ import {
   type PointQuery,
   PointUnavailableError,
 } from './choose-point.ts';
+import { doubtfulTimes, doubtsAt } from './doubtful-times.ts';
 import { checkClusterName } from './layout.ts';
 import { type LostPoints, lostPoints } from './lost-points.ts';
 import { revisionOf, spansOf } from './point-spans.ts';
+import { refuseDoubtfulTime } from './sure-time.ts';
 import {
   type FindPointOptions,
   type RestorePoint,
@@ -26,6 +28,7 @@ import {
 import {
   basesUpTo,
   readBases,
+  readLastSegments,
   readTimelineContent,
   type ReadTimeline,
   type SegmentLists,
@@ -64,7 +67,8 @@ export async function listPoints(
     const { bases, unusable } = await readBases(settings, cluster, timeline.timeline, signal);
     const content = await readTimelineContent(settings, segments, timeline, bases, { signal });
     const spans = spansOf(content).reverse();
-    points.push({ timeline, endedAt, spans, unusable, problems: content.problems });
+    const doubtful = doubtfulTimes(content).reverse();
+    points.push({ timeline, endedAt, spans, doubtful, unusable, problems: content.problems });
     if (timeline.state === 'sound') endedAt = timeline.begunAt;
   }
   return points;
@@ -169,6 +173,10 @@ class Finder {
   }
 
   async on(timeline: string, known: TimelineBases): Promise<RestorePoint | PointUnavailableError> {
+    if (this.#query.kind === 'time') {
+      const refused = await this.#doubtOf(timeline, known, this.#query.time);
+      if (refused !== undefined) return refused;
+    }
     let start = this.#startAmong(known.bases);
     for (;;) {
       const content = await this.#read(timeline, known.bases.slice(Math.max(start, 0)));
@@ -180,6 +188,27 @@ class Finder {
         if (this.#query.kind !== 'time' || !isBefore(error) || start <= 0) return error;
         start--;
       }
+    }
+  }
+
+  /** The last segments tell all steps of the clock; only a time that these put in doubt needs all heads. */
+  async #doubtOf(
+    timeline: string,
+    { bases }: TimelineBases,
+    time: Date,
+  ): Promise<PointUnavailableError | undefined> {
+    const place = { cluster: this.#cluster, timeline };
+    const segments = await readLastSegments(this.#segments, place, this.#signal);
+    const doubts = doubtfulTimes({ segments, bases }, { isWhole: false });
+    if (doubtsAt(doubts, time).length === 0) return undefined;
+    const signal = this.#signal;
+    const content = await readTimelineContent(this.#settings, this.#segments, place, bases, { signal });
+    try {
+      refuseDoubtfulTime(content, time);
+      return undefined;
+    } catch (error) {
+      if (error instanceof PointUnavailableError) return error;
+      throw error;
     }
   }
 

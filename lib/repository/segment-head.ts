@@ -73,6 +73,14 @@ export const segmentHeadSchema = z.object({
   times: z.array(z.tuple([decimal64, instant])).max(MAX_TIMES),
   leases: leaseTable,
   proofs: z.array(keptHash).max(64),
+  /**
+   * Where the clocks of the chain's writers are known to have gone another way than time: all up to here, also those
+   * that the segments before tell, so that a chain's last head tells them all. Absent: the writer didn't look.
+   */
+  clockSteps: z
+    .array(z.object({ revision: decimal64, before: instant, after: instant }))
+    .max(64)
+    .optional(),
   /** Of a chain's first segment: why the chain before it could not go on, and where that ended. */
   gap: z.object({ after: decimal64, reason: words }).optional(),
 });

@@ -1,5 +1,5 @@
 import { appendSegment } from './append-segment.ts';
-import { chainTails, segmentedChains, tailOf } from './chain-tails.ts';
+import { chainTails, endOfChain, segmentedChains, tailOf } from './chain-tails.ts';
 import { type SegmentLog } from './chain.ts';
 import { checkClusterName } from './layout.ts';
 import { listSegments } from './list-segments.ts';
@@ -20,6 +20,7 @@ export function segmentLog(settings: RepositorySettings): SegmentLog {
     tailOf,
     append: (tail, draft, options) => appendSegment(settings, tail, draft, options),
     list: (chain, options = {}) => listSegments(settings, chain, options.after, options.signal),
+    last: async (chain, options = {}) => (await endOfChain(settings, chain, options.signal))?.tail.last,
     read: (segment, options = {}) => readSegment(settings, segment, options.signal),
   };
 }

@@ -1,4 +1,5 @@
 import { type BrokenSegment, type ListedSegment, type StoredSegment } from './chain.ts';
+import { type ClockStep } from './clock-steps.ts';
 import { type SegmentHead } from './segment-head.ts';
 import { TimeMap } from './time-map.ts';
 
@@ -19,6 +20,13 @@ export interface SegmentOutline {
   /** Inclusive. */
   readonly to: bigint;
   readonly times: TimeMap;
+  /** By the writer's clock as it was, in milliseconds since 1970. */
+  readonly openedAtMs: number;
+  readonly sealedAtMs: number;
+  /** The process that wrote it, if that held its clock against one that nobody sets. */
+  readonly watchedBy: bigint | undefined;
+  /** Undefined: none are known up to its end. */
+  readonly clockSteps: readonly ClockStep[] | undefined;
   readonly gap: SegmentHead['gap'];
 }
 
@@ -40,8 +48,13 @@ export function outlineOf(chain: string, listed: ListedSegment): ListedOutline {
 }
 
 function outlineOfSound(chain: string, { name, size, sha256, head }: StoredSegment): SegmentOutline {
-  const { from, to, base: follows = from, gap } = head;
-  return { state: 'sound', chain, name, size, sha256, follows, from, to, times: new TimeMap(head), gap };
+  const { from, to, base: follows = from, openedAt, sealedAt, clockSteps, writer, gap } = head;
+  return {
+    ...{ state: 'sound', chain, name, size, sha256, follows, from, to, times: new TimeMap(head), gap },
+    ...{ openedAtMs: openedAt.getTime(), sealedAtMs: sealedAt.getTime() },
+    watchedBy: clockSteps === undefined ? undefined : writer.id,
+    clockSteps: clockSteps?.length === 0 ? undefined : clockSteps,
+  };
 }
 
 /**

@@ -42,7 +42,7 @@ test('what was added is in the draft: events, order within a revision, sizes, ti
     events: 4,
     puts: 3,
     plainSize: 89,
-    gap: undefined,
+    ...{ gap: undefined, clockSteps: undefined },
     ...NOTHING_MORE,
   });
   assert.equal(openedAt.toISOString(), '2026-11-22T05:30:00.000Z');

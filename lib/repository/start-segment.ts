@@ -15,7 +15,7 @@ export interface SegmentStart {
 }
 
 /** What a segment says beside its events. */
-export type SegmentExtras = Pick<SegmentFacts, 'leases' | 'proofs' | 'gap'>;
+export type SegmentExtras = Pick<SegmentFacts, 'leases' | 'proofs' | 'clockSteps' | 'gap'>;
 
 /**
  * A segment that is being filled: each batch is compressed, on another thread, as soon as it is full, so that memory
@@ -130,7 +130,7 @@ class Builder implements SegmentBuilder {
     }
   }
 
-  async finish({ leases, proofs, gap }: SegmentExtras): Promise<SegmentDraft> {
+  async finish({ leases, proofs, clockSteps, gap }: SegmentExtras): Promise<SegmentDraft> {
     if (this.#sub !== undefined) {
       throw new GuardianError('capture.revision-open', `a segment can't end within revision ${this.#main}`);
     }
@@ -150,7 +150,7 @@ class Builder implements SegmentBuilder {
         plainSize: this.plainSize,
         batches: this.#batches,
         times: this.#times.entries(),
-        ...{ leases, proofs, gap },
+        ...{ leases, proofs, clockSteps, gap },
       },
       frames: this.#frames,
     };

@@ -37,6 +37,12 @@ export class TimeMap {
     return this.#revisions[firstIndex(seenAt.length, (at) => (seenAt[at] ?? 0) > ms) - 1];
   }
 
+  /** The last two times that have at least `leastMs` between them; undefined: there are none. */
+  holeOf(leastMs: number): { readonly before: Date; readonly after: Date } | undefined {
+    const index = this.#seenAt.findLastIndex((at, one) => (this.#seenAt[one + 1] ?? at) - at >= leastMs);
+    return index < 0 ? undefined : { before: this.#at(index), after: this.#at(index + 1) };
+  }
+
   #at(index: number): Date {
     return new Date(this.#seenAt[index] ?? 0);
   }

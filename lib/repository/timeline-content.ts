@@ -12,7 +12,7 @@ import { listTrimMarks, readTrims } from './trims.ts';
 import { isTrimmed, type TrimmedSegments } from './trimmed-segments.ts';
 
 /** The part of a `SegmentLog` that finding points needs. */
-export type SegmentLists = Pick<SegmentLog, 'chains' | 'list'>;
+export type SegmentLists = Pick<SegmentLog, 'chains' | 'list' | 'last'>;
 
 /** The backups of one timeline that aren't removed. */
 export interface TimelineBases {
@@ -99,6 +99,22 @@ export async function readTimelineContent(
     problems: [...trims.values()].flatMap(({ problems }) => problems),
     heads,
   };
+}
+
+/** The last segment of each chain, by where they begin. */
+export async function readLastSegments(
+  segments: SegmentLists,
+  { cluster, timeline }: { readonly cluster: string; readonly timeline: string },
+  signal: AbortSignal | undefined,
+): Promise<ListedOutline[]> {
+  const chains = await segments.chains(cluster, timeline, { signal });
+  const lastOf = async (chain: SegmentedChain): Promise<ListedOutline[]> => {
+    const last = await segments.last(chain, { signal });
+    return last === undefined ? [] : [outlineOf(chain.id, { state: 'sound', ...last })];
+  };
+  const read: ListedOutline[] = [];
+  for await (const last of orderedAhead(chains, READS_AT_ONCE, lastOf)) read.push(...last);
+  return read.sort(byFrom);
 }
 
 /** Each reads several heads at once itself. */

@@ -57,6 +57,8 @@ export function segmentOf(from: number, to: number, over: SegmentOver = {}): Seg
     ...{ state: 'sound', chain, name: `${chain}/${from}`, size, sha256: `of ${from}`, gap },
     ...{ follows: BigInt(from), from: BigInt(from), to: BigInt(to) },
     times: new TimeMap({ times, to: BigInt(to), sealedAt: secondsIn(to) }),
+    ...{ openedAtMs: secondsIn(from).getTime(), sealedAtMs: secondsIn(to).getTime() },
+    ...{ watchedBy: undefined, clockSteps: undefined },
   };
 }
 

@@ -7,6 +7,7 @@ import { type Repository } from '../../repository/repository.ts';
 import { CaptureBreak, otherHistory } from './capture-break.ts';
 import { type CapturePosition, positionBehind, positionNow } from './capture-position.ts';
 import { type CaptureProgress } from './capture-status.ts';
+import { type ClockWatch } from './clock-watch.ts';
 import { KeptHashes } from './kept-hashes.ts';
 import { LeaseTable } from './lease-table.ts';
 import { type SealLimits, Sealer } from './sealer.ts';
@@ -24,6 +25,7 @@ export interface SessionSettings extends Pick<
   readonly writer: SegmentFacts['writer'];
   readonly limits: SealLimits;
   readonly clock: Clock;
+  readonly clockWatch: ClockWatch;
   readonly queue: SegmentQueue<ChainWord>;
   readonly progress: CaptureProgress;
   readonly proofBudgetBytes: number | undefined;
@@ -119,11 +121,12 @@ class Watcher {
 
   /** Where to begin, and after each break again. */
   private async *positions(): AsyncGenerator<CapturePosition, void, CaptureBreak | undefined> {
-    const { repository, cluster, needsBase } = this.settings;
+    const { repository, cluster, needsBase, clockWatch } = this.settings;
     let gap = needsBase;
     const tails =
       needsBase === undefined ? await repository.segments.tails(cluster, { signal: this.signal }) : [];
     for (const tail of tails) {
+      clockWatch.follows(tail);
       const position = await positionBehind(repository, tail, gap, this.signal);
       const broken = yield position;
       gap = earlier(gap, gapAfter(position, broken));
@@ -150,10 +153,12 @@ class Watcher {
   /** Captures behind a position until it breaks; rejects with the reason when it ends otherwise. */
   private async follow(position: CapturePosition): Promise<CaptureBreak> {
     const { settings, leases, hashes, signal } = this;
-    const { client, queue, progress, writer, limits, clock, onTrouble } = settings;
+    const { client, queue, progress, writer, limits, clock, clockWatch, onTrouble } = settings;
+    if (position.word.gap?.history !== undefined) clockWatch.clear();
     const sealer = new Sealer({
       ...{ after: position.after, writer, limits, clock, leases },
       takeProofs: (to) => hashes.take(to),
+      clockSteps: () => clockWatch.steps,
       onSealed: async (segment) => {
         if (!(await queue.put(segment))) throw bufferFull(queue);
       },
@@ -161,8 +166,15 @@ class Watcher {
     progress.seals(sealer);
     leases.tellAgain();
     let told = false;
+    let reached = position.after;
+    const look = (): void => {
+      clockWatch.look(reached);
+    };
+    look();
+    const looking = setInterval(look, LOOK_EVERY_MS);
     try {
       for await (const piece of watchRevisions(client, { ...position, onTrouble, signal })) {
+        look();
         progress.saw(piece);
         // A base is taken as soon as the watch stands; a chain is gone on with once etcd has shown that it can be.
         if (!told && (position.word.kind === 'begin' || piece.kind !== 'connected')) {
@@ -170,6 +182,7 @@ class Watcher {
           told = true;
         }
         await sealer.add(piece);
+        reached = piece.whole;
       }
       throw new Error('a watch ended by itself');
     } catch (error) {
@@ -179,6 +192,7 @@ class Watcher {
       await this.pauseAfterBreak();
       return error;
     } finally {
+      clearInterval(looking);
       sealer.stop();
     }
   }
@@ -193,6 +207,8 @@ class Watcher {
   }
 }
 
+/** Nothing tells that a clock was set. */
+const LOOK_EVERY_MS = 1_000;
 const AGAIN_AFTER_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 const SETTLED_MS = 120_000;

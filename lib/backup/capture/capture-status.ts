@@ -1,6 +1,7 @@
 import { reasonOf } from '../../guardian-error.ts';
 import { type Clock } from '../../clock.ts';
 import { type ChainPlace } from '../../repository/chain.ts';
+import { type ClockStep } from '../../repository/clock-steps.ts';
 import { type SegmentQueue } from './segment-queue.ts';
 import { type Sealer } from './sealer.ts';
 import { type CareEvent } from './chain-care.ts';
@@ -43,6 +44,9 @@ export interface CaptureStatus {
   readonly storedBytes: number;
   readonly capturedEvents: number;
   readonly connections: number;
+  readonly clockSteps: number;
+  /** The last time that this machine's clock went another way than time did. */
+  readonly lastClockStep: ClockStep | undefined;
   /** Of etcd, store or base; undefined when there was none since everything is well again. */
   readonly trouble: { readonly message: string; readonly since: Date } | undefined;
 }
@@ -64,7 +68,9 @@ export class CaptureProgress {
   private readonly counts = {
     ...{ gaps: 0, bases: 0, storedSegments: 0, storedBytes: 0, capturedEvents: 0, connections: 0 },
     ...{ breaks: 0, checks: 0 },
+    clockSteps: 0,
   };
+  private lastClockStep: ClockStep | undefined;
   private readonly troubles = new Map<string, { readonly message: string; readonly since: Date }>();
 
   constructor(cluster: string, clock: Clock) {
@@ -106,6 +112,11 @@ export class CaptureProgress {
       this.counts.connections++;
       this.endpoint = endpoint;
     } else this.troubles.delete('etcd');
+  }
+
+  clockStepped(step: ClockStep): void {
+    this.counts.clockSteps++;
+    this.lastClockStep = step;
   }
 
   /** Something is wrong with etcd, the store or a base. */
@@ -187,6 +198,7 @@ export class CaptureProgress {
       waitingBytes: waiting?.bytes ?? 0,
       spilledBytes: waiting?.spilledBytes ?? 0,
       ...this.counts,
+      lastClockStep: this.lastClockStep,
     };
   }
 

@@ -3,11 +3,13 @@ import { type Clock } from '../../clock.ts';
 import { type EtcdClient, type ResponseHeader } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { ChainTakenError, type ChainTail, type SegmentFacts } from '../../repository/chain.ts';
+import { type ClockStep } from '../../repository/clock-steps.ts';
 import { type Repository } from '../../repository/repository.ts';
 import { type ObjectStore } from '../../storage/object-store.ts';
 import { clusterName } from '../cluster-name.ts';
 import { CaptureBreak, gapFact, otherHistory } from './capture-break.ts';
 import { positionBehind } from './capture-position.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { LeaseTable } from './lease-table.ts';
 import { SEAL_LIMITS, Sealer } from './sealer.ts';
 import { type BaseTaken, type Gap, type TakeBase } from './ship-segments.ts';
@@ -40,6 +42,8 @@ export type CatchUpEvent =
   | { readonly kind: 'stored'; readonly tail: ChainTail }
   /** A connection to etcd was lost, or none could be made; another is tried. */
   | ({ readonly kind: 'watch-trouble' } & WatchTrouble)
+  /** The clock of this machine went another way than time did, or than that of the last writer. */
+  | { readonly kind: 'clock-stepped'; readonly step: ClockStep }
   /** No chain can be extended, for this reason. */
   | { readonly kind: 'taking-base'; readonly reason: string };
 
@@ -93,6 +97,7 @@ class CatchUp {
   private readonly retainUntil: Date | undefined;
   private readonly patienceMs: number;
   private readonly writer: SegmentFacts['writer'];
+  private readonly clockWatch: ClockWatch;
   private written = 0;
   private base: BaseTaken['backup'] | undefined;
   private gap: Gap | undefined;
@@ -113,6 +118,8 @@ class CatchUp {
     this.patienceMs = patienceMs;
     const id = Buffer.from(tools.randomBytes(8)).readBigUInt64BE();
     this.writer = { id, kind: 'catch-up', sealIntervalMs: 0 };
+    const onStep = (step: ClockStep): void => tools.onEvent?.({ kind: 'clock-stepped', step });
+    this.clockWatch = new ClockWatch({ clock: tools.clock, writerId: id, onStep });
   }
 
   async run(): Promise<CaughtUp> {
@@ -140,6 +147,7 @@ class CatchUp {
       if (!(reached instanceof CaptureBreak)) return reached;
       const after = this.gap?.after ?? tail.revision;
       this.gap = { after, reason: reached.message, history: otherHistory(reached) };
+      if (this.gap.history !== undefined) this.clockWatch.clear();
     }
     return undefined;
   }
@@ -198,10 +206,13 @@ class CatchUp {
   private async write(start: ChainTail): Promise<ChainTail> {
     const { client, repository, clock, signal } = this.tools;
     const { clusterId, after, mark } = await positionBehind(repository, start, undefined, signal);
+    const { clockWatch } = this;
+    clockWatch.follows(start);
     let tail = start;
     const sealer = new Sealer({
       ...{ after, writer: this.writer, clock, leases: this.leases },
       limits: { ...SEAL_LIMITS, intervalMs: LONGEST_TIMER_MS },
+      clockSteps: () => clockWatch.steps,
       onSealed: async ({ draft }) => {
         const gap = tail.index === 0 && this.gap !== undefined ? gapFact(this.gap) : undefined;
         const told = { ...draft, facts: { ...draft.facts, gap } };
@@ -212,6 +223,7 @@ class CatchUp {
     });
     this.leases.tellAgain();
     let heardAtMs = Infinity;
+    let reached = after;
     const onTrouble = (trouble: WatchTrouble): void => {
       if (performance.now() - heardAtMs > this.patienceMs) throw trouble.error;
       this.tools.onEvent?.({ kind: 'watch-trouble', ...trouble });
@@ -221,7 +233,9 @@ class CatchUp {
       heardAtMs = performance.now();
       for await (const piece of watchRevisions(client, { clusterId, after, mark, onTrouble, signal })) {
         heardAtMs = performance.now();
+        clockWatch.look(reached);
         await sealer.add(piece);
+        reached = piece.whole;
         if (piece.kind !== 'connected' && piece.whole >= this.target) break;
       }
       await sealer.sealNow();

@@ -2,12 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Clock } from '../../clock.ts';
 import { type EphemeralFile } from '../../encryption/ephemeral-file.ts';
 import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import { type ClockStep } from '../../repository/clock-steps.ts';
 import { type Repository } from '../../repository/repository.ts';
 import { type ObjectStore } from '../../storage/object-store.ts';
 import { clusterName } from '../cluster-name.ts';
 import { CaptureBreak } from './capture-break.ts';
 import { captureSession } from './capture-session.ts';
 import { CaptureProgress, type CaptureStatus } from './capture-status.ts';
+import { ClockWatch } from './clock-watch.ts';
 import { behindNewestBase, type RebaseEvent, type RebaseSettings, Rebasing } from './rebase.ts';
 import { type CareEvent, careForChain } from './chain-care.ts';
 import { type ChainCheckSettings } from './chain-check.ts';
@@ -71,6 +73,8 @@ export type CaptureEvent =
   | CareEvent
   | { readonly kind: 'started'; readonly cluster: string; readonly writerId: bigint }
   | ({ readonly kind: 'watch-trouble' } & WatchTrouble)
+  /** The clock of this machine went another way than time did. */
+  | { readonly kind: 'clock-stepped'; readonly step: ClockStep }
   | { readonly kind: 'spill-failed'; readonly error: unknown }
   /** What waited was given up, and capture begins anew. */
   | { readonly kind: 'given-up'; readonly segments: number; readonly error: CaptureBreak };
@@ -135,6 +139,13 @@ async function run(
   const writer = { id: newWriterId(tools), kind: 'capture', sealIntervalMs: limits.intervalMs } as const;
   onEvent({ kind: 'started', cluster, writerId: writer.id });
   const rebasing = request.rebase && new Rebasing(request.rebase, onEvent, AbortSignal.any([signal, stop]));
+  const clockWatch = new ClockWatch({
+    ...{ clock: tools.clock, writerId: writer.id },
+    onStep: (step) => {
+      progress.clockStepped(step);
+      onEvent({ kind: 'clock-stepped', step });
+    },
+  });
   let needsBase: Gap | undefined;
   // Since a segment was stored: what can't ever be stored must not make a tight loop of bases.
   let givenUp = 0;
@@ -157,7 +168,7 @@ async function run(
             client: tools.client,
             repository: tools.repository,
             takeBase: tools.takeBase,
-            clock: tools.clock,
+            ...{ clock: tools.clock, clockWatch },
           },
           ...{ cluster, writer, limits, queue, progress, needsBase, stop, signal },
           beginTimeline: (etcdClusterId, reason) =>

@@ -1,6 +1,7 @@
 import { type Clock } from '../../clock.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { type SegmentDraft, type SegmentFacts } from '../../repository/chain.ts';
+import { type ClockStep } from '../../repository/clock-steps.ts';
 import { type SegmentBuilder, startSegment } from '../../repository/start-segment.ts';
 import { CaptureBreak } from './capture-break.ts';
 import { type LeaseTable } from './lease-table.ts';
@@ -26,6 +27,8 @@ export interface SealerSettings {
   readonly leases: LeaseTable;
   /** Hashes that members kept, of revisions up to `to`, which no segment carries yet. */
   readonly takeProofs?: ((to: bigint) => SegmentFacts['proofs']) | undefined;
+  /** Where the clock stepped, as far as is known. */
+  readonly clockSteps?: (() => readonly ClockStep[]) | undefined;
   /** Takes over a sealed segment; resolves when there is room for another. Called in order. */
   readonly onSealed: (segment: SealedSegment) => Promise<void>;
 }
@@ -139,11 +142,14 @@ export class Sealer {
 
   private async finish(builder: SegmentBuilder, firstAtMs: number): Promise<void> {
     if (this.failure !== undefined) return;
-    const { leases, takeProofs, onSealed } = this.settings;
+    const { leases, takeProofs, clockSteps, onSealed } = this.settings;
     // Time for answers about leases that this segment names first; later ones are told by the next segment.
     await leases.settled(LEASES_WITHIN_MS);
     const proofs = takeProofs?.(builder.to) ?? [];
-    const draft = await builder.finish({ leases: leases.take(), proofs, gap: undefined });
+    const draft = await builder.finish({
+      ...{ leases: leases.take(), proofs, gap: undefined },
+      clockSteps: clockSteps?.().filter(({ revision }) => revision <= builder.to),
+    });
     await onSealed({ draft, firstAtMs });
   }
 

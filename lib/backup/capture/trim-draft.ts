@@ -12,7 +12,7 @@ import { startSegment } from '../../repository/start-segment.ts';
  */
 export async function trimDraft(draft: SegmentDraft, after: bigint): Promise<SegmentDraft> {
   const { facts, frames } = draft;
-  const { leases, proofs, gap } = facts;
+  const { leases, proofs, clockSteps, gap } = facts;
   const builder = startSegment({ from: after, writer: facts.writer, clock: () => facts.openedAt });
   const entries = new EntryBatchBuilder(1 << 20);
   let before = { main: Number(draft.from), sub: 0 };
@@ -28,7 +28,7 @@ export async function trimDraft(draft: SegmentDraft, after: bigint): Promise<Seg
     await builder.settled();
   }
   builder.endRevision();
-  const trimmed = await builder.finish({ leases, proofs, gap });
+  const trimmed = await builder.finish({ leases, proofs, clockSteps, gap });
   const times = facts.times.filter(([revision]) => revision > after);
   return { ...trimmed, facts: { ...trimmed.facts, times } };
 }
