@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { bytes, exact, flag, maybe, text, texts, wide } from './fields.ts';
+import { fence, problem, restorePoint, workOn } from './request-parts.ts';
+import { stageResult } from './task-messages.ts';
+
+const plannedMember = z.object({ node: text, name: text, peerUrls: texts, agentAddress: text });
+export type PlannedMember = z.output<typeof plannedMember>;
+
+const graftedKey = z.object({ key: bytes, value: bytes });
+
+export const stageRequest = z.object({
+  ...workOn,
+  point: maybe(restorePoint),
+  members: z.array(plannedMember),
+  token: text,
+  bumpTo: wide,
+  deadlineMs: exact,
+  quiesce: flag,
+  grafts: z.array(graftedKey),
+});
+export type StageRequest = z.output<typeof stageRequest>;
+
+export const restoreStepRequest = z.object({ fence: maybe(fence) });
+export type RestoreStepRequest = z.output<typeof restoreStepRequest>;
+
+export const restoreStatusRequest = z.object({ operation: text });
+export type RestoreStatusRequest = z.output<typeof restoreStatusRequest>;
+
+export const restoreState = z.object({
+  operation: text,
+  term: wide,
+  state: text,
+  message: text,
+  previousDataDir: text,
+  staged: maybe(stageResult),
+  problem: maybe(problem),
+  sinceMs: exact,
+});
+export type RestoreState = z.output<typeof restoreState>;
