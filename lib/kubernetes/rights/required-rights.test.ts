@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { type EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
 import { type EtcdBackupSpec } from '../api/etcd-backup-spec.ts';
 import { type EtcdRestoreSpec } from '../api/etcd-restore-spec.ts';
 import {
@@ -151,19 +152,13 @@ describe('a backup needs', () => {
   }
 
   test('and a schedule needs what its template does', () => {
-    const { requestedBy: _, ...template } = backup({
-      namespaceSelector: SELECTOR,
-      hooks: { preBackup: [HOOK] },
-    });
-    const spec = {
-      ...{
-        schedule: '@daily',
-        suspend: false,
-        concurrencyPolicy: 'Forbid',
-        aiOptimization: { enabled: false },
-      },
-      backupTemplate: { spec: template },
-    } as const;
+    const spec: EtcdBackupScheduleSpec = {
+      schedule: '@daily',
+      suspend: false,
+      concurrencyPolicy: 'Forbid',
+      aiOptimization: { enabled: false },
+      backupTemplate: { spec: backup({ namespaceSelector: SELECTOR, hooks: { preBackup: [HOOK] } }) },
+    };
     assert.deepEqual(
       rightsOf({ kind: 'EtcdBackupSchedule', namespace: 'home', spec }, { namespaces: ['a'] }),
       [...reading('a'), KEYS, EXEC],
