@@ -64,7 +64,8 @@ export type KubeWatchEvent<T> =
  * The Kubernetes API, as far as this program speaks it. Rejects with a `GuardianError`: `kubernetes.not-found`,
  * `kubernetes.exists`, `kubernetes.conflict`, `kubernetes.forbidden`, `kubernetes.unauthorized`, `kubernetes.invalid`,
  * `kubernetes.gone` (410), `kubernetes.busy` (429, retryable), `kubernetes.unreachable` (no answer, retryable),
- * `kubernetes.unavailable` (5xx, retryable), `kubernetes.refused` (everything else), and with the signal's reason.
+ * `kubernetes.unavailable` (5xx, retryable), `kubernetes.too-large` (the answer), `kubernetes.credentials` (no way to log
+ * in), `kubernetes.refused` (everything else), and with the signal's reason. `statusOf(error)` tells what the server said.
  * Reads that fail for a moment, and 429s, are repeated inside, after what `Retry-After` says. The token, client
  * certificate and CA are read anew when their files change.
  */
@@ -95,7 +96,12 @@ export interface KubeClient {
   ): Promise<T>;
   delete(reference: KubeReference, options?: KubeDeleteOptions): Promise<void>;
   /** Any other path, e.g. `/version`, `/apis`; resolves to the parsed JSON. */
-  raw(method: string, path: string, body?: object, options?: KubeCallOptions): Promise<unknown>;
+  raw(
+    method: string,
+    path: string,
+    body?: object,
+    options?: KubeCallOptions & { readonly accept?: string | undefined },
+  ): Promise<unknown>;
   /** The same API with this user's rights, by impersonation: username, uid, groups and extra exactly as stamped. */
   as(requester: Requester): KubeClient;
 }
