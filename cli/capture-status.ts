@@ -3,8 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { type ChainTail, type StoredSegment } from '../lib/repository/chain.ts';
+import { type ClockStep } from '../lib/repository/clock-steps.ts';
 import { type CallOptions, type Repository } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
+import { clockStepText } from './clock-step-text.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { parseDuration } from './option-values.ts';
 import { age, count, counted, duration, fields, print } from './output.ts';
@@ -149,6 +151,7 @@ function statusValue(cluster: string, captured: Captured): Readonly<Record<strin
         ? null
         : { id: hex(head.writer.id), kind: head.writer.kind, sealIntervalMs: head.writer.sealIntervalMs },
     gap: first?.head.gap ?? null,
+    clockSteps: (head?.clockSteps ?? []).map(({ revision, before, after }) => ({ revision, before, after })),
   };
 }
 
@@ -178,9 +181,16 @@ function statusText(cluster: string, location: string, captured: Captured, now: 
         `sealed ${sealedAt.toISOString()} (${age(sealedAt, now)} ago) by writer ${hex(writer.id)}: ${how}`,
       ],
       ['chain', `${tail.id} of timeline ${tail.timeline}: ${counted(tail.index, 'segment')} so far`],
+      ['clock', lastStepText(head.clockSteps)],
       ['last gap', gap === undefined ? 'none' : `behind revision ${count(gap.after)}: ${gap.reason}`],
     ])
   );
+}
+
+/** Undefined: the writers of the chain saw no step of their clocks. */
+function lastStepText(steps: readonly ClockStep[] = []): string | undefined {
+  const last = steps.at(-1);
+  return last && `${counted(steps.length, 'step')}; the last time ${clockStepText(last)}`;
 }
 
 /** The answer to "is all well?". Segments are written only when something changes, so that only etcd knows. */

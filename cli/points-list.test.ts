@@ -48,6 +48,47 @@ test('what can be restored is listed, and where something is missing it is drawn
   assert.match((await cli.run([...list, '--limit', '1'])).stdout, /^ {3}… and 1 older line \(--limit\)$/m);
 });
 
+test('where a clock was wrong, times are drawn as in doubt, and none is restored', async () => {
+  await using folder = await temporaryFolder();
+  const store = await capturedStore(folder);
+  const at = (seconds: number): Date => new Date(store.epoch.getTime() + seconds * 1000);
+  await store.capture([
+    ['k', 'a'],
+    ['k', 'b'],
+    ['k', 'c'],
+    ['k', 'd'],
+  ]);
+  await store.capture(
+    [['k', 'e']],
+    [
+      { revision: 22n, before: at(22.5), after: at(82.5) },
+      { revision: 24n, before: at(84.5), after: at(24.5) },
+    ],
+  );
+  const cli = guardianCli(folder);
+  const list = ['points', 'list', ...localStoreOptions(folder)];
+  assert.match(
+    (await cli.run(list)).stdout,
+    /^\?\?\? times from \S+Z to \S+Z are IN DOUBT, revisions 23 to 26: the clock was ahead by 1 min 0 s until it was put right; restore by revision there$/m,
+  );
+  const doubtful = z.object({ timelines: z.array(z.object({ doubtfulTimes: z.array(z.looseObject({})) })) });
+  const [timeline] = (await cli.json(doubtful, list)).timelines;
+  assert.equal(timeline?.doubtfulTimes[0]?.kind, 'corrected');
+
+  const verified = await cli.run(['points', 'verify', ...localStoreOptions(folder)]);
+  assert.deepEqual([verified.status, /warning point.doubtful-time/.test(verified.stdout)], [0, true]);
+  const status = await cli.run(['capture', 'status', ...localStoreOptions(folder)]);
+  assert.match(
+    status.stdout,
+    /2 steps; the last time the clock was put back by 1 min 0 s behind revision 24/,
+  );
+
+  const target = [at(24).toISOString(), '--out', folder.join('point.db')];
+  const refused = await cli.run(['points', 'export', ...localStoreOptions(folder), ...target]);
+  assert.equal(refused.status, 4, refused.stderr);
+  assert.match(refused.stderr, /isn't known for sure[^]*revision 24 [^]*revision 2[56] [^]*--to-revision/);
+});
+
 test('an empty store, and one from which nothing can be restored, are no success', async () => {
   await using folder = await temporaryFolder();
   const cli = guardianCli(folder);

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { type TimelinePoints } from '../lib/repository/points.ts';
+import { doubtsText, doubtValue } from './doubtful-times-text.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { parseCount } from './option-values.ts';
 import { print } from './output.ts';
@@ -23,7 +24,7 @@ export function pointsListCommand(session: Session): Command {
     .summary('which revisions and times can be restored, and where the gaps are')
     .description(
       `Draws what can be restored, the newest first: every revision of a line marked "ok" can be had back, by revision or by
-time; a line marked ">>>" says what can't, and why. Reads the head of every segment; needs no decryption key.
+time; a line marked ">>>" says what can't, and why, one marked "???" that it can't be had by time, since a clock was wrong. Reads the head of every segment; needs no decryption key.
 Only the newest timeline is shown, unless --all: a timeline ends where the cluster was restored or built anew.`,
     )
     .option('--limit <n>', 'show at most so many lines of a timeline', '40')
@@ -50,13 +51,14 @@ Only the newest timeline is shown, unless --all: a timeline ends where the clust
 }
 
 function timelineValue(points: TimelinePoints): Readonly<Record<string, unknown>> {
-  const { timeline, endedAt, spans, unusable, problems } = points;
+  const { timeline, endedAt, spans, doubtful, unusable, problems } = points;
   return {
     timeline: timeline.timeline,
     begunAt: timeline.state === 'sound' ? timeline.begunAt : null,
     reason: timeline.state === 'sound' ? timeline.reason : null,
     endedAt: endedAt ?? null,
     spans: spans.map(spanValue),
+    doubtfulTimes: doubtful.map(doubtValue),
     unusable: unusable.map(({ id }) => id),
     problems: problems.map(({ code, message }) => ({ code, message })),
   };
@@ -78,9 +80,9 @@ function listText(
 }
 
 function timelineText(cluster: string, points: TimelinePoints, limit: number, now: Date): string {
-  const { timeline, endedAt, spans, unusable } = points;
+  const { timeline, endedAt, spans, doubtful, unusable } = points;
   const begun = timeline.state === 'sound' ? `, begun ${instant(timeline.begunAt)}: ${timeline.reason}` : '';
   const ended = endedAt === undefined ? '' : `, ended ${instant(endedAt)}`;
   const passedOver = unusable.map(({ id }) => `   backup ${id} can't be used: see "backup list"\n`).join('');
-  return `cluster ${cluster}, timeline ${timeline.timeline}${begun}${ended}\n${spansText(spans, limit, now)}${passedOver}`;
+  return `cluster ${cluster}, timeline ${timeline.timeline}${begun}${ended}\n${spansText(spans, limit, now)}${doubtsText(doubtful, limit)}${passedOver}`;
 }

@@ -3,6 +3,7 @@ import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { type ChainPlace, type ListedSegment, type SegmentLog, type StoredSegment } from './chain.ts';
 import { type ChainReport, type MergedRange, type VerifyChainOptions } from './chain-report.ts';
+import { doubtfulTimes } from './doubtful-times.ts';
 import { segmentsFolder, trimsFolder } from './layout.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { type RestorableRange, spansOf } from './point-spans.ts';
@@ -36,6 +37,7 @@ export async function verifyChain(
   const verification = new ChainVerification(sources, chain, options);
   await verification.documents();
   await verification.segments();
+  verification.times();
   const { depth, mergeIn } = options;
   if (depth === 'deep' && mergeIn !== undefined) await verification.merges(mergeIn);
   return verification.report();
@@ -109,6 +111,22 @@ class ChainVerification {
     if (ranges.length === 0 && this.#segments > 0) this.#warnUseless();
     for (const range of ranges) {
       if (range.kind === 'range') await this.#merge(range, parent);
+    }
+  }
+
+  /** Nothing is wrong with what is stored, but a time means little there. */
+  times(): void {
+    const segments = this.#outlines.toSorted((a, b) => (a.from < b.from ? -1 : 1));
+    for (const doubt of doubtfulTimes({ segments, bases: [] })) {
+      const { since, until, after, upTo } = doubt;
+      const object = segments.findLast(({ from }) => from <= doubt.step.revision)?.name;
+      const which = upTo > after ? `, revisions ${after + 1n} to ${upTo}` : '';
+      this.#warnings.push({
+        code: 'point.doubtful-time',
+        message: `times from ${since.toISOString()} to ${until.toISOString()}${which} are in doubt: a clock of the capture had stepped`,
+        object: object ?? segmentsFolder(this.#chain),
+        hint: 'Restore by revision there; "points list" tells more.',
+      });
     }
   }
 

@@ -1,5 +1,6 @@
 import { encodeKeyValue, encodeTombstone } from '../../lib/etcd/mvcc/key-value.ts';
 import { type ChainTail } from '../../lib/repository/chain.ts';
+import { type ClockStep } from '../../lib/repository/clock-steps.ts';
 import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
 import { startSegment } from '../../lib/repository/start-segment.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
@@ -16,8 +17,8 @@ export interface CapturedStore {
   readonly backup: SoundBackup;
   /** When revision 0 would have been seen; each further one is a second later. */
   readonly epoch: Date;
-  /** Captures revisions behind the last one, as one segment. */
-  capture(revisions: readonly CapturedRevision[]): Promise<ChainTail>;
+  /** Captures revisions behind the last one, as one segment, which tells these steps of the clock. */
+  capture(revisions: readonly CapturedRevision[], clockSteps?: readonly ClockStep[]): Promise<ChainTail>;
 }
 
 /** Made in `folder`/store, without keys. Everything captured was seen a while ago. */
@@ -36,7 +37,7 @@ export async function capturedStore(folder: TemporaryFolder): Promise<CapturedSt
   let tail = repository.segments.tailOf(backup);
   return {
     ...{ repository, backup, epoch },
-    async capture(revisions) {
+    async capture(revisions, clockSteps = []) {
       let revision = tail.revision;
       const seen = (): Date => new Date(hourAgo + Number(revision) * 1000);
       const segment = startSegment({ from: revision, writer: CAPTURE, clock: seen });
@@ -55,7 +56,7 @@ export async function capturedStore(folder: TemporaryFolder): Promise<CapturedSt
         segment.endRevision();
       }
       const leases = { complete: true, granted: [], gone: [] };
-      const draft = await segment.finish({ leases, proofs: [], gap: undefined });
+      const draft = await segment.finish({ leases, proofs: [], clockSteps: [...clockSteps], gap: undefined });
       tail = await repository.segments.append(tail, draft);
       return tail;
     },
