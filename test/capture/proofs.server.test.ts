@@ -4,6 +4,7 @@ import { KeptHashes } from '../../lib/backup/capture/kept-hashes.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { liveHash, putOne } from '../harness/etcd-content.ts';
 import { callGateway } from '../harness/etcd-gateway.ts';
+import { startEtcdCluster } from '../harness/etcd-cluster.ts';
 import { startEtcd } from '../harness/etcd.ts';
 import { eventually } from '../harness/eventually.ts';
 import { needs } from '../harness/tools.ts';
@@ -16,7 +17,7 @@ test(
     await using client = connectEtcd({ endpoints: [etcd.endpoint] });
     const ending = new AbortController();
     const hashes = new KeptHashes(client, {
-      endpoint: () => etcd.endpoint,
+      endpoints: () => [etcd.endpoint, etcd.endpoint],
       everyMs: 20,
       signal: ending.signal,
     });
@@ -45,3 +46,39 @@ test(
     await running;
   },
 );
+
+test('each member is asked once, and one that is away is left out', needs('etcd 3.6.16'), async () => {
+  await using cluster = await startEtcdCluster();
+  const [first, , third] = cluster.members;
+  assert.ok(first !== undefined && third !== undefined);
+  await using client = connectEtcd({ endpoints: cluster.endpoints, connectTimeoutMs: 500 });
+  const ending = new AbortController();
+  const hashes = new KeptHashes(client, {
+    endpoints: () => [first.endpoint, ...cluster.endpoints],
+    everyMs: 500,
+    signal: ending.signal,
+  });
+  const running = hashes.run();
+  await using _ending = {
+    async [Symbol.asyncDispose]() {
+      ending.abort();
+      await running;
+    },
+  };
+  const members = async (): Promise<number> => {
+    await putOne(first, '/a', 'x');
+    const revision = await putOne(first, '/b', 'y');
+    await callGateway(first, 'kv/compaction', { revision: String(revision), physical: true });
+    const taken = await eventually('the hashes are collected', () => {
+      const kept = hashes.take(revision);
+      return kept.length > 0 && kept;
+    });
+    const newest = taken.filter((kept) => kept.revision === taken.at(-1)?.revision);
+    assert.equal(new Set(newest.map(({ hash }) => hash)).size, 1);
+    assert.equal(new Set(newest.map(({ memberId }) => memberId)).size, newest.length);
+    return newest.length;
+  };
+  await eventually('all three are heard', async () => (await members()) === 3);
+  await third.kill();
+  await eventually('two are heard', async () => (await members()) === 2);
+});

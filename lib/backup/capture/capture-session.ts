@@ -50,7 +50,12 @@ export async function captureSession(settings: SessionSettings): Promise<void> {
   const signal = AbortSignal.any([settings.signal, ending.signal]);
   const leases = new LeaseTable(client, { listEveryMs: settings.leasesEveryMs, signal });
   const hashes = new KeptHashes(client, {
-    ...{ endpoint: () => progress.watched, budgetBytes: settings.proofBudgetBytes, signal },
+    ...{ budgetBytes: settings.proofBudgetBytes, signal },
+    endpoints: () => {
+      const { watched } = progress;
+      if (watched === undefined) return [];
+      return [watched, ...client.endpoints.filter((endpoint) => endpoint !== watched)];
+    },
   });
   const wake = (): void => {
     queue.wake();
@@ -68,15 +73,19 @@ export async function captureSession(settings: SessionSettings): Promise<void> {
     { ...settings, log: repository.segments, writerId: settings.writer.id },
     signal,
   );
-  const parts = [new Watcher(settings, leases, hashes, signal).run(), shipping, leases.run(), hashes.run()];
+  const work = [new Watcher(settings, leases, hashes, signal).run(), shipping];
+  // These end with the signal; where one fails before, as nobody expected, the session ends with its error.
+  const helpers = [leases.run(), hashes.run()];
+  const helperFailed = Promise.all(helpers).then(() => new Promise<never>(() => undefined));
+  helperFailed.catch(() => undefined);
   try {
-    await Promise.all(parts.slice(0, 2));
+    await Promise.race([Promise.all(work), helperFailed]);
   } catch (error) {
     if (!settings.stop.aborted || settings.signal.aborted || progress.hasChain) throw error;
   } finally {
     settings.stop.removeEventListener('abort', hurry);
     ending.abort(stoppedShort());
-    await Promise.allSettled(parts);
+    await Promise.allSettled([...work, ...helpers]);
     signal.removeEventListener('abort', wake);
   }
 }

@@ -8,8 +8,8 @@ import { type CompactionWatcher, keepsHashes, newestCompaction } from '../newest
 export type HashClient = CompactionWatcher & Pick<EtcdClient, 'status' | 'hashKV'>;
 
 export interface KeptHashesOptions {
-  /** The member to ask now; undefined while none is known. */
-  readonly endpoint: () => string | undefined;
+  /** Where to ask: first the member that is watched, whose compactions are looked for; none while none is known. */
+  readonly endpoints: () => readonly string[];
   /** How often to look for a compaction. Default 60,000; kube-apiserver compacts every 5 minutes. */
   readonly everyMs?: number | undefined;
   /**
@@ -29,7 +29,8 @@ const MOST_KEPT = 64;
 
 /**
  * Collects the hashes that members keep of compactions, at no cost for them: whoever merges up to such a revision can
- * tell whether it is what the cluster held. A compaction is asked about one look after it was seen, when it is through.
+ * tell whether it is what the cluster held, and which member is wrong where they differ. A compaction is asked about one
+ * look after it was seen, when it is through.
  */
 export class KeptHashes {
   private readonly client: HashClient;
@@ -70,23 +71,40 @@ export class KeptHashes {
 
   private async look(): Promise<void> {
     const { signal } = this.options;
-    const endpoint = this.options.endpoint();
+    const endpoints = this.options.endpoints();
+    const [endpoint] = endpoints;
     if (endpoint === undefined) return;
     if (this.newest > this.asked) {
       const revision = this.newest;
       this.asked = revision;
-      await this.ask(endpoint, revision);
+      await this.askAll(endpoints, revision);
     }
     this.newest =
       (await newestCompaction(this.client, { endpoint, after: this.newest, signal })) ?? this.newest;
   }
 
-  private async ask(endpoint: string, revision: bigint): Promise<void> {
+  /** Each member once, however many endpoints lead to it; one that doesn't answer is left out. */
+  private async askAll(endpoints: readonly string[], revision: bigint): Promise<void> {
+    const heard = new Set<bigint>();
+    for (const endpoint of endpoints) {
+      try {
+        await this.ask(endpoint, revision, heard);
+      } catch (error) {
+        if (this.options.signal.aborted || !(error instanceof GuardianError)) throw error;
+      }
+    }
+  }
+
+  private async ask(endpoint: string, revision: bigint, heard: Set<bigint>): Promise<void> {
     const { budgetBytes = BUDGET_BYTES, signal } = this.options;
     const { version, dbSizeInUse, header } = await this.client.status(endpoint, { signal });
-    if (!keepsHashes(version) || dbSizeInUse > budgetBytes) return;
-    const { hash, hashRevision, compactRevision } = await this.client.hashKV(endpoint, revision, { signal });
-    if (hashRevision !== revision || this.kept.length === MOST_KEPT) return;
-    this.kept.push({ hash, revision, compactRevision, memberId: header.memberId });
+    if (heard.has(header.memberId) || !keepsHashes(version) || dbSizeInUse > budgetBytes) return;
+    const answer = await this.client.hashKV(endpoint, revision, { signal });
+    const { hash, hashRevision, compactRevision } = answer;
+    // Behind a load balancer another member may have answered.
+    const { memberId } = answer.header;
+    if (heard.has(memberId) || hashRevision !== revision || this.kept.length === MOST_KEPT) return;
+    heard.add(memberId);
+    this.kept.push({ hash, revision, compactRevision, memberId });
   }
 }

@@ -42,6 +42,7 @@ export class LeaseTable {
   private readonly news = new Map<bigint, 'granted' | 'gone'>();
   private untold = true;
   private listed = false;
+  private readonly failed = Promise.withResolvers<never>();
   private lastHigh = 0;
   private lastLow = 0;
 
@@ -49,10 +50,19 @@ export class LeaseTable {
     this.client = client;
     this.signal = signal;
     this.listEveryMs = listEveryMs;
+    // Told by `run`; it must not count as unhandled where that hasn't begun, or has ended.
+    this.failed.promise.catch(() => undefined);
   }
 
-  /** Lists all leases at once and then every so often; resolves when the signal aborts. */
+  /**
+   * Lists all leases at once and then every so often; resolves when the signal aborts. Rejects with what nobody expected,
+   * also of questions that were asked beside it.
+   */
   async run(): Promise<void> {
+    await Promise.race([this.listNowAndThen(), this.failed.promise]);
+  }
+
+  private async listNowAndThen(): Promise<void> {
     for (;;) {
       const done = await this.list();
       try {
@@ -132,7 +142,7 @@ export class LeaseTable {
   private want(id: bigint): void {
     if (this.wanted.has(id)) return;
     this.wanted.add(id);
-    if (this.asking < ASKED_AT_ONCE) void this.ask();
+    if (this.asking < ASKED_AT_ONCE) this.ask().catch(this.failed.reject);
   }
 
   /** One of a few askers: takes what is wanted until nothing is. */
