@@ -1,5 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { EndpointConnection } from './endpoint-connection.ts';
+import { type DuplexCall, EndpointConnection } from './endpoint-connection.ts';
 import { type Endpoint, parseEndpoint } from './endpoint.ts';
 import {
   type Alarm,
@@ -22,10 +22,12 @@ import {
   type WatchStream,
 } from './etcd-client.ts';
 import { type EtcdSettings } from './etcd-settings.ts';
+import { gatheredStream } from './gathered-stream.ts';
 import { firstToAnswer } from './first-to-answer.ts';
 import { memberStatus } from './member-status.ts';
 import { type Rpc } from './rpc.ts';
 import * as rpcs from './rpcs.ts';
+import { type WatchCall } from './rpcs.ts';
 import { type ChannelSettings } from './open-channel.ts';
 import { socketRoute } from './route.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
@@ -142,12 +144,24 @@ class GrpcEtcdClient implements EtcdClient {
 
   watch(request: WatchRequest): WatchStream {
     const signal = this.signalOf(request);
-    return liveWatch(() => this.startWatch(request, signal), request.reassemble ?? true, signal);
+    const start = (): Promise<LiveWatchCall> =>
+      this.startWatch(request, signal, (connection) => connection.duplexStream(rpcs.WATCH, { signal }));
+    return liveWatch(start, request.reassemble ?? true, signal);
   }
 
   watchPacked(request: PackedWatchRequest): PackedWatchStream {
     const signal = this.signalOf(request);
-    return livePackedWatch(() => this.startWatch(request, signal), signal);
+    const limits = {
+      connectTimeoutMs: this.settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      flowControlWindow: CALLS_WINDOW_BYTES,
+    };
+    const start = (): Promise<LiveWatchCall> =>
+      this.startWatch(request, signal, async (connection) => {
+        // As for a snapshot.
+        const { route, token } = await connection.passage({ signal });
+        return gatheredStream(rpcs.WATCH, { route: socketRoute(route), token, limits, signal });
+      });
+    return livePackedWatch(start, signal);
   }
 
   async leases(options: CallOptions = {}): Promise<LeaseList> {
@@ -169,12 +183,16 @@ class GrpcEtcdClient implements EtcdClient {
     return this.close();
   }
 
-  private startWatch(request: WatchRequest, signal: AbortSignal): Promise<LiveWatchCall> {
+  private startWatch(
+    request: WatchRequest,
+    signal: AbortSignal,
+    open: (connection: EndpointConnection) => Promise<DuplexCall<WatchCall>>,
+  ): Promise<LiveWatchCall> {
     const endpoints = request.endpoint === undefined ? this.endpoints : [request.endpoint];
     return firstToAnswer(
       endpoints.map((endpoint) => this.connection(endpoint)),
       async (connection) => {
-        const stream = await connection.duplexStream(rpcs.WATCH, { signal });
+        const stream = await open(connection);
         stream.write({
           create_request: {
             key: bytesOf(request.key),

@@ -3,7 +3,7 @@ import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { type Endpoint } from './endpoint.ts';
 import { type CallOptions } from './etcd-client.ts';
 import { type EtcdCredentials } from './etcd-settings.ts';
-import { MessageReader } from './message-reader.ts';
+import { type MessageReader, readCall } from './message-reader.ts';
 import { type Channel, type ChannelSettings, openChannel } from './open-channel.ts';
 import { type Route } from './route.ts';
 import { type Rpc } from './rpc.ts';
@@ -20,6 +20,12 @@ export interface ConnectionSettings {
   readonly requestTimeoutMs: number;
   /** Ends everything when the client closes. */
   readonly closing: AbortSignal;
+}
+
+/** A call with streams both ways. */
+export interface DuplexCall<Request> {
+  readonly reader: MessageReader;
+  write(request: Request): void;
 }
 
 /**
@@ -57,11 +63,14 @@ export class EndpointConnection {
     }
   }
 
-  /** What another connection to the endpoint is made with, once this one stands: that proves the route. */
+  /**
+   * What another connection to the endpoint is made with, once this one stands: that proves the route. The token is made
+   * anew, since streams can't be tried twice.
+   */
   async passage(
     options: CallOptions,
   ): Promise<{ readonly route: Route; readonly token: string | undefined }> {
-    const token = await this.currentToken(options);
+    const token = await this.freshToken(options);
     await this.ready(options.signal);
     const { tls } = this.settings;
     return { route: this.route(this.open?.material ?? (await tls.current())), token };
@@ -74,13 +83,13 @@ export class EndpointConnection {
   async duplexStream<Request, Reply>(
     rpc: Rpc<Request, Reply>,
     options: CallOptions,
-  ): Promise<{ readonly reader: MessageReader; write(request: Request): void }> {
+  ): Promise<DuplexCall<Request>> {
     const metadata = metadataWith(await this.freshToken(options));
     metadata.set('hasleader', 'true');
     const client = await this.ready(options.signal);
     const stream = client.makeBidiStreamRequest(rpc.path, asIs, asIs, metadata);
     return {
-      reader: new MessageReader(stream),
+      reader: readCall(stream),
       write: (request) => {
         stream.write(rpc.encode(request));
       },

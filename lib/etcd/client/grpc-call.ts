@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as http2 } from 'node:http2';
 import { connect as tcp } from 'node:net';
 import { type Duplex } from 'node:stream';
+import { GatheringSocket } from './gathering-socket.ts';
 import { type SocketRoute } from './route.ts';
 import { distrustOf, startTls } from './start-tls.ts';
 
@@ -15,14 +16,23 @@ export interface SessionLimits {
   readonly connectTimeoutMs: number;
   /** Bytes that the server may send ahead of our reading. */
   readonly flowControlWindow: number;
+  /** Given: small messages may wait so long to be read together, see `GatheringSocket`. */
+  readonly gatherMs?: number | undefined;
 }
 
 /**
  * HTTP/2 with an endpoint, for calls whose bytes are too many for grpc-js: it costs a third more CPU for each, and heap.
- * Rejects when there is no connection or etcd isn't trusted, without saying why as well as `openChannel` does.
+ * Rejects when `signal` aborts, when there is no connection, and when etcd isn't trusted, without saying why as well as
+ * `openChannel` does.
  */
-export async function openSession(route: SocketRoute, limits: SessionLimits): Promise<ClientHttp2Session> {
-  const socket = await openSocket(route, AbortSignal.timeout(limits.connectTimeoutMs));
+export async function openSession(
+  route: SocketRoute,
+  limits: SessionLimits,
+  signal?: AbortSignal,
+): Promise<ClientHttp2Session> {
+  const inTime = AbortSignal.timeout(limits.connectTimeoutMs);
+  const until = signal === undefined ? inTime : AbortSignal.any([signal, inTime]);
+  const socket = await openSocket(route, limits.gatherMs, until);
   const session = http2(route.endpoint.url, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: limits.flowControlWindow },
@@ -37,9 +47,16 @@ export async function openSession(route: SocketRoute, limits: SessionLimits): Pr
   return session;
 }
 
-async function openSocket(route: SocketRoute, signal: AbortSignal): Promise<Duplex> {
+async function openSocket(
+  route: SocketRoute,
+  gatherMs: number | undefined,
+  signal: AbortSignal,
+): Promise<Duplex> {
   const { host, port, secure } = route.endpoint;
-  const socket = tcp({ host, port, noDelay: true });
+  const socket =
+    gatherMs === undefined
+      ? tcp({ host, port, noDelay: true })
+      : new GatheringSocket({ host, port, gatherMs });
   try {
     await once(socket, 'connect', { signal });
     if (!secure) return socket;
@@ -54,11 +71,14 @@ async function openSocket(route: SocketRoute, signal: AbortSignal): Promise<Dupl
   }
 }
 
-/** Starts a call whose request is an empty message. `onData` gets the bytes of the answer's messages, see `MessageCutter`. */
+/**
+ * Starts a call; its request is for the caller to write. `metadata`: names in lower case. `onData` gets the bytes of the
+ * answer's messages, see `MessageCutter`.
+ */
 export function startCall(
   session: ClientHttp2Session,
   path: string,
-  token: string | undefined,
+  metadata: Readonly<Record<string, string>>,
   onData: (bytes: Buffer) => void,
 ): { readonly stream: ClientHttp2Stream; readonly end: Promise<CallEnd> } {
   const stream = session.request({
@@ -66,15 +86,24 @@ export function startCall(
     ':path': path,
     'content-type': 'application/grpc',
     te: 'trailers',
-    ...(token === undefined ? {} : { token }),
+    ...metadata,
   });
   stream.on('data', onData);
-  stream.end(EMPTY_MESSAGE);
   return { stream, end: endOf(stream) };
 }
 
-/** Not compressed, no bytes. */
-const EMPTY_MESSAGE = Buffer.alloc(5);
+/** A message as gRPC frames it: not compressed. */
+export function framed(message: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(5 + message.length);
+  bytes.writeUInt32BE(message.length, 1);
+  bytes.set(message, 5);
+  return bytes;
+}
+
+/** For the calls of a user that etcd knows; undefined where authentication is off. */
+export function tokenMetadata(token: string | undefined): Readonly<Record<string, string>> {
+  return token === undefined ? {} : { token };
+}
 
 type Headers = Readonly<Record<string, string | string[] | number | undefined>>;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MessageCutter } from './message-cutter.ts';
+import { MessageCutter, ownMemory, reusedMemory } from './message-cutter.ts';
 
 function framed(message: Buffer, compressed = 0): Buffer {
   const prefix = Buffer.alloc(5);
@@ -11,7 +11,7 @@ function framed(message: Buffer, compressed = 0): Buffer {
 
 function cut(bytes: Buffer, step: number): string[] {
   const messages: string[] = [];
-  const cutter = new MessageCutter(100, (message) => messages.push(message.toString()));
+  const cutter = new MessageCutter(reusedMemory(100), (message) => messages.push(message.toString()));
   for (let at = 0; at < bytes.length; at += step) cutter.write(bytes.subarray(at, at + step));
   return messages;
 }
@@ -29,4 +29,11 @@ test('a message that is not whole is not given out', () => {
 test('a compressed message and one that is too long are refused', () => {
   assert.throws(() => cut(framed(Buffer.from('a'), 1), 2), /compressed/);
   assert.throws(() => cut(framed(Buffer.alloc(101)), 2), /101 bytes/);
+});
+
+test('messages with memory of their own stay as they are', () => {
+  const messages: Buffer[] = [];
+  const cutter = new MessageCutter(ownMemory(100), (message) => messages.push(message));
+  for (const text of ['one', 'two', '']) cutter.write(framed(Buffer.from(text)));
+  assert.deepEqual(messages.map(String), ['one', 'two', '']);
 });

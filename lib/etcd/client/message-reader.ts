@@ -1,41 +1,63 @@
 import { type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
+import { type RpcStatus } from './rpc-error.ts';
 
 /** Why there is no further message: the call ended well, or it failed. */
-export type NoMessage =
-  { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly error: ServiceError };
+export type NoMessage = { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly error: RpcStatus };
+
+/** Where messages come from. */
+export interface MessageFlow {
+  pause(): void;
+  resume(): void;
+  /** Ends the call. */
+  cancel(): void;
+}
+
+/** The messages of a call of grpc-js. */
+export function readCall(stream: ClientReadableStream<Buffer>): MessageReader {
+  const reader = new MessageReader(stream);
+  stream.on('data', (message: Buffer) => {
+    reader.push(message);
+  });
+  // A failed call emits both, the error first.
+  stream.on('error', (error: ServiceError) => {
+    reader.finish({ kind: 'failed', error });
+  });
+  stream.on('end', () => {
+    reader.finish({ kind: 'ended' });
+  });
+  return reader;
+}
 
 /**
- * Takes the messages of a streaming call one by one. The stream's own iterator costs a third more CPU for each 32 KiB;
+ * Hands the messages of a streaming call out one by one. The stream's own iterator costs a third more CPU for each 32 KiB;
  * back-pressure works the same: with `AHEAD` messages or `AHEAD_BYTES` waiting it stops reading, and HTTP/2 stops the sender.
  */
 export class MessageReader {
-  private readonly stream: ClientReadableStream<Buffer>;
+  private readonly flow: MessageFlow;
   private readonly waiting: Buffer[] = [];
   private waitingBytes = 0;
   private paused = false;
   private end: NoMessage | undefined;
   private wake: (() => void) | undefined;
 
-  constructor(stream: ClientReadableStream<Buffer>) {
-    this.stream = stream;
-    stream.on('data', (message: Buffer) => {
-      this.waiting.push(message);
-      this.waitingBytes += message.length;
-      if (this.waiting.length >= AHEAD || this.waitingBytes >= AHEAD_BYTES) {
-        this.paused = true;
-        stream.pause();
-      }
-      this.wake?.();
-    });
-    // A failed call emits both, the error first.
-    stream.on('error', (error: ServiceError) => {
-      this.end ??= { kind: 'failed', error };
-      this.wake?.();
-    });
-    stream.on('end', () => {
-      this.end ??= { kind: 'ended' };
-      this.wake?.();
-    });
+  constructor(flow: MessageFlow) {
+    this.flow = flow;
+  }
+
+  push(message: Buffer): void {
+    this.waiting.push(message);
+    this.waitingBytes += message.length;
+    if (!this.paused && (this.waiting.length >= AHEAD || this.waitingBytes >= AHEAD_BYTES)) {
+      this.paused = true;
+      this.flow.pause();
+    }
+    this.wake?.();
+  }
+
+  /** Nothing more comes; the first reason counts. */
+  finish(end: NoMessage): void {
+    this.end ??= end;
+    this.wake?.();
   }
 
   /** A message that is here already. */
@@ -44,7 +66,7 @@ export class MessageReader {
     this.waitingBytes -= message?.length ?? 0;
     if (this.paused && this.waiting.length < AHEAD / 2 && this.waitingBytes < AHEAD_BYTES) {
       this.paused = false;
-      this.stream.resume();
+      this.flow.resume();
     }
     return message;
   }
@@ -62,11 +84,11 @@ export class MessageReader {
 
   /** Ends the call at the server too; harmless when it has ended. */
   cancel(): void {
-    this.stream.cancel();
+    this.flow.cancel();
   }
 }
 
-/** 1 MiB of a snapshot: enough to keep reading while the consumer works on a piece. */
-const AHEAD = 32;
-/** Of a watch, a single message may have 2 MiB. */
+/** What a thousand changes a second bring in a second. */
+const AHEAD = 1_000;
+/** A single message may have 2 MiB. */
 const AHEAD_BYTES = 1 << 20;

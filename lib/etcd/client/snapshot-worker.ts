@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { reasonOf } from '../../guardian-error.ts';
-import { type CallEnd, openSession, startCall, UNAVAILABLE } from './grpc-call.ts';
-import { MessageCutter } from './message-cutter.ts';
+import { type CallEnd, framed, openSession, startCall, tokenMetadata, UNAVAILABLE } from './grpc-call.ts';
+import { MessageCutter, reusedMemory } from './message-cutter.ts';
 import { SlotFiller } from './slot-filler.ts';
 import { SnapshotOrder } from './snapshot-order.ts';
 import { decodeSnapshotPiece } from './snapshot-piece.ts';
@@ -10,7 +10,10 @@ import { type FromReceiver, type ReceiverData, type ToReceiver } from './snapsho
 // The worker of `SnapshotReceiver`. It imports little: the smaller its heap, the cheaper it is to collect.
 
 const { memory, slotSize, options } = workerData as ReceiverData;
-const { route, token, paths } = options;
+const { route, paths } = options;
+const metadata = tokenMetadata(options.token);
+/** What both calls ask with. */
+const NO_FIELDS = framed(Buffer.alloc(0));
 const last = Promise.withResolvers<FromReceiver>();
 const order = new SnapshotOrder();
 const slots = new SlotFiller(memory, slotSize, (slot, length) => {
@@ -29,21 +32,23 @@ function tell(message: FromReceiver): void {
 /** Who sends is asked over the connection that the snapshot will come over. */
 async function receive(): Promise<FromReceiver> {
   const session = await openSession(route, options);
-  const replies = new MessageCutter(slotSize, (reply) => {
+  const replies = new MessageCutter(reusedMemory(slotSize), (reply) => {
     tell({ kind: 'status', reply: new Uint8Array(reply) });
   });
-  const status = startCall(session, paths.status, token, reading(replies));
+  const status = startCall(session, paths.status, metadata, reading(replies));
+  status.stream.end(NO_FIELDS);
   const asked = await status.end;
   if (asked.code !== 0) return { kind: 'ended', end: asked };
 
-  const pieces = new MessageCutter(slotSize, takePiece);
+  const pieces = new MessageCutter(reusedMemory(slotSize), takePiece);
   const read = reading(pieces);
-  const { stream, end } = startCall(session, paths.snapshot, token, (bytes) => {
+  const { stream, end } = startCall(session, paths.snapshot, metadata, (bytes) => {
     read(bytes);
     if (slots.hasRoom) return;
     waitsForRoom = true;
     stream.pause();
   });
+  stream.end(NO_FIELDS);
   parentPort?.on('message', ({ free }: ToReceiver) => {
     slots.giveBack(free);
     if (!waitsForRoom) return;

@@ -1,4 +1,5 @@
-import { isIP, type Socket } from 'node:net';
+import { isIP } from 'node:net';
+import { type Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import { type SocketRoute } from './route.ts';
 
@@ -6,7 +7,7 @@ import { type SocketRoute } from './route.ts';
  * Begins TLS with etcd on a connected socket. Nothing is refused here: when `secureConnect` comes, `distrustOf` tells the
  * verdict over etcd's certificate. etcd's own verdict over ours comes later, with the first bytes it sends.
  */
-export function startTls(socket: Socket, { endpoint, serverName, material }: SocketRoute): TLSSocket {
+export function startTls(socket: Duplex, { endpoint, serverName, material }: SocketRoute): TLSSocket {
   const name = serverName ?? endpoint.host;
   const { ca, identity } = material;
   return connect({

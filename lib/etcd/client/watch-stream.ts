@@ -94,6 +94,7 @@ class LiveWatch<Reply extends WatchEnd, Response> implements AsyncIterable<Respo
       reader.cancel();
     };
     this.signal.addEventListener('abort', cancel);
+    if (this.signal.aborted) cancel();
     try {
       for (;;) {
         const message = reader.take() ?? (await reader.next());
