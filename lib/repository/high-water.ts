@@ -8,6 +8,7 @@ import { misplaced } from './misplaced.ts';
 import { type RepositorySettings } from './repository.ts';
 import { readRestores } from './restores.ts';
 import { listTimelines } from './timelines.ts';
+import { listTrimMarks, readTrims } from './trims.ts';
 import { decimal64, instant, words } from './wire.ts';
 
 /**
@@ -73,7 +74,7 @@ const MOST_PROBLEMS = 20;
 
 /**
  * The highest revision that a cluster is known to have served, on any of its timelines: by its marks, by its backups in
- * case a mark is missing, and by what was captured since. A restored cluster that nobody backed up counts by where its restore let it
+ * case a mark is missing, and by what was captured since, also where that was removed again. A restored cluster that nobody backed up counts by where its restore let it
  * begin. 0n when nothing is known.
  */
 export async function clusterHighWater(
@@ -87,6 +88,8 @@ export async function clusterHighWater(
     if (revision > highest) highest = revision;
     const captured = await capturedUpTo(settings, cluster, timeline, signal);
     if (captured > highest) highest = captured;
+    const trimmed = await trimmedUpTo(settings, cluster, timeline, signal);
+    if (trimmed > highest) highest = trimmed;
   }
   for (const entry of await listBackups(settings, cluster, { signal, includeRemoved: true })) {
     const revision = entry.state === 'sound' ? entry.manifest.snapshot.currentRevision : 0n;
@@ -97,6 +100,24 @@ export async function clusterHighWater(
   }
   return highest;
 }
+
+/** The end of the last segments that were removed, as trims tell it; 0n where none were, or no trim can be trusted. */
+async function trimmedUpTo(
+  settings: RepositorySettings,
+  cluster: string,
+  timeline: string,
+  signal: AbortSignal | undefined,
+): Promise<bigint> {
+  let highest = 0n;
+  for (const marks of (await listTrimMarks(settings, cluster, timeline, signal)).values()) {
+    const { trimmed } = await readTrims(settings, marks, signal);
+    for (const { to } of trimmed) if (to > highest && to < REVISION_LIMIT) highest = to;
+  }
+  return highest;
+}
+
+/** No etcd counts further: a range that goes beyond tells nothing of revisions. */
+const REVISION_LIMIT = 2n ** 53n;
 
 /** The end of the timeline's last segment that can be trusted; 0n without segments. */
 export async function capturedUpTo(
