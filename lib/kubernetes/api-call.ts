@@ -1,8 +1,8 @@
 import { type IncomingMessage } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { type Answer, AnswerTooLarge, type Exchange, type Exchanger } from './http-exchange.ts';
 import { type KubeAccess } from './kube-access.ts';
+import { pause } from './pause.ts';
 import { type RequestRate } from './request-rate.ts';
 import { statusError } from './status-error.ts';
 
@@ -104,10 +104,10 @@ async function untilAnswered<T extends Answer>(
         refused = true;
         waitMs = 0;
       } else if (error.retryable && tries < TRIES && (call.repeatable || neverLeft(failure)))
-        waitMs = pause(tries);
+        waitMs = pauseMs(tries);
     }
     if (waitMs === undefined) throw error;
-    await wait(waitMs * (1 + 0.25 * parts.random()), signal);
+    await pause(waitMs * (1 + 0.25 * parts.random()), signal);
   }
 }
 
@@ -125,12 +125,12 @@ function waitAfter({ status, headers }: Answer, { repeatable }: ApiCall, tries: 
   const asked = Number(headers['retry-after'] ?? Number.NaN) * 1000;
   const askedMs = Number.isFinite(asked) && asked >= 0 ? Math.min(asked, LONGEST_WAIT_MS) : undefined;
   // Turned away before anything was done.
-  if (status === 429) return tries < BUSY_TRIES ? (askedMs ?? pause(tries)) : undefined;
+  if (status === 429) return tries < BUSY_TRIES ? (askedMs ?? pauseMs(tries)) : undefined;
   if (status < 500 || !repeatable || tries >= TRIES) return undefined;
-  return askedMs ?? pause(tries);
+  return askedMs ?? pauseMs(tries);
 }
 
-function pause(tries: number): number {
+function pauseMs(tries: number): number {
   return 100 * 3 ** (tries - 1);
 }
 
@@ -189,14 +189,5 @@ function parsed(body: Buffer): unknown {
     return JSON.parse(body.toString('utf8')) as unknown;
   } catch {
     return undefined;
-  }
-}
-
-async function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await delay(ms, undefined, { signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from './pause.ts';
 
 export interface Backoff {
   /** Resolves after a pause, longer each time. Rejects with the signal's reason. */
@@ -20,12 +20,7 @@ export function createBackoff({ firstMs, longestMs, random }: BackoffOptions): B
     async pause(signal) {
       const pauseMs = nextMs * (0.5 + 0.5 * random());
       nextMs = Math.min(nextMs * 2, longestMs);
-      try {
-        await delay(pauseMs, undefined, { signal });
-      } catch (error) {
-        signal.throwIfAborted();
-        throw error;
-      }
+      await pause(pauseMs, signal);
     },
     reset() {
       nextMs = firstMs;

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from './pause.ts';
 
 /** Lets calls pass, on average `perSecond` of them. */
 export interface RequestRate {
@@ -21,17 +21,7 @@ export function createRequestRate(
       fullAt = Math.max(fullAt, now) + everyMs;
       const waitMs = fullAt - now - burst * everyMs;
       // Whoever gives up while he waits leaves his turn unused: slower than allowed, never faster.
-      if (waitMs > 0) await abortable(delay(waitMs, undefined, { signal }), signal);
+      if (waitMs > 0) await pause(waitMs, signal);
     },
   };
-}
-
-/** Node rejects with an error of its own instead of the signal's reason. */
-async function abortable(waiting: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await waiting;
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  }
 }

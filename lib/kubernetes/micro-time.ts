@@ -1,0 +1,4 @@
+/** A time as Kubernetes' MicroTime wants it: with exactly six digits. */
+export function microTime(time: Date): string {
+  return time.toISOString().replace('Z', '000Z');
+}
