@@ -1,13 +1,24 @@
 /**
  * Puts the pinned servers and clients into `.tools/<name>-<version>/`, one line per tool. What is there
- * already is left alone; a folder appears only complete, also when two installs run at once. To build one
- * anew, remove its folder.
+ * already is left alone, and what a tool's folder lacks is added; a folder appears only complete, also when two installs
+ * run at once. To build one anew, remove its folder.
  *
  *     tools/install.ts [NAME|NAME-VERSION…]      only these tools
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -39,24 +50,42 @@ async function main(names: readonly string[]): Promise<void> {
 /** Resolves to what happened, in a few words. */
 async function install(tool: PinnedTool): Promise<string> {
   const folder = join(root, '.tools', `${tool.name}-${tool.version}`);
-  if (existsSync(folder)) return 'is there';
+  const missing = tool.programs.filter((program) => !existsSync(join(folder, program)));
+  if (missing.length === 0) return 'is there';
   const started = Date.now();
   const fresh = await mkdtemp(join(root, '.tools', '.new-'));
   try {
-    if (tool.source.kind === 'go') await buildWithGo(tool, tool.source, fresh);
+    if (tool.source.kind === 'go') await buildWithGo(tool, tool.source, missing, fresh);
     else await unpackFromDebian(tool, tool.source, fresh);
     await chmod(fresh, 0o755);
-    await rename(fresh, folder).catch((error: unknown) => {
-      // Another install was faster.
-      if (!existsSync(folder)) throw error;
-    });
+    await putInPlace(fresh, folder, missing);
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }
-  return `installed in ${Math.round((Date.now() - started) / 1000)} s`;
+  const what = missing.length < tool.programs.length ? ` ${missing.join(', ')}` : '';
+  return `installed${what} in ${Math.round((Date.now() - started) / 1000)} s`;
 }
 
-async function buildWithGo(tool: PinnedTool, source: GoSource, fresh: string): Promise<void> {
+/** As a whole, or beside programs that may be running. */
+async function putInPlace(fresh: string, folder: string, programs: readonly string[]): Promise<void> {
+  if (!existsSync(folder)) {
+    try {
+      await rename(fresh, folder);
+      return;
+    } catch (error) {
+      // Another install was faster.
+      if (!existsSync(folder)) throw error;
+    }
+  }
+  for (const program of programs) await rename(join(fresh, program), join(folder, program));
+}
+
+async function buildWithGo(
+  tool: PinnedTool,
+  source: GoSource,
+  programs: readonly string[],
+  fresh: string,
+): Promise<void> {
   const cwd = join(root, source.module);
   const goMod = await readFile(join(cwd, 'go.mod'), 'utf8');
   const wanted = /^go (\S+)$/m.exec(goMod)?.[1] ?? '1.24';
@@ -65,9 +94,13 @@ async function buildWithGo(tool: PinnedTool, source: GoSource, fresh: string): P
       cause,
     });
   });
+  const carrier = source.versionOf ?? source.packages[0];
   const pinned = goMod.split('\n').some((line) => {
-    const [module, version] = line.trim().split(' ');
-    return version === `v${tool.version}` && module !== undefined && source.packages[0]?.startsWith(module);
+    const [module, version] = line
+      .trim()
+      .replace(/^require /, '')
+      .split(' ');
+    return version === `v${tool.version}` && module !== undefined && carrier?.startsWith(module);
   });
   if (!pinned)
     throw new Error(`${source.module}/go.mod doesn't pin v${tool.version}, which tools/pinned.ts names`);
@@ -75,12 +108,13 @@ async function buildWithGo(tool: PinnedTool, source: GoSource, fresh: string): P
   const variables = Object.entries(source.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`);
   const flags = ['-trimpath', `-ldflags=${['-s -w', ...variables].join(' ')}`];
   if (source.tags !== undefined) flags.push(`-tags=${source.tags.join(',')}`);
-  await run('go', ['build', ...flags, '-o', `${fresh}/`, ...source.packages], {
+  const packageOf = (program: string): string => source.packages[tool.programs.indexOf(program)] ?? program;
+  await run('go', ['build', ...flags, '-o', `${fresh}/`, ...programs.map(packageOf)], {
     cwd,
     env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' },
   });
-  for (const [index, program] of tool.programs.entries()) {
-    const built = goBinaryName(source.packages[index] ?? program);
+  for (const program of programs) {
+    const built = goBinaryName(packageOf(program));
     if (built !== program) await rename(join(fresh, built), join(fresh, program));
   }
 }
@@ -96,24 +130,56 @@ async function unpackFromDebian(tool: PinnedTool, source: DebianSource, fresh: s
   });
   const work = await mkdtemp(join(tmpdir(), 'etcdguardian-debian-'));
   try {
-    // The packages' lists are fetched into a folder of our own: works without root, and with no lists yet.
-    await mkdir(join(work, 'lists', 'partial'), { recursive: true });
-    await mkdir(join(work, 'cache', 'archives', 'partial'), { recursive: true });
-    const own = ['-q', '-o', `Dir::State::Lists=${work}/lists`, '-o', `Dir::Cache=${work}/cache`];
-    await run('apt-get', ['download', '-q', ...source.packages], { cwd: work }).catch(async () => {
-      await run('apt-get', [...own, 'update'], { cwd: work });
-      await run('apt-get', [...own, 'download', ...source.packages], { cwd: work });
-    });
-    const debs = (await readdir(work)).filter((file) => file.endsWith('.deb'));
-    const other = debs.find((file) => !file.includes(`_${tool.version}-`));
-    if (other !== undefined) throw new LeftOut(`left out: this Debian has ${other} instead`);
-    for (const deb of debs) await run('dpkg', ['-x', deb, join(work, 'unpacked')], { cwd: work });
+    const debs = await fetchPackages(source, work);
+    const name = source.packages[0] ?? '';
+    const first = debs.find((deb) => deb.startsWith(`${name}_`)) ?? `no ${name}`;
+    if (!first.startsWith(`${name}_${tool.version}`))
+      throw new LeftOut(`left out: this Debian has ${first} instead`);
+    const unpacked = source.withDependencies === true ? join(fresh, 'root') : join(work, 'unpacked');
+    await unpackPackages(
+      debs.map((deb) => join(work, deb)),
+      unpacked,
+    );
     for (const program of tool.programs) {
-      await copyFile(join(work, 'unpacked', 'usr', 'bin', program), join(fresh, program));
+      if (source.withDependencies === true)
+        await symlink(join('root', 'usr', 'bin', program), join(fresh, program));
+      else await copyFile(join(unpacked, 'usr', 'bin', program), join(fresh, program));
     }
   } finally {
     await rm(work, { recursive: true, force: true });
   }
+}
+
+/** Downloads packages into a folder; resolves to the files' names. Works without root, and where no lists are yet. */
+async function fetchPackages(source: DebianSource, folder: string): Promise<string[]> {
+  for (const name of ['lists', 'archives']) await mkdir(join(folder, name, 'partial'), { recursive: true });
+  // An empty status: nothing counts as installed, so that all that is needed comes too.
+  await writeFile(join(folder, 'status'), '');
+  const settings = [
+    ...[
+      `Dir::State::Lists=${folder}/lists`,
+      `Dir::Cache=${folder}`,
+      `Dir::Cache::Archives=${folder}/archives`,
+    ],
+    ...[`Dir::State::status=${folder}/status`, 'Debug::NoLocking=1', 'APT::Install-Recommends=false'],
+  ];
+  const options = ['-q', ...settings.flatMap((setting) => ['-o', setting])];
+  await run('apt-get', [...options, 'update'], { cwd: folder });
+  const task = source.withDependencies === true ? ['install', '--yes', '--download-only'] : ['download'];
+  await run('apt-get', [...options, ...task, ...source.packages], { cwd: join(folder, 'archives') });
+  return (await readdir(join(folder, 'archives'))).filter((file) => file.endsWith('.deb'));
+}
+
+/** Unpacks packages over each other; their installation scripts don't run. */
+async function unpackPackages(debs: readonly string[], folder: string): Promise<void> {
+  for (const name of ['bin', 'sbin', 'lib', 'lib64']) {
+    await mkdir(join(folder, 'usr', name), { recursive: true });
+    await symlink(`usr/${name}`, join(folder, name));
+  }
+  // dpkg -x would put folders in the place of these links.
+  const unpack =
+    'for deb; do dpkg --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$0" || exit; done';
+  await run('sh', ['-c', unpack, folder, ...debs], { cwd: folder });
 }
 
 /** Runs a command to its end; its output is shown only when it fails. */

@@ -12,8 +12,10 @@ export interface GoSource {
   readonly kind: 'go';
   /** The folder of the go.mod, relative to the project. */
   readonly module: string;
-  /** The Go package of each program, in the order of `programs`; the first one's module carries the version. */
+  /** The Go package of each program, in the order of `programs`. */
   readonly packages: readonly string[];
+  /** The module whose version is the tool's; default the one that the first package is in. */
+  readonly versionOf?: string;
   /** Variables that the linker sets, by their full names: how some programs learn their own version. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly tags?: readonly string[];
@@ -22,7 +24,10 @@ export interface GoSource {
 /** Unpacked from Debian's packages, without installing them. */
 export interface DebianSource {
   readonly kind: 'debian';
+  /** The first one's version is the tool's. */
   readonly packages: readonly string[];
+  /** Default false: the programs alone. Else also all they depend on, as a file system like `/` in the tool's folder `root`. */
+  readonly withDependencies?: boolean;
 }
 
 const etcdPackages = [
@@ -31,6 +36,11 @@ const etcdPackages = [
   'go.etcd.io/etcd/etcdutl/v3',
 ];
 const etcdPrograms = ['etcd', 'etcdctl', 'etcdutl'];
+/** Built together, since they share most packages. */
+const kubernetesPrograms = [
+  ...['kube-apiserver', 'kubectl', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy'],
+  ...['kubelet', 'kubeadm'],
+];
 
 /** The newest patch of every etcd minor that we support, and the peers of our tests. */
 export const pinnedTools: readonly PinnedTool[] = [
@@ -81,19 +91,72 @@ export const pinnedTools: readonly PinnedTool[] = [
   {
     name: 'kubernetes',
     version: '1.36.3',
-    programs: ['kube-apiserver', 'kubectl'],
+    programs: kubernetesPrograms,
+    source: kubernetes('1.36.3', kubernetesPrograms),
+  },
+  {
+    name: 'kubernetes',
+    version: '1.32.2',
+    programs: ['kube-apiserver'],
+    source: kubernetes('1.32.2', ['kube-apiserver']),
+  },
+  {
+    name: 'coredns',
+    version: '1.14.2',
+    programs: ['coredns', 'pause'],
     source: {
       kind: 'go',
-      module: 'tools/kubernetes-1.36',
-      packages: ['k8s.io/kubernetes/cmd/kube-apiserver', 'k8s.io/kubernetes/cmd/kubectl'],
-      // What `/version` and `kubectl version` answer; the source doesn't know.
-      variables: {
-        'k8s.io/component-base/version.gitVersion': 'v1.36.3',
-        'k8s.io/component-base/version.gitMajor': '1',
-        'k8s.io/component-base/version.gitMinor': '36',
-        'k8s.io/component-base/version.gitTreeState': 'clean',
-      },
-      tags: ['providerless'],
+      module: 'tools/cluster',
+      packages: ['etcdguardian.io/tools/cluster/coredns', 'etcdguardian.io/tools/cluster/pause'],
+      versionOf: 'github.com/coredns/coredns',
+    },
+  },
+  {
+    name: 'helm',
+    version: '3.22.0',
+    programs: ['helm'],
+    source: { kind: 'go', module: 'tools/helm', packages: ['helm.sh/helm/v3/cmd/helm'] },
+  },
+  {
+    // What a node has beside Kubernetes' own programs.
+    name: 'containerd',
+    version: '1.6.20',
+    programs: ['containerd'],
+    source: {
+      kind: 'debian',
+      packages: [
+        ...['containerd', 'runc', 'containernetworking-plugins', 'iptables', 'nftables', 'conntrack'],
+        ...['iproute2', 'mount', 'util-linux', 'kmod', 'tini', 'busybox-static'],
+      ],
+      withDependencies: true,
+    },
+  },
+  {
+    // What the image has beside Node: its C and C++ libraries, certificate authorities, nsenter for hooks on nodes.
+    name: 'glibc',
+    version: '2.36',
+    programs: ['nsenter'],
+    source: {
+      kind: 'debian',
+      packages: ['libc6', 'libstdc++6', 'libatomic1', 'ca-certificates', 'util-linux'],
+      withDependencies: true,
     },
   },
 ];
+
+function kubernetes(version: string, programs: readonly string[]): GoSource {
+  const [major = '', minor = ''] = version.split('.');
+  return {
+    kind: 'go',
+    module: `tools/kubernetes-${major}.${minor}`,
+    packages: programs.map((program) => `k8s.io/kubernetes/cmd/${program}`),
+    // What `/version` and `kubectl version` answer; the source doesn't know.
+    variables: {
+      'k8s.io/component-base/version.gitVersion': `v${version}`,
+      'k8s.io/component-base/version.gitMajor': major,
+      'k8s.io/component-base/version.gitMinor': minor,
+      'k8s.io/component-base/version.gitTreeState': 'clean',
+    },
+    tags: ['providerless'],
+  };
+}
