@@ -99,7 +99,7 @@ export interface RestorePoint extends PointInTime {
   readonly base: SoundBackup;
   /**
    * What follows up to the revision, in order, each beginning at or before the end of the one before it, and the first
-   * one at or before the base. None: the base is the point.
+   * one at or before the base. None: the base is the point. Their heads tell the last one of their times only.
    */
   readonly segments: readonly StoredSegment[];
   /** With `latest`: backups that are newer and can't be used; say so. */

@@ -55,7 +55,7 @@ export interface SegmentRange extends CallOptions {
 export interface ReadTimeline extends TimelineContent {
   /** Trims that can't be trusted: they hide nothing. */
   readonly problems: readonly GuardianError[];
-  /** The heads of the sound segments by name; empty unless `keepHeads` was asked for. */
+  /** The heads of the sound segments by name, of their times the last one only; empty unless `keepHeads` was asked for. */
   readonly heads: ReadonlyMap<string, StoredSegment>;
 }
 
@@ -80,7 +80,7 @@ export async function readTimelineContent(
       const outline = outlineOf(chain.id, listed);
       if (!isTrimmed(trimmed, followsOf(outline))) {
         outlines.push(outline);
-        if (keepHeads && listed.state === 'sound') heads.set(listed.name, listed);
+        if (keepHeads && listed.state === 'sound') heads.set(listed.name, leaner(listed));
       }
       if (isLast?.(listed) === true) break;
     }
@@ -99,6 +99,11 @@ export async function readTimelineContent(
     problems: [...trims.values()].flatMap(({ problems }) => problems),
     heads,
   };
+}
+
+/** Times are most of a head, and its outline has them; clock steps are the same in each. */
+function leaner({ name, size, sha256, head }: StoredSegment): StoredSegment {
+  return { name, size, sha256, head: { ...head, times: head.times.slice(-1), clockSteps: undefined } };
 }
 
 /** The last segment of each chain, by where they begin. */
