@@ -17,6 +17,7 @@ export function logEvent(log: LogLines, event: CaptureEvent): void {
       return;
     case 'chain':
       logGap(log, event.gap);
+      logPassedOver(log, event.tail.passedOver ?? []);
       log.write(
         'info',
         'chain',
@@ -171,6 +172,18 @@ function logGap(log: LogLines, gap: Gap | undefined): void {
     after: gap.after,
     reason: gap.reason,
   });
+}
+
+function logPassedOver(log: LogLines, names: readonly string[]): void {
+  if (names.length === 0) return;
+  const [first] = names;
+  const more = names.length === 1 ? '' : ` and ${names.length - 1} more`;
+  log.write(
+    'warning',
+    'passed-over',
+    `behind the chain's end stands what nobody can use: ${first}${more}; find out who writes to the store`,
+    { count: names.length, names: names.slice(0, 10) },
+  );
 }
 
 function logFailure(log: LogLines, of: string, error: unknown, then: string): void {

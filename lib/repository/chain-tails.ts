@@ -7,9 +7,10 @@ import {
 } from './chain.ts';
 import { listChains } from './list-chains.ts';
 import { newestOnTimeline, newestSound } from './list-backups.ts';
-import { readHead } from './list-segments.ts';
+import { segmentName } from './layout.ts';
+import { readHead, type ReadHead } from './list-segments.ts';
 import { type RepositorySettings } from './repository.ts';
-import { lastSegmentUpTo } from './segment-names.ts';
+import { lastUsable, type NamedSegment } from './segment-names.ts';
 import { newestTimeline } from './timelines.ts';
 
 /** The tail behind a base: nothing was captured yet. */
@@ -84,27 +85,21 @@ export interface ChainEnd {
   readonly isBlocked: boolean;
 }
 
-/** Behind the last segment that can be trusted; undefined where there is none among the last few. */
+/** Behind the last segment that can be trusted; undefined where there is none among the last ones. */
 export async function endOfChain(
   settings: RepositorySettings,
   chain: ChainPlace,
   signal: AbortSignal | undefined,
 ): Promise<ChainEnd | undefined> {
-  const unusable = new Set<bigint>();
-  let limit = LARGEST;
-  while (unusable.size < LOOKS_BACK) {
-    const named = await lastSegmentUpTo(settings.store, chain, limit, signal);
-    if (named === undefined) return undefined;
-    const head = await readHead(settings, named, signal);
-    if (head.state === 'sound') {
-      const tail = tailBehind(head);
-      return { tail, isBlocked: unusable.has(tail.revision) };
-    }
-    unusable.add(named.follows);
-    limit = named.follows - 1n;
-  }
-  return undefined;
+  const read = (named: NamedSegment): Promise<ReadHead> => readHead(settings, named, signal);
+  const { found, unusable } = await lastUsable(settings.store, chain, LARGEST, read, signal);
+  if (found?.state !== 'sound') return undefined;
+  const tail = tailBehind(found);
+  const passedOver = unusable.map((revision) => segmentName(chain, revision));
+  return {
+    tail: passedOver.length === 0 ? tail : { ...tail, passedOver },
+    isBlocked: unusable.includes(tail.revision),
+  };
 }
 
 const LARGEST = 2n ** 63n - 1n;
-const LOOKS_BACK = 16;

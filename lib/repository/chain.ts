@@ -85,6 +85,8 @@ export interface ChainTail extends ChainPlace {
   readonly index: number;
   /** The last segment; undefined while there is only a base. */
   readonly last: StoredSegment | undefined;
+  /** Names behind the end that hold nothing of use, the last first: somebody put them there; absent: none. */
+  readonly passedOver?: readonly string[];
 }
 
 export interface StoredSegment {

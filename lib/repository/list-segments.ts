@@ -4,7 +4,7 @@ import { orderedAhead } from './ordered-ahead.ts';
 import { readManifest } from './read-backup.ts';
 import { type ObjectStore } from '../storage/object-store.ts';
 import { type RepositorySettings } from './repository.ts';
-import { lastSegmentUpTo, type NamedSegment, namedSegments } from './segment-names.ts';
+import { lastUsable, type NamedSegment, namedSegments } from './segment-names.ts';
 import { type SoundOrBroken, SegmentLinks } from './segment-links.ts';
 import { readSegmentHead } from './segment-object.ts';
 
@@ -47,9 +47,6 @@ export async function readHead(
 
 const READS_AT_ONCE = 8;
 
-/** A forged name among ours must not hide the segment that holds the revision: look back a little. */
-const LOOKS_BACK = 8;
-
 /** Where the names begin that matter behind a revision: at the segment that holds what follows it. */
 export async function startAt(
   store: ObjectStore,
@@ -58,14 +55,14 @@ export async function startAt(
   read: (named: NamedSegment) => Promise<Pick<ReadHead, 'state'>>,
   signal: AbortSignal | undefined,
 ): Promise<bigint> {
-  let limit = after;
-  for (let look = 0; look < LOOKS_BACK && limit >= 0n; look++) {
-    const named = await lastSegmentUpTo(store, chain, limit, signal);
-    if (named === undefined) return 0n;
-    if ((await read(named)).state === 'sound') return named.follows;
-    limit = named.follows - 1n;
-  }
-  return limit > 0n ? limit : 0n;
+  const { found } = await lastUsable(
+    store,
+    chain,
+    after,
+    async (named) => ({ ...named, ...(await read(named)) }),
+    signal,
+  );
+  return found?.follows ?? 0n;
 }
 
 /** The manifest that a chain's first segment must name; undefined where the base was removed, or is damaged. */

@@ -4,7 +4,7 @@ import { readOnlyStore } from '../../test/harness/objects-in-memory.ts';
 import { testRandom } from '../../test/harness/sampling.ts';
 import { type ObjectStore } from '../storage/object-store.ts';
 import { chainFolder, segmentName } from './layout.ts';
-import { lastSegmentUpTo } from './segment-names.ts';
+import { lastSegmentUpTo, lastUsable, type NamedSegment } from './segment-names.ts';
 
 const chain = { cluster: 'prod', timeline: '000001', id: '20261122T053000Z-9f3ac1d0' };
 const LARGEST = 2n ** 63n - 1n;
@@ -75,3 +75,27 @@ function counting(revisions: readonly bigint[]): { store: ObjectStore; requests:
   };
   return { store: { ...readOnlyStore(new Map()), list }, requests: () => requests };
 }
+
+test('the last one of use is found behind any number of others, and these are told', async () => {
+  for (const [ours, junk] of [
+    [5000, 0],
+    [5000, 17],
+    [5000, 3000],
+    [0, 40],
+    [3, 5000],
+  ] as const) {
+    const end = BigInt(ours) * 930n;
+    const names = [
+      ...Array.from({ length: ours }, (_, at) => BigInt(at) * 930n),
+      ...Array.from({ length: junk }, (_, at) => end + BigInt(at) * BigInt(at % 2 === 0 ? 1 : 7)),
+    ].sort((a, b) => (a < b ? -1 : 1));
+    const { store, requests } = counting([...new Set(names)]);
+    const read = ({ follows }: NamedSegment) =>
+      Promise.resolve({ state: follows < end ? 'sound' : 'broken', follows });
+    const { found, unusable } = await lastUsable(store, chain, LARGEST, read, undefined);
+    const isFound = ours > 0 && junk < 4096;
+    assert.equal(found?.follows, isFound ? end - 930n : undefined, `${ours} and ${junk}`);
+    if (isFound) assert.equal(unusable.length, new Set(names).size - ours);
+    assert.ok(requests() < 400, `${ours} and ${junk}: ${requests()} requests`);
+  }
+});

@@ -1,5 +1,6 @@
 import { type ObjectStore, type StoredObject } from '../storage/object-store.ts';
 import { type ChainPlace } from './chain.ts';
+import { orderedAhead } from './ordered-ahead.ts';
 import { parseName, segmentName, segmentsFolder } from './layout.ts';
 
 /** A segment as its name tells it; nothing in it was read. */
@@ -52,6 +53,64 @@ export async function lastSegmentUpTo(
     start = next + leap < beyond ? next + leap : next + (beyond - next) / 2n;
   }
   return best;
+}
+
+export interface LastUsable<Read> {
+  /** Undefined where none of those looked at can be used. */
+  readonly found: Read | undefined;
+  /** The revisions in the names behind it, the highest first: they are nobody's, or damaged. */
+  readonly unusable: readonly bigint[];
+}
+
+/**
+ * Of the segments whose names hold at most `limit`, the last one that `read` tells to be of use. Anyone who can write
+ * the store may put any number of objects behind it: they are passed over, up to 4,096 of them.
+ */
+export async function lastUsable<Read extends { readonly state: string }>(
+  store: ObjectStore,
+  chain: ChainPlace,
+  limit: bigint,
+  read: (named: NamedSegment) => Promise<Read>,
+  signal: AbortSignal | undefined,
+): Promise<LastUsable<Read>> {
+  const unusable: bigint[] = [];
+  let below = limit;
+  // One is enough almost always; then more and more at once.
+  let span = 0n;
+  while (below >= 0n && unusable.length < MOST_PASSED_OVER) {
+    const last = await lastSegmentUpTo(store, chain, below, signal);
+    if (last === undefined) break;
+    const from = last.follows > span ? last.follows - span : 0n;
+    const newestFirst = await lastNames(store, chain, from, last.follows, signal);
+    let at = 0;
+    for await (const one of orderedAhead(newestFirst, span === 0n ? 0 : READS_AT_ONCE - 1, read)) {
+      if (one.state === 'sound') return { found: one, unusable };
+      unusable.push(newestFirst[at++]?.follows ?? 0n);
+    }
+    below = (newestFirst.at(-1)?.follows ?? from) - 1n;
+    span = span === 0n ? 64n : span * 8n;
+  }
+  return { found: undefined, unusable };
+}
+
+const MOST_PASSED_OVER = 4096;
+const READS_AT_ONCE = 8;
+
+/** The last page of the names between two revisions, newest first. */
+async function lastNames(
+  store: ObjectStore,
+  chain: ChainPlace,
+  from: bigint,
+  upTo: bigint,
+  signal: AbortSignal | undefined,
+): Promise<NamedSegment[]> {
+  const names: NamedSegment[] = [];
+  for await (const segment of namedSegments(store, chain, from, signal)) {
+    if (segment.follows > upTo) break;
+    names.push(segment);
+    if (names.length > PAGE) names.shift();
+  }
+  return names.reverse();
 }
 
 /** As many as one request lists. */

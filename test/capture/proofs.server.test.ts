@@ -59,12 +59,11 @@ test('each member is asked once, and one that is away is left out', needs('etcd 
     signal: ending.signal,
   });
   const running = hashes.run();
-  await using _ending = {
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      await running;
-    },
-  };
+  await using ends = new AsyncDisposableStack();
+  ends.defer(async () => {
+    ending.abort();
+    await running;
+  });
   const members = async (): Promise<number> => {
     await putOne(first, '/a', 'x');
     const revision = await putOne(first, '/b', 'y');
