@@ -73,7 +73,15 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'signature.untrusted',
     ],
     ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
-    ...['keys.format', 'keys.malformed', 'keys.passphrase', 'keys.permissions', 'keys.unreadable'],
+    ...['agent.certificate', 'agent.identity'],
+    ...[
+      'keys.format',
+      'keys.malformed',
+      'keys.passphrase',
+      'keys.permissions',
+      'keys.read-only',
+      'keys.unreadable',
+    ],
   ],
   unreachable: [
     ...[
@@ -84,6 +92,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'etcd.dns',
       'etcd.refused',
     ],
+    ...['agent.connection-lost', 'agent.deadline', 'agent.unreachable'],
     ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
     ...['store.busy', 'store.unreachable', 'store.upload-lost', 'backup.member-lags'],
     ...[
@@ -103,7 +112,8 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'repository.segment-place',
       'repository.trims-exhausted',
     ],
-    ...['backup.cluster-name', 'backup.compacted-meanwhile', 'backup.last-good', 'backup.stream-limit'],
+    ...['backup.cluster-name', 'backup.compacted-meanwhile', 'backup.last-good', 'backup.other-cluster'],
+    ...['backup.stream-limit'],
     ...[
       'disk.failed',
       'disk.full',
@@ -146,6 +156,8 @@ const KIND_OF_ROOM = new Map<string, ErrorKind>([
   ['usage', 'usage'],
   ['pki', 'refused'],
   ['capture', 'failed'],
+  // Of the agent's own; those of calls to it are ruled one by one.
+  ['agent', 'failed'],
   ['point', 'notFound'],
   ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'merge', 'meta', 'mvcc', 'verify'].map(
     (room) => [room, 'unsound'] as const,

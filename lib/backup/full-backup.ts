@@ -5,7 +5,7 @@ import { startVerifierThread, type VerifierThread } from '../etcd/mvcc/verifier-
 import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
-import { type Proof } from '../repository/manifest.ts';
+import { type Manifest, type Proof } from '../repository/manifest.ts';
 import { type BackupWriter, type Repository, type SoundBackup } from '../repository/repository.ts';
 import { backupFacts } from './backup-facts.ts';
 import { type ChosenSource } from './choose-source.ts';
@@ -23,7 +23,7 @@ export interface FullBackupRequest {
   /** Tries in all, each with the best member that hasn't failed yet. */
   readonly attempts: number;
   readonly retainUntil?: Date | undefined;
-  readonly requester?: { readonly username: string } | undefined;
+  readonly requester?: Manifest['requester'];
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 

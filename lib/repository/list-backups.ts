@@ -1,4 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
+import { timeOfBackupId } from './backup-id.ts';
 import { checkClusterName, timelinesFolder } from './layout.ts';
 import { listChains } from './list-chains.ts';
 import { listFolders } from './list-folders.ts';
@@ -19,11 +20,13 @@ import {
 export async function listBackups(
   settings: RepositorySettings,
   cluster: string,
-  { includeRemoved = false, signal }: ListOptions = {},
+  { includeRemoved = false, since, signal }: ListOptions = {},
 ): Promise<BackupEntry[]> {
   const entries: BackupEntry[] = [];
   for (const timeline of await timelinesOf(settings, cluster, signal)) {
-    entries.push(...(await readAll(settings, await committed(settings, cluster, timeline, signal), signal)));
+    const places = await committed(settings, cluster, timeline, signal);
+    const wanted = places.filter(({ id }) => since === undefined || timeOfBackupId(id) >= since);
+    entries.push(...(await readAll(settings, wanted, signal)));
   }
   return includeRemoved ? entries : entries.filter(isPresent);
 }

@@ -159,6 +159,8 @@ export interface FoundBackup {
 
 export interface ListOptions extends CallOptions {
   readonly includeRemoved?: boolean | undefined;
+  /** Only backups that were begun since then, by the clock of who made them. */
+  readonly since?: Date | undefined;
 }
 
 export interface BackupRequest {
