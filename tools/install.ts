@@ -132,14 +132,11 @@ async function unpackFromDebian(tool: PinnedTool, source: DebianSource, fresh: s
   try {
     const debs = await fetchPackages(source, work);
     const name = source.packages[0] ?? '';
-    const first = debs.find((deb) => deb.startsWith(`${name}_`)) ?? `no ${name}`;
+    const first = debs.map((deb) => basename(deb)).find((deb) => deb.startsWith(`${name}_`)) ?? `no ${name}`;
     if (!first.startsWith(`${name}_${tool.version}`))
       throw new LeftOut(`left out: this Debian has ${first} instead`);
     const unpacked = source.withDependencies === true ? join(fresh, 'root') : join(work, 'unpacked');
-    await unpackPackages(
-      debs.map((deb) => join(work, deb)),
-      unpacked,
-    );
+    await unpackPackages(debs, unpacked);
     for (const program of tool.programs) {
       if (source.withDependencies === true)
         await symlink(join('root', 'usr', 'bin', program), join(fresh, program));
@@ -150,24 +147,22 @@ async function unpackFromDebian(tool: PinnedTool, source: DebianSource, fresh: s
   }
 }
 
-/** Downloads packages into a folder; resolves to the files' names. Works without root, and where no lists are yet. */
+/** Downloads packages into a folder; resolves to the files. Works without root, and where no lists are yet. */
 async function fetchPackages(source: DebianSource, folder: string): Promise<string[]> {
   for (const name of ['lists', 'archives']) await mkdir(join(folder, name, 'partial'), { recursive: true });
   // An empty status: nothing counts as installed, so that all that is needed comes too.
   await writeFile(join(folder, 'status'), '');
   const settings = [
-    ...[
-      `Dir::State::Lists=${folder}/lists`,
-      `Dir::Cache=${folder}`,
-      `Dir::Cache::Archives=${folder}/archives`,
-    ],
-    ...[`Dir::State::status=${folder}/status`, 'Debug::NoLocking=1', 'APT::Install-Recommends=false'],
+    ...[`Dir::State::Lists=${folder}/lists`, `Dir::State::status=${folder}/status`, `Dir::Cache=${folder}`],
+    ...['Debug::NoLocking=1', 'APT::Install-Recommends=false'],
   ];
   const options = ['-q', ...settings.flatMap((setting) => ['-o', setting])];
   await run('apt-get', [...options, 'update'], { cwd: folder });
   const task = source.withDependencies === true ? ['install', '--yes', '--download-only'] : ['download'];
-  await run('apt-get', [...options, ...task, ...source.packages], { cwd: join(folder, 'archives') });
-  return (await readdir(join(folder, 'archives'))).filter((file) => file.endsWith('.deb'));
+  const archives = join(folder, 'archives');
+  await run('apt-get', [...options, ...task, ...source.packages], { cwd: archives });
+  const files = (await readdir(archives)).filter((file) => file.endsWith('.deb'));
+  return files.map((file) => join(archives, file));
 }
 
 /** Unpacks packages over each other; their installation scripts don't run. */

@@ -115,7 +115,12 @@ export const pinnedTools: readonly PinnedTool[] = [
     name: 'helm',
     version: '3.22.0',
     programs: ['helm'],
-    source: { kind: 'go', module: 'tools/helm', packages: ['helm.sh/helm/v3/cmd/helm'] },
+    source: {
+      kind: 'go',
+      module: 'tools/helm',
+      packages: ['helm.sh/helm/v3/cmd/helm'],
+      variables: { 'helm.sh/helm/v3/internal/version.version': 'v3.22.0' },
+    },
   },
   {
     // What a node has beside Kubernetes' own programs.
