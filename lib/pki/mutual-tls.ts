@@ -12,9 +12,18 @@ import { verifyCertificate } from './verify-certificate.ts';
  * may change theirs. The handshake fails with the `GuardianError` that says who answered instead.
  */
 export function clientTls(credentials: Credentials, expected: ExpectedPeer, clock: Clock): ConnectionOptions {
-  const { cert, key, ca, authorities } = credentials;
+  const { cert, key } = credentials;
+  return { cert, key, ...namelessClientTls(credentials, expected, clock) };
+}
+
+/** The same for who has no certificate yet, and asks for one. */
+export function namelessClientTls(
+  { ca, authorities }: Pick<Credentials, 'ca' | 'authorities'>,
+  expected: ExpectedPeer,
+  clock: Clock,
+): ConnectionOptions {
   return {
-    ...{ cert, key, ca, minVersion: 'TLSv1.3', rejectUnauthorized: true },
+    ...{ ca, minVersion: 'TLSv1.3', rejectUnauthorized: true },
     // TLS may not name an address, and the name says nothing here.
     servername: SERVER_NAME,
     checkServerIdentity: (_host, peer) => {

@@ -1,0 +1,50 @@
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { RateLimit } from '../rate-limit.ts';
+import { systemTiming } from '../timing.ts';
+
+/** A rate limit for each sender; forgets those who have been quiet. */
+export interface SenderLimit {
+  /** Throws `controlplane.enrolment-busy`, with how long to wait in `waitSeconds`, when it is too much. */
+  take(sender: string): void;
+}
+
+export class EnrolmentBusy extends GuardianError {
+  readonly waitSeconds: number;
+
+  constructor(what: string, waitMs: number) {
+    const waitSeconds = Math.ceil(waitMs / 1000);
+    super('controlplane.enrolment-busy', `too many requests ${what}`, {
+      hint: `Try again in ${waitSeconds} s.`,
+      retryable: true,
+    });
+    this.waitSeconds = waitSeconds;
+  }
+}
+
+/** More senders than nodes of the largest clusters; when that is not enough, the oldest are forgotten. */
+const MOST_SENDERS = 10_000;
+
+export function senderLimit(
+  of: string,
+  perSecond: number,
+  burst: number,
+  nowMs: () => number = () => systemTiming.nowMs(),
+): SenderLimit {
+  const limits = new Map<string, RateLimit>();
+  const forget = (): void => {
+    for (const [sender, limit] of limits) if (limit.isFull(nowMs())) limits.delete(sender);
+    for (const sender of limits.keys()) {
+      if (limits.size < MOST_SENDERS) break;
+      limits.delete(sender);
+    }
+  };
+  return {
+    take(sender) {
+      if (!limits.has(sender) && limits.size >= MOST_SENDERS) forget();
+      const limit = limits.get(sender) ?? new RateLimit(perSecond, burst, nowMs());
+      limits.set(sender, limit);
+      const waitMs = limit.take(nowMs());
+      if (waitMs > 0) throw new EnrolmentBusy(`of ${of}`, waitMs);
+    },
+  };
+}
