@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
-import { appendFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { type Authority, createAuthority } from './certificates.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
 import { eventually } from './eventually.ts';
@@ -10,7 +10,7 @@ import { type ServerProcess, startProcess } from './server-process.ts';
 import { temporaryFolder, type TemporaryFolder } from './temporary-folder.ts';
 import { requireTool } from './tools.ts';
 
-export const KUBERNETES_VERSIONS = ['1.36.3'] as const;
+export const KUBERNETES_VERSIONS = ['1.32.2', '1.36.3'] as const;
 export type KubernetesVersion = (typeof KUBERNETES_VERSIONS)[number];
 
 /** The version that a test runs when it doesn't care. */
@@ -34,6 +34,8 @@ export interface KubeApiServerOptions {
   readonly version?: KubernetesVersion;
   /** Beside the administrator. */
   readonly users?: readonly KubeUser[];
+  /** Every request is written down, for `audit()`. */
+  readonly audit?: boolean;
   /** Further flags; they win over the harness's. */
   readonly args?: readonly string[];
   /** Default one of its own, which goes with it. */
@@ -51,17 +53,40 @@ export interface KubeApiServer extends AsyncDisposable {
   readonly etcd: Etcd;
   /** Of the administrator, who is in group system:masters. */
   readonly kubeconfig: string;
+  /** What signs the tokens of service accounts. */
+  readonly serviceAccountKeyFile: string;
   /** The token of the administrator, or of a user that it was started with. */
   token(user?: string): string;
   /** As the administrator unless told otherwise; resolves whatever the status is. */
   request(method: string, path: string, options?: ApiRequest): Promise<ApiResponse>;
   /** As the administrator; resolves to stdout. */
   kubectl(...args: readonly string[]): Promise<string>;
+  /** What it was asked so far, each request once, answered ones only; needs `audit: true`. */
+  audit(): Promise<AuditRecord[]>;
   /** Its last log lines. */
   output(): string;
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again on the same port, over the same data. */
   restart(): Promise<void>;
+}
+
+/** Of one request; see audit.k8s.io/v1 Event for the rest. */
+export interface AuditRecord {
+  readonly verb: string;
+  readonly requestURI: string;
+  readonly user: { readonly username: string; readonly groups?: readonly string[] };
+  readonly impersonatedUser?: { readonly username: string; readonly groups?: readonly string[] };
+  readonly userAgent?: string;
+  readonly objectRef?: {
+    readonly apiGroup?: string;
+    readonly apiVersion?: string;
+    readonly resource?: string;
+    readonly subresource?: string;
+    readonly namespace?: string;
+    readonly name?: string;
+  };
+  readonly responseStatus?: { readonly code?: number };
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 const ADMIN: KubeUser = { name: 'admin', groups: ['system:masters'] };
@@ -79,6 +104,7 @@ export async function startKubeApiServer(options: KubeApiServerOptions = {}): Pr
       ...files.args,
       `--etcd-servers=${etcd.endpoint}`,
       ...[`--secure-port=${port}`, '--bind-address=127.0.0.1', '--advertise-address=127.0.0.1'],
+      ...(options.audit === true ? files.auditArgs : []),
       ...(options.args ?? []),
     ];
     const program = requireTool('kube-apiserver', options.version ?? DEFAULT_KUBERNETES);
@@ -118,6 +144,8 @@ async function runningServer(
   await writeFile(kubeconfig, kubeconfigText(url, authority, token()), { mode: 0o600 });
   return {
     ...{ url, authority, etcd, kubeconfig, token },
+    serviceAccountKeyFile: folder.join('sa.key'),
+    audit: () => readAudit(folder.join('audit.log')),
     request: (method, path, request = {}) =>
       requestApi(url, authority.certificate, method, path, { token: token(), ...request }),
     kubectl: async (...args) =>
@@ -145,7 +173,7 @@ async function writeFiles(
   folder: TemporaryFolder,
   users: readonly KubeUser[],
   authority: Authority,
-): Promise<{ args: string[]; token: (user: string) => string }> {
+): Promise<{ args: string[]; auditArgs: string[]; token: (user: string) => string }> {
   const tokens = new Map(users.map(({ name }) => [name, randomUUID()]));
   const tokenFile = folder.join('tokens.csv');
   await writeFile(tokenFile, '', { mode: 0o600 });
@@ -159,6 +187,11 @@ async function writeFiles(
   });
   await writeFile(folder.join('sa.pub'), serviceAccounts.publicKey);
   await writeFile(folder.join('sa.key'), serviceAccounts.privateKey, { mode: 0o600 });
+  const policy = { level: 'Metadata', omitStages: ['RequestReceived', 'ResponseStarted'] };
+  await writeFile(
+    folder.join('audit.json'),
+    JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [policy] }),
+  );
   const serving = await authority.issue({ hosts: ['127.0.0.1', 'localhost', 'kubernetes.default.svc'] });
   return {
     args: [
@@ -174,12 +207,21 @@ async function writeFiles(
       ...['--endpoint-reconciler-type=none', '--profiling=false', '--allow-privileged=true'],
       `--cert-dir=${folder.join('certificates')}`,
     ],
+    auditArgs: [
+      `--audit-policy-file=${folder.join('audit.json')}`,
+      `--audit-log-path=${folder.join('audit.log')}`,
+    ],
     token(user) {
       const known = tokens.get(user);
       if (known === undefined) throw new Error(`the API server was started without user ${user}`);
       return known;
     },
   };
+}
+
+async function readAudit(path: string): Promise<AuditRecord[]> {
+  const lines = (await readFile(path, 'utf8')).split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line) as AuditRecord);
 }
 
 function kubeconfigText(url: string, authority: Authority, token: string): string {
