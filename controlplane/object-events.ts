@@ -1,14 +1,26 @@
-import { type KubeObject } from '../lib/kubernetes/kube-client.ts';
+import { type EventRecorder, type Regarding } from '../lib/kubernetes/event-recorder.ts';
 
 /** What an Event is about: an object as it was read, or as much of it as is known. */
-export type EventTarget = KubeObject & { readonly apiVersion: string; readonly kind: string };
+export type EventTarget = Regarding;
 
 /**
  * Tells people what happened to an object (`kubectl describe`). Repetitions are counted, not repeated. Returns at once:
  * who tells never waits, nor fails when the API server is away.
  */
 export interface ObjectEvents {
-  /** `reason` is one word in CamelCase, e.g. `BackupCompleted`; `message` is for people, in a sentence. */
-  normal(about: EventTarget, reason: string, message: string): void;
-  warning(about: EventTarget, reason: string, message: string): void;
+  /**
+   * `reason` is one word in CamelCase, e.g. `BackupCompleted`; `message` is for people, in a sentence; `action` is what
+   * was done, e.g. `Upload`.
+   */
+  normal(about: EventTarget, reason: string, message: string, action?: string): void;
+  warning(about: EventTarget, reason: string, message: string, action?: string): void;
+}
+
+export function objectEvents(recorder: EventRecorder): ObjectEvents {
+  const tell =
+    (type: 'Normal' | 'Warning') =>
+    (about: EventTarget, reason: string, note: string, action = 'Reconcile'): void => {
+      recorder.record(about, { type, reason, action, note });
+    };
+  return { normal: tell('Normal'), warning: tell('Warning') };
 }

@@ -1,5 +1,7 @@
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type KubeClient, type KubeResource } from '../../lib/kubernetes/kube-client.ts';
+import { type Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import { NODE_NAME, POD_NAME, POD_UID, reviewToken } from '../../lib/kubernetes/token-review.ts';
 import { DAEMON_SETS, PODS, type Pod } from '../core-resources.ts';
 
 /** An agent's pod, as the API server vouches for it. */
@@ -31,7 +33,7 @@ export async function identifyAgent(
   signal?: AbortSignal,
 ): Promise<IdentifiedAgent> {
   // 1. Whose token is it?
-  const bound = boundPod(await reviewToken(tools, token, signal), tools);
+  const bound = boundPod(await userOf(tools, token, signal), tools);
 
   // 2. Is that pod there, now?
   const pod = await podOf(tools, bound, signal);
@@ -45,47 +47,17 @@ export async function identifyAgent(
   return { node, podName: bound.name, podUid: bound.uid };
 }
 
-const TOKEN_REVIEWS: KubeResource = { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews' };
-
-interface TokenReviewStatus {
-  readonly authenticated?: boolean;
-  readonly error?: string;
-  readonly audiences?: readonly string[];
-  readonly user?: {
-    readonly username?: string;
-    readonly extra?: Readonly<Record<string, readonly string[]>>;
-  };
-}
-
-async function reviewToken(
+async function userOf(
   { kube, settings }: IdentifyAgentTools,
   token: string,
   signal?: AbortSignal,
-): Promise<TokenReviewStatus> {
-  const review = await kube.create<{ status?: TokenReviewStatus }>(
-    TOKEN_REVIEWS,
-    undefined,
-    {
-      ...{ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview' },
-      spec: { token, audiences: [settings.enrolmentAudience] },
-    },
-    { signal },
-  );
-  const status = review.status ?? {};
-  if (status.authenticated !== true) {
-    throw new GuardianError(
-      'controlplane.enrolment-token',
-      `the API server doesn't accept the token: ${status.error ?? 'no reason given'}`,
-      {
-        hint: `It must be a fresh projected token with audience ${settings.enrolmentAudience} of a pod that runs.`,
-        retryable: true,
-      },
-    );
-  }
-  // An authenticator that knows no audiences answers with none: then the token says nothing about what it is for.
-  if (status.audiences?.includes(settings.enrolmentAudience) !== true)
-    throw denied(`the token is not for audience ${settings.enrolmentAudience}`);
-  return status;
+): Promise<Requester> {
+  const user = await reviewToken(kube, token, settings.enrolmentAudience, { signal });
+  if (user !== undefined) return user;
+  throw new GuardianError('controlplane.enrolment-token', "the API server doesn't accept the token", {
+    hint: `It must be a fresh projected token with audience ${settings.enrolmentAudience}, of a pod that is there.`,
+    retryable: true,
+  });
 }
 
 interface BoundPod {
@@ -94,18 +66,17 @@ interface BoundPod {
   readonly node: string | undefined;
 }
 
-function boundPod({ user }: TokenReviewStatus, { namespace, settings }: IdentifyAgentTools): BoundPod {
+function boundPod(user: Requester, { namespace, settings }: IdentifyAgentTools): BoundPod {
   const wanted = `system:serviceaccount:${namespace}:${settings.agentServiceAccount}`;
-  if (user?.username !== wanted)
-    throw denied(`the token is of ${user?.username ?? 'nobody'}, not of ${wanted}`);
+  if (user.username !== wanted) throw denied(`the token is of ${user.username}, not of ${wanted}`);
   const only = (what: string): string | undefined => {
-    const values = user.extra?.[`authentication.kubernetes.io/${what}`];
+    const values = user.extra?.[what];
     return values?.length === 1 ? values[0] : undefined;
   };
-  const name = only('pod-name');
-  const uid = only('pod-uid');
+  const name = only(POD_NAME);
+  const uid = only(POD_UID);
   if (name === undefined || uid === undefined) throw denied('the token is not bound to a pod');
-  return { name, uid, node: only('node-name') };
+  return { name, uid, node: only(NODE_NAME) };
 }
 
 async function podOf(
