@@ -33,7 +33,7 @@ const rooms = {
   ],
   controlplane: ['lib'],
   webhook: ['lib/kubernetes', 'lib/keyspace', 'lib/pki'],
-  cli: ['lib', 'agent/main.ts', 'controlplane/main.ts', 'webhook/main.ts'],
+  cli: ['lib', 'agent/main.ts', 'controlplane/main.ts', 'webhook/main.ts', 'webhook/settings.ts'],
 
   // Beside the product.
   bench: ['lib', 'test/harness', 'tools'],

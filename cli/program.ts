@@ -179,6 +179,7 @@ const COMMANDS: readonly Source[] = [
     ],
   },
   { name: 'keys', load: async (session) => (await import('./keys.ts')).keysCommand(session) },
+  { name: 'webhook', load: async (session) => (await import('./webhook.ts')).webhookCommand(session) },
 ];
 
 /** The one command that is named, or all of them where help, completion or a correction may want them. */
