@@ -131,8 +131,7 @@ function* restoreRights(
       "without a storageLocation the operator's own identity reads the backup",
       'Give storageLocation with a credentialsSecret',
     );
-  if (spec.snapshotLocation?.startsWith('file:') === true)
-    yield clusterRight('restore', 'snapshotLocation is a folder on a node', 'Use an object store');
+  if (spec.snapshotLocation !== undefined) yield* placeRights(spec.snapshotLocation, settings);
   if (spec.storageLocation !== undefined) yield* locationRights('restore', spec.storageLocation, settings);
   if (spec.encryption !== undefined) yield* keyRights('restore', { encryption: spec.encryption });
   yield* secretRights(namespace, spec);
@@ -162,6 +161,24 @@ function* sourceRights(
   yield* secretRights(namespace, { storageLocation, encryption });
 }
 
+function* placeRights(place: string, { tenantEndpoints }: RightsSettings): Generator<Right> {
+  const url = URL.parse(place);
+  if (url === null || url.protocol === 'file:') {
+    yield clusterRight('restore', 'snapshotLocation is a folder on a node', 'Use an object store');
+    return;
+  }
+  for (const endpoint of url.searchParams.getAll('endpoint'))
+    if (!isAllowedEndpoint(endpoint, tenantEndpoints)) yield endpointRight('restore', endpoint);
+}
+
+function endpointRight(verb: 'backup' | 'restore', endpoint: string): Right {
+  return clusterRight(
+    verb,
+    `endpoint ${endpoint} is not among those that tenants may use`,
+    'Ask an administrator to allow the endpoint for tenants',
+  );
+}
+
 function* locationRights(
   verb: 'backup' | 'restore',
   location: StorageLocation,
@@ -179,11 +196,7 @@ function* locationRights(
       'Name a Secret of your namespace in storageLocation.credentialsSecret',
     );
   if (endpoint !== undefined && !isAllowedEndpoint(endpoint, tenantEndpoints))
-    yield clusterRight(
-      verb,
-      `endpoint ${endpoint} is not among those that tenants may use`,
-      'Ask your administrator to allow the endpoint (admission.tenantEndpoints)',
-    );
+    yield endpointRight(verb, endpoint);
 }
 
 /** A key service is asked with the operator's own identity, which others' data keys are wrapped for as well. */
