@@ -18,7 +18,7 @@ COVERAGE := npx c8 --all --src lib --include 'lib/**' --exclude '**/*.test.ts' -
 PACKAGES := node_modules/.package-lock.json
 
 export TEST_SEED
-.PHONY: help demo test test-quick test-matrix lint generate types imports format bench tools packages
+.PHONY: help demo test test-quick test-matrix lint generate types imports format bench image tools packages
 
 help: ## this list (default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -57,7 +57,11 @@ format: packages ## let prettier write
 bench: packages tools ## benchmarks, each with its ratio to a peer in the same run
 	@$(WITH_NODE) node bench/main.ts
 
-tools: ## etcd 3.4 to 3.7, a kube-apiserver, an S3 server, toxiproxy into .tools/ (10 to 20 minutes, once)
+image: packages ## the container image as a file, without a container engine: .tools/image/etcdguardian-VERSION.tar
+	@$(WITH_NODE) node tools/install.ts glibc
+	@$(WITH_NODE) node tools/image/main.ts
+
+tools: ## etcd 3.4 to 3.7, a Kubernetes node's programs, an S3 server, toxiproxy into .tools/ (15 to 25 minutes, once)
 	@$(WITH_NODE) node tools/install.ts
 
 packages: $(PACKAGES)

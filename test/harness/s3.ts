@@ -19,6 +19,8 @@ export interface S3Options {
   readonly versioning?: boolean;
   /** Also answers to `BUCKET.<this domain>`, as virtual-host style has it. */
   readonly virtualDomain?: string;
+  /** The address it listens on; default 127.0.0.1. */
+  readonly host?: string;
   /** Where it keeps the objects; default a temporary folder. */
   readonly disk?: Pick<SmallDisk, 'path' | 'within'>;
   /** Further flags of versitygw. */
@@ -55,12 +57,12 @@ export async function startS3Server(options: S3Options = {}): Promise<S3Server> 
 }
 
 async function start(port: number, options: S3Options): Promise<S3Server> {
-  const { tls, versioning = false, virtualDomain, disk, args = [] } = options;
+  const { tls, versioning = false, virtualDomain, host = '127.0.0.1', disk, args = [] } = options;
   const temporary = await temporaryFolder();
   const folder = disk?.path ?? temporary.join('buckets');
   await mkdir(folder, { recursive: true });
   await mkdir(temporary.join('versions'));
-  const address = `127.0.0.1:${port}`;
+  const address = `${host}:${port}`;
   const endpoint = `${tls === undefined ? 'http' : 'https'}://${address}`;
   const credentials = { accessKeyId: 'test-access-key', secretAccessKey: 'test-secret-key' };
   const certificate = await tls?.authority.issue({ uses: ['server'] });
@@ -92,7 +94,7 @@ async function start(port: number, options: S3Options): Promise<S3Server> {
     try {
       await started.line(/service listening on/, DEADLINE_MS);
       // It says so a moment before it is true.
-      await eventually('the S3 server takes connections', () => takesConnections(port));
+      await eventually('the S3 server takes connections', () => takesConnections(port, host));
       return started;
     } catch (error) {
       await started.kill();
@@ -144,8 +146,8 @@ async function start(port: number, options: S3Options): Promise<S3Server> {
   };
 }
 
-async function takesConnections(port: number): Promise<true> {
-  const socket = connect(port, '127.0.0.1');
+async function takesConnections(port: number, host: string): Promise<true> {
+  const socket = connect(port, host);
   try {
     await once(socket, 'connect');
     return true;

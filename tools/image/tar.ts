@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 
 /** What lies at one path of an archive. Owned by root, and as old as the epoch, so that the same files make the same bytes. */
 export interface TarEntry {
@@ -19,6 +20,7 @@ export type TarContent =
   | { readonly kind: 'stream'; readonly size: number; readonly open: () => AsyncIterable<Uint8Array> };
 
 const BLOCK = 512;
+const PIECE = 1 << 20;
 
 /** A tar archive (POSIX.1-2001: ustar, with pax headers where a name is too long for it), in the order given. */
 export async function* tar(entries: Iterable<TarEntry>): AsyncGenerator<Uint8Array> {
@@ -55,8 +57,13 @@ function sizeOf(content: TarContent): number {
 async function* bytesOf(content: TarContent): AsyncGenerator<Uint8Array> {
   if (content.kind === 'bytes') yield content.bytes;
   if (content.kind === 'stream') yield* content.open();
-  if (content.kind === 'file')
-    yield* createReadStream(content.path, { highWaterMark: 1 << 20 }) as AsyncIterable<Uint8Array>;
+  if (content.kind === 'file') yield* fileBytes(content.path, content.size);
+}
+
+/** A stream for each of thousands of small files would cost more than all their bytes. */
+async function* fileBytes(path: string, size: number): AsyncGenerator<Uint8Array> {
+  if (size <= PIECE) yield await readFile(path);
+  else yield* createReadStream(path, { highWaterMark: PIECE }) as AsyncIterable<Uint8Array>;
 }
 
 function* headers(entry: TarEntry): Generator<Buffer> {

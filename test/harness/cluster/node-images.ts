@@ -1,8 +1,7 @@
-import { statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type Image } from '../../../tools/image/image-archive.ts';
 import { sharedLibraries } from '../../../tools/image/shared-libraries.ts';
-import { type TarEntry } from '../../../tools/image/tar.ts';
+import { fileEntry, type TarEntry, withFolders } from '../../../tools/image/layer.ts';
 import { requireTool } from '../tools.ts';
 import { CLUSTER_VERSIONS, systemRoot } from './node-system.ts';
 
@@ -49,7 +48,7 @@ export function nodeImages(): Image[] {
 const PATH = 'PATH=/usr/local/bin:/usr/sbin:/usr/bin';
 
 function program(name: string, version?: string): TarEntry {
-  return file(`usr/local/bin/${name}`, requireTool(name, version));
+  return fileEntry(`usr/local/bin/${name}`, requireTool(name, version), 0o755);
 }
 
 /** kube-proxy calls nft and conntrack. */
@@ -58,22 +57,6 @@ function packetFilters(): TarEntry[] {
   const programs = ['usr/sbin/nft', 'usr/sbin/conntrack'];
   const libraries = new Set(programs.flatMap((path) => sharedLibraries(join(root, path), root)));
   return [...programs, ...[...libraries].map((path) => path.slice(1))].map((path) =>
-    file(path, join(root, path)),
+    fileEntry(path, join(root, path), 0o755),
   );
-}
-
-function file(path: string, source: string): TarEntry {
-  return { path, mode: 0o755, content: { kind: 'file', path: source, size: statSync(source).size } };
-}
-
-/** The entries with the folders they lie in. */
-function withFolders(entries: readonly TarEntry[]): TarEntry[] {
-  const folders = new Set(['tmp']);
-  for (const { path } of entries)
-    for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) folders.add(folder);
-  const made = [...folders].sort().map((path): TarEntry => ({
-    ...{ path, mode: path === 'tmp' ? 0o1777 : 0o755 },
-    content: { kind: 'folder' },
-  }));
-  return [...made, ...entries];
 }

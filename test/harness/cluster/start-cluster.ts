@@ -24,6 +24,8 @@ export interface Cluster extends AsyncDisposable {
   readonly kubeconfig: string;
   /** As the administrator; resolves to stdout. */
   kubectl(...args: readonly string[]): Promise<string>;
+  /** Writes a file that is kept until the end, and resolves to its path. */
+  file(name: string, text: string): Promise<string>;
   /** Runs a program in the node as root; resolves to its stdout. */
   exec(command: string, ...args: readonly string[]): Promise<string>;
   /** Puts the images of an archive where the kubelet finds them. */
@@ -51,6 +53,11 @@ export async function startCluster(): Promise<Cluster> {
   const cluster: Cluster = {
     ...{ name: node.place.name, nodeAddress: node.place.nodeAddress, hostAddress: node.place.hostAddress },
     ...{ root: node.root, kubeconfig, kubectl },
+    async file(name, text) {
+      const path = folder.join(name);
+      await writeFile(path, text, { mode: 0o600 });
+      return path;
+    },
     exec: (command, ...args) => node.exec(command, ...args),
     async importImages(archive) {
       const bytes = typeof archive === 'string' ? createReadStream(archive) : archive;
