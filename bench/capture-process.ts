@@ -44,6 +44,9 @@ setInterval(() => {
   process.stdout.write(`${JSON.stringify({ ...cost, ...figures() })}\n`);
 }, REPORT_EVERY_MS);
 
+// Only who ends by itself keeps what was compiled.
+process.once('SIGTERM', () => process.exit());
+
 async function ours({ endpoint, folder, intervalMs }: CaptureTask): Promise<() => Figures> {
   const client = connectEtcd({ endpoints: [endpoint] });
   const store = new LocalStore(folder);
