@@ -1,9 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type EtcdBackupSpec, type Requester } from '../lib/kubernetes/api/etcd-backup-spec.ts';
-import {
-  type BackupTemplateSpec,
-  type EtcdBackupScheduleSpec,
-} from '../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
+import { type EtcdBackupScheduleSpec } from '../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
 import { type EtcdRestoreSpec } from '../lib/kubernetes/api/etcd-restore-spec.ts';
 import { type Asked } from '../lib/kubernetes/rights/required-rights.ts';
 import { type Admission, type SentObject } from './admission-review.ts';
@@ -28,7 +25,7 @@ export function askedOf({ kind, namespace, object }: Admission): Asked | undefin
 /** The backup that is to be made, of a schedule its template; with the path of its fields. */
 export function backupOf(
   asked: Asked | undefined,
-): { readonly path: string; readonly spec: EtcdBackupSpec | BackupTemplateSpec } | undefined {
+): { readonly path: string; readonly spec: EtcdBackupSpec } | undefined {
   if (asked?.kind === 'EtcdBackup') return { path: 'spec', spec: asked.spec };
   if (asked?.kind === 'EtcdBackupSchedule')
     return { path: 'spec.backupTemplate.spec', spec: asked.spec.backupTemplate.spec };

@@ -1,5 +1,5 @@
 import { type EtcdBackupSpec, type LabelSelector, type StorageLocation } from '../api/etcd-backup-spec.ts';
-import { type BackupTemplateSpec, type EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
+import { type EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
 import { type EtcdRestoreSpec } from '../api/etcd-restore-spec.ts';
 import {
   clusterRight,
@@ -15,11 +15,9 @@ import { isAllowedEndpoint, type TenantEndpoints } from './tenant-endpoints.ts';
 
 /** What someone asks for, and in which namespace the resource stands. */
 export type Asked =
-  | { readonly kind: 'EtcdBackup'; readonly namespace: string; readonly spec: BackupSpec }
+  | { readonly kind: 'EtcdBackup'; readonly namespace: string; readonly spec: EtcdBackupSpec }
   | { readonly kind: 'EtcdBackupSchedule'; readonly namespace: string; readonly spec: EtcdBackupScheduleSpec }
   | { readonly kind: 'EtcdRestore'; readonly namespace: string; readonly spec: EtcdRestoreSpec };
-
-type BackupSpec = EtcdBackupSpec | BackupTemplateSpec;
 
 /** What the rights depend on beside what is asked; see `readSurroundings`. */
 export interface Surroundings {
@@ -32,7 +30,7 @@ export interface Surroundings {
 export interface RestoreSource {
   readonly kind: 'EtcdBackup' | 'EtcdBackupSchedule';
   readonly name: string;
-  readonly spec: BackupSpec;
+  readonly spec: EtcdBackupSpec;
 }
 
 /** What an installation decided. */
@@ -80,7 +78,7 @@ export function isNamespaced(spec: EtcdRestoreSpec, source: RestoreSource | unde
 
 function* backupRights(
   namespace: string,
-  spec: BackupSpec,
+  spec: EtcdBackupSpec,
   { namespaces }: Surroundings,
   settings: RightsSettings,
 ): Generator<Right> {
@@ -150,7 +148,7 @@ function* sourceRights(
   // The newest run is meant, whose name nobody knows yet.
   const isSchedule =
     source?.kind === 'EtcdBackupSchedule' ||
-    (source !== undefined && 'schedule' in source.spec && source.spec.schedule !== '');
+    (source !== undefined && source.spec.schedule !== undefined && source.spec.schedule !== '');
   if (source?.kind === 'EtcdBackupSchedule')
     yield readObject('etcdbackupschedules', namespace, name, because);
   yield readObject('etcdbackups', namespace, isSchedule ? undefined : name, because);
@@ -202,7 +200,7 @@ function* locationRights(
 /** A key service is asked with the operator's own identity, which others' data keys are wrapped for as well. */
 function* keyRights(
   verb: 'backup' | 'restore',
-  { encryption }: Pick<BackupSpec, 'encryption'>,
+  { encryption }: Pick<EtcdBackupSpec, 'encryption'>,
 ): Generator<Right> {
   if (encryption.kmsKeyID !== undefined)
     yield clusterRight(
