@@ -17,10 +17,15 @@ export const stageRequest = z.object({
   deadlineMs: exact,
   quiesce: flag,
   grafts: z.array(graftedKey),
+  subject: text,
 });
 export type StageRequest = z.output<typeof stageRequest>;
 
-export const restoreStepRequest = z.object({ fence: maybe(fence) });
+export const restoreStepRequest = z.object({
+  fence: maybe(fence),
+  deadlineMs: exact,
+  reason: maybe(problem),
+});
 export type RestoreStepRequest = z.output<typeof restoreStepRequest>;
 
 export const restoreStatusRequest = z.object({ operation: text });
@@ -35,5 +40,9 @@ export const restoreState = z.object({
   staged: maybe(stageResult),
   problem: maybe(problem),
   sinceMs: exact,
+  subject: text,
+  deadlineMs: exact,
+  committedMs: exact,
+  point: maybe(restorePoint),
 });
 export type RestoreState = z.output<typeof restoreState>;
