@@ -14,8 +14,8 @@ export interface RunControllersTools {
   readonly limits?: KeyQueueLimits | undefined;
   /** A step that runs for longer is told, once. Default 10 min. */
   readonly stuckAfterMs?: number | undefined;
-  /** How long steps may go on after the signal. Default 4 s, which is less than a lost Lease lasts. */
-  readonly drainMs?: number | undefined;
+  /** How long steps may go on after the signal. Default 4 s: less than others wait for a Lease that was lost. */
+  readonly drainMs?: ((reason: unknown) => number) | undefined;
 }
 
 /**
@@ -33,7 +33,7 @@ export async function runControllers(
   const all = Promise.all(running.map((runner) => runner.run()));
   await Promise.race([all, aborted(signal)]);
   const timing = tools.timing ?? systemTiming;
-  const drainMs = tools.drainMs ?? 4_000;
+  const drainMs = tools.drainMs?.(signal.reason) ?? 4_000;
   const { promise: late, reject } = Promise.withResolvers<never>();
   const cancel = timing.after(drainMs, () => {
     const steps = running.flatMap((runner) => runner.steps());

@@ -10,7 +10,10 @@ import { type ControlPlaneSettings } from './settings.ts';
 
 /** What every controller is made with. */
 export interface ControlPlaneTools {
-  /** With the rights of our service account; `kube.as(requester)` has those of a person. */
+  /**
+   * With the rights of our service account; `kube.as(requester)` has those of a person. What changes something is sent
+   * only while this replica leads, and rejects with `kubernetes.not-leader` after that.
+   */
   readonly kube: KubeClient;
   /** Our own. */
   readonly namespace: string;
@@ -47,6 +50,8 @@ export interface PodIdentity {
 export interface Leadership {
   /** By our own clock alone. */
   readonly leading: boolean;
+  /** Throws `kubernetes.not-leader` unless `leading`; before anything is changed outside the API server. */
+  requireLeading(): void;
   /** Asks the API server, past every cache. Rejects with `kubernetes.not-leader` when another holds the Lease. */
   verify(signal?: AbortSignal): Promise<void>;
 }

@@ -1,0 +1,34 @@
+import { type AgentClient } from '../../lib/agent-api/agent-client.ts';
+import { type Description } from '../../lib/agent-api/description.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
+
+/** Who holds a term for the control plane, as agents remember it. */
+export const HOLDER_PREFIX = 'controlplane/';
+
+/** States of a restore after which nobody needs it any more; see agent.proto. */
+const ENDED_RESTORES = ['Resumed', 'RolledBack', 'CleanedUp', 'Failed'];
+
+/**
+ * Takes the right to change something at an agent. `describe` tells who has it now: a person's restore that goes on there
+ * is not taken over, as its coordinator may be at work while no API server runs: `controlplane.agent-held` (retryable).
+ */
+export async function takeTerm(
+  agent: AgentClient,
+  describe: () => Promise<Description>,
+  podName: string,
+  atLeast: bigint,
+  signal?: AbortSignal,
+): Promise<bigint> {
+  const { termHolder, restores } = await describe();
+  const isForeign = termHolder !== '' && !termHolder.startsWith(HOLDER_PREFIX);
+  const active = restores.find(({ state }) => !ENDED_RESTORES.includes(state));
+  if (isForeign && active !== undefined) {
+    throw new GuardianError(
+      'controlplane.agent-held',
+      `the agent of ${agent.node} works for ${termHolder}: restore ${active.operation} is ${active.state}`,
+      { hint: 'Let that restore end, or end it with the command that began it.', retryable: true },
+    );
+  }
+  const { term } = await agent.takeTerm({ holder: `${HOLDER_PREFIX}${podName}`, atLeast }, { signal });
+  return term;
+}
