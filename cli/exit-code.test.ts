@@ -6,7 +6,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { CODES_BY_KIND, EXIT_CODE_HELP, EXIT_CODES, exitCodeOf, kindOf } from './exit-code.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const SOURCES = globSync('{lib,cli}/**/*.ts', { cwd: ROOT })
+const SOURCES = globSync('{lib,cli,controlplane}/**/*.ts', { cwd: ROOT })
   .filter((file) => !/\.(test|conformance|fixture)\.ts$|conformance-|exit-code\.ts$/.test(file))
   .map((file) => ({ file, text: readFileSync(join(ROOT, file), 'utf8') }));
 const RULED = Object.values(CODES_BY_KIND).flat();

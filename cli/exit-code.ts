@@ -42,6 +42,7 @@ export type ErrorKind = Exclude<keyof typeof EXIT_CODES, 'ok' | 'interrupted'>;
 /** Every code that isn't covered by its room. */
 export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   usage: [
+    'controlplane.settings',
     ...['store.url', 'store.settings', 'etcd.settings', 'keys.label'],
     ...['repository.cluster-name', 'repository.attachment-name', 'repository.other-restore'],
     ...[
@@ -158,6 +159,7 @@ const KIND_OF_ROOM = new Map<string, ErrorKind>([
   ['capture', 'failed'],
   // Of the agent's own; those of calls to it are ruled one by one.
   ['agent', 'failed'],
+  ['controlplane', 'failed'],
   ['point', 'notFound'],
   ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'merge', 'meta', 'mvcc', 'verify'].map(
     (room) => [room, 'unsound'] as const,

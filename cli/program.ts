@@ -179,6 +179,10 @@ const COMMANDS: readonly Source[] = [
     ],
   },
   { name: 'keys', load: async (session) => (await import('./keys.ts')).keysCommand(session) },
+  {
+    name: 'controlplane',
+    load: async (session) => (await import('./controlplane.ts')).controlPlaneCommand(session),
+  },
   { name: 'webhook', load: async (session) => (await import('./webhook.ts')).webhookCommand(session) },
 ];
 
