@@ -105,8 +105,8 @@ function systemFiles({ node, system }: ImageSources, npm: readonly TarEntry[]): 
 }
 
 const Lock = z.object({ packages: z.record(z.string(), z.object({ dev: z.boolean().default(false) })) });
-/** Of use while one writes programs, and not while they run. */
-const FOR_AUTHORS = /\.(d\.[cm]?ts|map|md|markdown|tsbuildinfo)$/;
+/** Of use while one writes programs, not while they run: Node takes no types from there. */
+const FOR_AUTHORS = /\.([cm]?ts|map|md|markdown|tsbuildinfo)$/;
 
 /** The packages that the product runs with, as the lock file has them; those of other platforms aren't installed. */
 function packages(project: string): TarEntry[] {
