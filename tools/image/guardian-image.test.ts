@@ -13,7 +13,7 @@ const made = (): ReturnType<typeof guardianImage> => {
 const withSystem = needs('nsenter 2.36');
 
 test('the image starts Node as bin/etcdguardian does', async () => {
-  const launcher = await readFile(join(import.meta.dirname, 'launcher.cjs'), 'utf8');
+  const launcher = await readFile(join(project, 'bin', 'in-image.cjs'), 'utf8');
   const first = /^#!\/usr\/local\/bin\/node (.*)\n/.exec(launcher)?.[1];
   const later = [...launcher.matchAll(/setFlagsFromString\('(.*)'\)/g)].map(([, flag]) => flag);
   assert.deepEqual([first, ...later], launcherSettings(project).flags);

@@ -132,8 +132,10 @@ const TEST = /[.](test|fixture|conformance)[.]ts$|(^|[/])conformance-[^/]*[.]ts$
 function ownFiles(project: string): TarEntry[] {
   const rooms = ROOMS.filter((room) => existsSync(join(project, room)));
   return [
-    fileEntry('usr/local/bin/etcdguardian', join(import.meta.dirname, 'launcher.cjs'), 0o755),
-    ...['package.json', 'LICENSE'].map((name) => fileEntry(join(HOME, name), join(project, name))),
+    linkEntry('usr/local/bin/etcdguardian', `/${HOME}/bin/in-image.cjs`),
+    ...['bin/in-image.cjs', 'package.json', 'LICENSE'].map((name) =>
+      fileEntry(join(HOME, name), join(project, name)),
+    ),
     ...rooms.flatMap((room) =>
       treeEntries(join(HOME, room), join(project, room), (name) => !TEST.test(name)),
     ),
