@@ -6,7 +6,8 @@ import type { NodeHttpHandler as Handler, NodeHttpHandlerOptions } from '@smithy
 import type { Clock } from '../clock.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { credentialsProvider } from './s3-credentials.ts';
-import { s3Error } from './s3-errors.ts';
+import { guardedAgents } from './network-rule.ts';
+import { s3Error, type Telling } from './s3-errors.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 /** What a call passes to the SDK, as its second argument. */
@@ -48,6 +49,11 @@ export class S3Connection {
     return this.#settings.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   }
 
+  /** What errors may repeat of the server's words. */
+  get telling(): Telling {
+    return this.#settings.network?.publicOnly === true ? 'codes' : 'words';
+  }
+
   /** Runs one call of the SDK; rejects with the contract's codes, `what` naming the thing. */
   async call<T>(
     what: string,
@@ -71,7 +77,7 @@ export class S3Connection {
       );
     } catch (error) {
       abortSignal.throwIfAborted();
-      throw s3Error(error, what);
+      throw s3Error(error, what, this.telling);
     } finally {
       clearTimeout(timer);
     }
@@ -133,10 +139,14 @@ async function readCa(settings: S3Settings): Promise<string | undefined> {
  */
 function requestHandler(settings: S3Settings, ca: string | undefined, NodeHandler: typeof Handler): Handler {
   const agent = { keepAlive: true, timeout: FREE_SOCKET_MS };
+  const secureAgent = ca === undefined ? agent : { ...agent, ca };
+  const agents =
+    settings.network === undefined
+      ? { http: new HttpAgent(agent), https: new HttpsAgent(secureAgent) }
+      : guardedAgents(settings.network, { http: agent, https: secureAgent });
   const options: NodeHttpHandlerOptions = {
     connectionTimeout: settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    httpAgent: new HttpAgent(agent),
-    httpsAgent: new HttpsAgent(ca === undefined ? agent : { ...agent, ca }),
+    ...{ httpAgent: agents.http, httpsAgent: agents.https },
   };
   const idleTimeoutMs = settings.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   const patient = new NodeHandler({ ...options, socketTimeout: 0 });

@@ -6,18 +6,25 @@ interface Meaning {
   readonly hint?: string;
 }
 
+/** What an error repeats of an answer: its words too, or only what could be S3's codes. */
+export type Telling = 'words' | 'codes';
+
 /** Turns what the SDK threw into the contract's codes; `what` names the thing, e.g. `reading object a in s3://b`. */
-export function s3Error(error: unknown, what: string): GuardianError {
+export function s3Error(error: unknown, what: string, telling: Telling = 'words'): GuardianError {
   if (error instanceof GuardianError) return error;
-  const answer = answerOf(error);
+  const answer = telling === 'words' ? answerOf(error) : onlyCodes(answerOf(error));
   const meaning =
     meaningOfCode(answer, reasonOf(error)) ?? meaningOfStatus(answer) ?? meaningOfNetwork(answer, error);
   const details: GuardianErrorDetails = {
-    cause: error,
+    ...(telling === 'words' ? { cause: error } : {}),
     retryable: meaning.retryable ?? false,
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint }),
   };
-  return new GuardianError(meaning.code, `${what}: ${summary(answer, error)}`, details);
+  return new GuardianError(
+    meaning.code,
+    `${what}: ${summary(answer, telling === 'words' ? error : answer.code)}`,
+    details,
+  );
 }
 
 /** What is known of a failed request: S3's code or Node's errno, the HTTP status, some headers. */
@@ -247,6 +254,16 @@ function summary({ code, status }: Answer, error: unknown): string {
     .replace(/\n[^]*$/, '');
   const told = reason === '' || reason === 'UnknownError' || reason === code ? code : `${reason} (${code})`;
   return status === undefined ? told : `${told}, HTTP status ${status}`;
+}
+
+/** Names and numbers as S3 has them; a server that isn't one could have put anything there. */
+function onlyCodes(answer: Answer): Answer {
+  const { code, bucketRegion } = answer;
+  return {
+    ...answer,
+    code: /^[A-Za-z_]{1,64}$/.test(code) ? code : 'unknown',
+    bucketRegion: /^[a-z]{2}(-[a-z]{1,12}){1,3}-\d$/.test(bucketRegion ?? '') ? bucketRegion : undefined,
+  };
 }
 
 function answerOf(error: unknown): Answer {

@@ -1,3 +1,5 @@
+import { type NetworkRule } from './network-rule.ts';
+
 /** Where and how to reach a bucket. Credentials stand apart from what a URL may hold. */
 export interface S3Settings {
   readonly kind: 's3';
@@ -12,6 +14,11 @@ export interface S3Settings {
   readonly pathStyle?: boolean | undefined;
   /** PEM certificates; with them, only what they signed is trusted. */
   readonly ca?: { readonly file: string } | { readonly pem: string } | undefined;
+  /**
+   * Where connections may lead; default anywhere. With it, nothing that the server says gets into errors but S3's own
+   * codes: whoever chose the server might read there what it is not his to see.
+   */
+  readonly network?: NetworkRule | undefined;
   /** Default: `{ kind: 'environment' }`. */
   readonly credentials?: S3Credentials | undefined;
   /**

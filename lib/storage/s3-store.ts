@@ -95,7 +95,7 @@ export class S3Store implements ObjectStore {
       }
     } catch (error) {
       signal?.throwIfAborted();
-      throw s3Error(error, what);
+      throw s3Error(error, what, this.#connection.telling);
     } finally {
       body.destroy();
     }

@@ -146,9 +146,7 @@ function* sourceRights(
 ): Generator<Right> {
   const because = `it restores from ${name}`;
   // The newest run is meant, whose name nobody knows yet.
-  const isSchedule =
-    source?.kind === 'EtcdBackupSchedule' ||
-    (source !== undefined && source.spec.schedule !== undefined && source.spec.schedule !== '');
+  const isSchedule = source?.kind === 'EtcdBackupSchedule' || (source?.spec.schedule ?? '') !== '';
   if (source?.kind === 'EtcdBackupSchedule')
     yield readObject('etcdbackupschedules', namespace, name, because);
   yield readObject('etcdbackups', namespace, isSchedule ? undefined : name, because);
