@@ -42,8 +42,10 @@ lint: packages ## eslint and prettier, no warnings; generated files as `make gen
 	@$(WITH_NODE) npx prettier --check --log-level warn .
 	@$(WITH_NODE) node tools/generate-api.ts --check
 
-generate: packages ## what follows from manifests/crds: shared schemas, TypeScript types
+generate: packages ## what follows from manifests/crds (schemas, types) and from the chart (its README, manifests/install.yaml)
 	@$(WITH_NODE) node tools/generate-api.ts
+	@$(WITH_NODE) node tools/install.ts helm
+	@$(WITH_NODE) node tools/generate-chart.ts
 
 types: packages ## the TypeScript compiler's judgement
 	@$(WITH_NODE) npx tsc --noEmit

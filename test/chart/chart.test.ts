@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { parseAllDocuments } from 'yaml';
+import { needs, requireTool } from '../harness/tools.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const chart = join(root, 'charts', 'etcdguardian');
+const HELM = 'helm 3.22.0';
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec?: {
+    readonly template?: {
+      readonly spec: {
+        readonly automountServiceAccountToken?: boolean;
+        readonly containers: readonly {
+          readonly securityContext: { readonly privileged?: boolean; readonly runAsUser?: number };
+          readonly image: string;
+        }[];
+        readonly securityContext: { readonly runAsNonRoot?: boolean };
+      };
+    };
+  };
+}
+
+async function helm(...args: readonly string[]): Promise<string> {
+  const run = promisify(execFile)(requireTool('helm', '3.22.0'), args, { maxBuffer: 64 * 1024 ** 2 });
+  return (await run).stdout;
+}
+
+async function rendered(...settings: readonly string[]): Promise<Manifest[]> {
+  const text = await helm(
+    'template',
+    'x',
+    chart,
+    '--namespace=backups',
+    '--kube-version=1.36.3',
+    ...settings.map((one) => `--set=${one}`),
+  );
+  return parseAllDocuments(text)
+    .map((document) => document.toJS() as Manifest | null)
+    .filter((manifest) => manifest !== null);
+}
+
+const named = (manifests: readonly Manifest[], kind: string, name: string): Manifest => {
+  const found = manifests.find((one) => one.kind === kind && one.metadata.name === name);
+  assert.ok(found, `${kind} ${name}`);
+  return found;
+};
+
+test('what follows from the chart is as `make generate` writes it', needs(HELM), async () => {
+  await promisify(execFile)(process.execPath, [join(root, 'tools', 'generate-chart.ts'), '--check']);
+});
+
+test('the chart passes helm lint, strictly', needs(HELM), async () => {
+  assert.match(await helm('lint', '--strict', chart), /0 chart\(s\) failed/);
+});
+
+test('the version of the chart and of its program is that of package.json', async () => {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  const text = await readFile(join(chart, 'Chart.yaml'), 'utf8');
+  assert.match(text, new RegExp(`^version: ${version}$`, 'm'));
+  assert.match(text, new RegExp(`^appVersion: ${version}$`, 'm'));
+});
+
+test(
+  'everything stands in the namespace of the release, with nothing left of the default',
+  needs(HELM),
+  async () => {
+    assert.doesNotMatch(JSON.stringify(await rendered()), /etcd-guardian-system/);
+  },
+);
+
+test('custom resource definitions stay when the release goes', needs(HELM), async () => {
+  const crds = (await rendered()).filter(({ kind }) => kind === 'CustomResourceDefinition');
+  assert.equal(crds.length, 3);
+  for (const { metadata } of crds) assert.equal(metadata.annotations?.['helm.sh/resource-policy'], 'keep');
+});
+
+test('only agents are root, and privileged only for hooks and units', needs(HELM), async () => {
+  const plain = await rendered();
+  for (const name of ['etcdguardian-controlplane', 'etcdguardian-webhook'])
+    assert.equal(named(plain, 'Deployment', name).spec?.template?.spec.securityContext.runAsNonRoot, true);
+  const isPrivileged = (manifests: readonly Manifest[]): boolean | undefined =>
+    named(manifests, 'DaemonSet', 'etcdguardian-agent').spec?.template?.spec.containers[0]?.securityContext
+      .privileged;
+  assert.equal(isPrivileged(plain), undefined);
+  assert.equal(isPrivileged(await rendered('hooks.enabled=true')), true);
+  assert.equal(isPrivileged(await rendered('agent.systemd=true')), true);
+});
+
+test('agents get no token of the API server', needs(HELM), async () => {
+  const agent = named(await rendered(), 'DaemonSet', 'etcdguardian-agent');
+  assert.equal(agent.spec?.template?.spec.automountServiceAccountToken, false);
+});
+
+for (const wrong of [
+  'webhook.enabeld=true',
+  'replicas=0',
+  'etcd.dataDir=var/lib/etcd',
+  'storage.defaultProvider=gcs',
+  'etcd.certificates.create=false',
+]) {
+  test(`refused: ${wrong}`, needs(HELM), async () => {
+    await assert.rejects(rendered(wrong), /schema|secretName is needed/);
+  });
+}
+
+test('without agents and webhook there is neither', needs(HELM), async () => {
+  const kinds = (
+    await rendered('agent.enabled=false', 'webhook.enabled=false', 'webhook.policies=false')
+  ).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+  assert.deepEqual(
+    kinds.filter((name) => /agent|webhook|Webhook|Admission/i.test(name)),
+    [],
+  );
+});
