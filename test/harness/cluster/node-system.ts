@@ -55,6 +55,8 @@ function whyNoNode(): string | undefined {
   if (process.getuid?.() !== 0) return 'it needs root';
   const hierarchies = cgroupHierarchies();
   if (typeof hierarchies === 'string') return hierarchies;
+  // A missing tool is no property of the machine.
+  const system = systemRoot();
   const trial = [
     ...['mount -t tmpfs none /mnt', 'mkdir /mnt/a /mnt/b /mnt/c /mnt/d'],
     'mount -t overlay -o lowerdir=/mnt/a,upperdir=/mnt/b,workdir=/mnt/c none /mnt/d',
@@ -63,7 +65,7 @@ function whyNoNode(): string | undefined {
   ].map((command) => (/^(ip|nft) /.test(command) ? `chroot "$0" ${command}` : command));
   const namespaces = ['--mount', '--pid', '--net', '--uts', '--ipc', '--cgroup', '--fork'];
   try {
-    execFileSync('unshare', [...namespaces, 'sh', '-c', trial.join(' && '), systemRoot()], { stdio: 'pipe' });
+    execFileSync('unshare', [...namespaces, 'sh', '-c', trial.join(' && '), system], { stdio: 'pipe' });
     return undefined;
   } catch (error) {
     return reasonOf(error).trim().split('\n').at(-1);
