@@ -50,7 +50,7 @@ async function installManifest(): Promise<string> {
   );
   const text = stdout
     .replaceAll(/^ *(# Source: .*|app\.kubernetes\.io\/managed-by: Helm|helm\.sh\/.*)\n/gm, '')
-    .replaceAll(/^ +annotations:\n(?! )/gm, '');
+    .replaceAll(/^( +)annotations:\n(?!\1 )/gm, '');
   return `# EtcdGuardian with the chart's defaults, for kubectl apply --server-side -f. Written by \`make generate\`.
 apiVersion: v1
 kind: Namespace

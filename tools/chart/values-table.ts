@@ -12,7 +12,7 @@ export function valuesTable(yaml: string): string {
 }
 
 function rowsOf(map: YAMLMap, prefix: string): string[] {
-  return (map.items).flatMap((pair) => {
+  return map.items.flatMap((pair) => {
     const { key, value } = pair;
     if (!isScalar(key)) throw new Error(`${prefix || 'values.yaml'} has a key that is no word`);
     const name = `${prefix}${String(key.value)}`;
