@@ -190,7 +190,7 @@ function captureRequest(options: RunOptions, clock: Session['clock']): CaptureRe
       spillBytes: parseByteCount(options.spillLimit, '--spill-limit'),
     },
     check: {
-      everyMs: parseDuration(options.checkInterval, '--check-interval'),
+      everyMs: parseDuration(options.checkInterval, '--check-interval', 1000),
       bodyBytes: parseByteCount(options.checkBytes, '--check-bytes'),
     },
     proofBudgetBytes: budget === undefined ? undefined : parseByteCount(budget, '--proof-budget'),
@@ -209,12 +209,15 @@ function baseTaker(
   return async (signal, reason) => {
     const request = fullBackupRequest(options, clock());
     const labels = reason === undefined ? request.labels : { ...request.labels, 'taken-because': reason };
-    const { backup, timelineReason } = await fullBackup({ ...request, labels }, {
-      ...{ client, repository: opened.repository, clock, signal },
-      onEvent: (event) => {
-        logBaseEvent(log, event);
+    const { backup, timelineReason } = await fullBackup(
+      { ...request, labels },
+      {
+        ...{ client, repository: opened.repository, clock, signal },
+        onEvent: (event) => {
+          logBaseEvent(log, event);
+        },
       },
-    });
+    );
     await opened.remember(backup).catch((error: unknown) => {
       log.write(
         'warning',

@@ -25,6 +25,14 @@ test('what is not a duration is refused by name', () => {
   }
 });
 
+test('a duration that is too short for its option is refused', () => {
+  assert.equal(parseDuration('1s', '--check-interval', 1000), 1000);
+  assert.throws(
+    () => parseDuration('0s', '--check-interval', 1000),
+    /--check-interval: "0s" is less than 1 s/,
+  );
+});
+
 test('byte counts are read as Kubernetes writes them', () => {
   const cases: [string, number][] = [
     ['1048576', 1_048_576],

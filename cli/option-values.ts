@@ -8,8 +8,8 @@ const UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** Milliseconds of a duration as Go and Kubernetes write it, days allowed: `90s`, `1h30m`, `30d`. */
-export function parseDuration(text: string, option: string): number {
+/** Milliseconds, from `least` on, of a duration as Go and Kubernetes write it, days allowed: `90s`, `1h30m`, `30d`. */
+export function parseDuration(text: string, option: string, least = 0): number {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/gy)];
   const matched = parts.reduce((length, part) => length + part[0].length, 0);
   if (parts.length === 0 || matched !== text.length) {
@@ -17,7 +17,12 @@ export function parseDuration(text: string, option: string): number {
       hint: 'write it like 90s, 15m, 1h30m or 30d',
     });
   }
-  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNITS[unit ?? ''] ?? Number.NaN), 0);
+  const ms = parts.reduce(
+    (sum, [, value, unit]) => sum + Number(value) * (UNITS[unit ?? ''] ?? Number.NaN),
+    0,
+  );
+  if (ms >= least) return ms;
+  throw new GuardianError('usage.duration', `${option}: "${text}" is less than ${least / 1000} s`);
 }
 
 const BYTE_UNITS: Readonly<Record<string, number>> = {
