@@ -1,0 +1,66 @@
+import { join } from 'node:path';
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { type JournalEntry, openJournal } from '../../lib/restore/cluster/journal.ts';
+import { type AgentPart, type PartTools } from '../agent-part.ts';
+import { type NodeServices, nodeServices, type ServiceCommands } from './node-services.ts';
+import { restoreStateMessage } from './restore-state-message.ts';
+import { watchRestores } from './restore-watchdog.ts';
+import { StageRuns, type StageWork } from './stage-runs.ts';
+import { begun, staging } from './staging.ts';
+import { type Patience } from './static-pod-service.ts';
+import { Steps, stepHandlers } from './steps.ts';
+
+export interface RestorePartOptions {
+  readonly commands?: ServiceCommands | undefined;
+  /** With static pods; default for a kubelet. */
+  readonly patience?: Patience | undefined;
+  /** How often deadlines are looked at. Default 1 s. */
+  readonly watchEveryMs?: number | undefined;
+}
+
+/** Steps of a cluster restore on this node. Rejects with `restore.journal` where a restore may be under way unknown. */
+export async function restorePart(tools: PartTools, options: RestorePartOptions = {}): Promise<AgentPart> {
+  const folder = join(tools.settings.stateDir, 'restores');
+  const journal = await openJournal(folder);
+  const services = (entry: JournalEntry): NodeServices =>
+    nodeServices(entry.etcd, join(folder, entry.operation), options.commands ?? {}, options.patience);
+  const steps = new Steps(tools, journal, services);
+  const stages = new StageRuns();
+  const watch = watchRestores({
+    ...{ journal, steps, clock: tools.clock, log: tools.log, signal: tools.signal },
+    everyMs: options.watchEveryMs ?? 1_000,
+    isStaging: (operation) => stages.operation === operation,
+  });
+  return {
+    handlers: {
+      async *stage(request, { signal }) {
+        const { operation, term } = await tools.terms.admit(request.fence);
+        const entry = await begun(request, operation, term, { tools, journal, services });
+        const { staged } = entry;
+        const done = journal.find(operation);
+        if (staged !== undefined && done?.state === 'Staged') {
+          yield { step: 'Staging', message: 'staged already', stage: { ...staged } };
+          return;
+        }
+        const identity = JSON.stringify(entry.plan, (_key, value: unknown) => String(value));
+        const work: StageWork = (tell, until) => staging(until, request, entry, tell, { tools, journal });
+        yield* stages.follow(operation, identity, work, { caller: signal, agent: tools.signal });
+      },
+      ...stepHandlers(tools, steps, (operation) => stages.cancel(operation)),
+      restoreStatus: ({ operation }) =>
+        Promise.resolve().then(() => {
+          const entry = journal.find(operation);
+          if (entry !== undefined) return restoreStateMessage(entry);
+          throw new GuardianError('restore.unknown', `this node knows of no restore ${operation}`, {
+            hint: 'It never came so far, or it was long ago.',
+          });
+        }),
+    },
+    restores: () => journal.list().map(restoreStateMessage),
+    async close() {
+      await watch.ended;
+      await stages.settled();
+      await steps.settled();
+    },
+  };
+}

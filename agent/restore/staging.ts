@@ -1,0 +1,112 @@
+import { type Sent } from '../../lib/agent-api/fields.ts';
+import { type StageRequest } from '../../lib/agent-api/restore-messages.ts';
+import { type TaskUpdate } from '../../lib/agent-api/task-messages.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { type Journal, type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
+import { type PartTools } from '../agent-part.ts';
+import { problemOf } from '../errors-on-wire.ts';
+import { accessOf, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
+import { dirsOf } from './member-restore.ts';
+import { type NodeServices } from './node-services.ts';
+import { etcdOfNode, planOfRequest } from './plan-of-request.ts';
+import { busy } from './stage-runs.ts';
+
+export interface StageParts {
+  readonly tools: PartTools;
+  readonly journal: Journal;
+}
+
+/** The entry of a restore that begins, or has staged the very same; it is on disk. */
+export async function begun(
+  request: StageRequest,
+  operation: string,
+  term: bigint,
+  { tools, journal, services }: StageParts & { readonly services: (entry: JournalEntry) => NodeServices },
+): Promise<JournalEntry> {
+  const plan = planOfRequest(request);
+  const other = journal
+    .list()
+    .find((entry) => entry.operation !== operation && stageOf(entry.state) !== 'over');
+  if (other !== undefined) throw busy(other.operation);
+  const before = journal.find(operation);
+  if (before !== undefined && stageOf(before.state) !== 'before' && before.state !== 'Failed')
+    throw new GuardianError('restore.order', `restore ${operation} is ${before.state} here already`, {
+      hint: 'It happens once. Ask for its status; for another one, create another EtcdRestore.',
+    });
+  const now = tools.clock().getTime();
+  const samePlan = before !== undefined && text(before.plan) === text(plan);
+  if (samePlan && before.state !== 'Failed') {
+    const entry = { ...before, term, deadlineMs: request.deadlineMs, sinceMs: now };
+    await journal.write(entry);
+    return entry;
+  }
+  const { place, client } = await tools.etcd.current();
+  const entry: JournalEntry = {
+    ...{ format: 1, operation, term, state: 'Staging', furthest: 'Staging', sinceMs: now, message: '' },
+    ...{ subject: request.subject, deadlineMs: request.deadlineMs, plan, etcd: etcdOfNode(place) },
+  };
+  // What couldn't be stopped later is found out now.
+  const { etcd, apiServers } = services(entry);
+  for (const service of [etcd, ...(plan.quiesce ? apiServers : [])]) await service.isStopped();
+  dirsOf(entry);
+  const status = await client
+    .status(client.endpoints[0] ?? '', { signal: tools.signal, timeoutMs: ASK_MS })
+    .catch(() => undefined);
+  if (status !== undefined && status.header.revision >= plan.bumpTo)
+    throw new GuardianError(
+      'restore.bump',
+      `etcd serves revision ${status.header.revision}, and the restored one would begin at ${plan.bumpTo}`,
+      { hint: 'Restore again: the plan was made from an older state.', retryable: true },
+    );
+  await journal.write(entry);
+  return entry;
+}
+
+const ASK_MS = 3_000;
+
+function text(plan: JournalEntry['plan']): string {
+  return JSON.stringify(plan, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
+}
+
+/** Makes the data of an entry that has begun, and notes what came of it. Rejects with what went wrong, noted too. */
+export async function staging(
+  signal: AbortSignal,
+  request: StageRequest,
+  entry: JournalEntry,
+  tell: (update: Sent<TaskUpdate>) => void,
+  { tools, journal }: StageParts,
+): Promise<Sent<TaskUpdate>> {
+  const { settings, clock, log, etcd } = tools;
+  const { operation } = entry;
+  try {
+    const { client } = await etcd.current();
+    const etcdVersion = await client
+      .status(client.endpoints[0] ?? '', { signal, timeoutMs: ASK_MS })
+      .then(({ version }) => version)
+      .catch(() => undefined);
+    const name = entry.plan.members.find(({ node }) => node === settings.node)?.name ?? '';
+    const { stageMember } = await import('./stage-member.ts');
+    const staged = await stageMember(
+      { plan: entry.plan, name, dirs: dirsOf(entry), etcdVersion, access: accessOf(request) },
+      {
+        ...{ clock, signal, spool: spoolOf(settings), knownPoints: knownPointsOf(settings) },
+        onWarning: (message) => {
+          log.write('warning', 'restore-trouble', message, { operation });
+        },
+        onProgress: (message, doneBytes, totalBytes) => {
+          tell({ step: 'Staging', message, doneBytes, totalBytes });
+        },
+      },
+    );
+    const now = clock().getTime();
+    await journal.write({ ...entry, state: 'Staged', furthest: 'Staged', staged, sinceMs: now });
+    return { step: 'Staging', message: 'staged', stage: { ...staged } };
+  } catch (error) {
+    // The agent goes down: the one that comes up is asked again.
+    tools.signal.throwIfAborted();
+    const problem = problemOf(error);
+    await journal.write({ ...entry, state: 'Failed', problem, sinceMs: clock().getTime() });
+    throw error;
+  }
+}

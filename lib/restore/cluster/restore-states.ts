@@ -1,0 +1,69 @@
+/**
+ * How far a member has come in a restore, as agent.proto has it. A name in -ing is the intent, on disk before anything is
+ * done; what follows it says that it was done.
+ */
+export const RESTORE_STATES = [
+  ...['Staging', 'Staged', 'Quiescing', 'Quiesced', 'Swapping', 'Swapped', 'Starting', 'Started'],
+  ...['Verifying', 'Verified', 'Committed', 'Resuming', 'Resumed'],
+  ...['RollingBack', 'RolledBack', 'CleanedUp', 'Failed'],
+] as const;
+
+export type RestoreStateName =
+  | ('Staging' | 'Staged' | 'Quiescing' | 'Quiesced' | 'Swapping' | 'Swapped' | 'Starting' | 'Started')
+  | ('Verifying' | 'Verified' | 'Committed' | 'Resuming' | 'Resumed')
+  | ('RollingBack' | 'RolledBack' | 'CleanedUp' | 'Failed');
+
+/** Where a restore stands on one member, as far as others must know. */
+export type RestoreStage =
+  /** Nothing was stopped: giving up costs nothing. */
+  | 'before'
+  /** Something was stopped or changed, and it can be taken back. */
+  | 'open'
+  /** For good: only forward from here. */
+  | 'committed'
+  | 'going-back'
+  /** Nothing will happen any more. */
+  | 'over';
+
+export function stageOf(state: RestoreStateName): RestoreStage {
+  switch (state) {
+    case 'Staging':
+    case 'Staged':
+      return 'before';
+    case 'Quiescing':
+    case 'Quiesced':
+    case 'Swapping':
+    case 'Swapped':
+    case 'Starting':
+    case 'Started':
+    case 'Verifying':
+    case 'Verified':
+      return 'open';
+    case 'Committed':
+    case 'Resuming':
+      return 'committed';
+    case 'RollingBack':
+      return 'going-back';
+    case 'Resumed':
+    case 'RolledBack':
+    case 'CleanedUp':
+    case 'Failed':
+      return 'over';
+  }
+}
+
+/** What an agent said, if this program knows it. */
+export function restoreStateName(text: string): RestoreStateName | undefined {
+  return (RESTORE_STATES as readonly string[]).includes(text) ? (text as RestoreStateName) : undefined;
+}
+
+const FORWARD: readonly RestoreStateName[] = [
+  ...(['Staging', 'Staged', 'Quiescing', 'Quiesced', 'Swapping', 'Swapped'] as const),
+  ...(['Starting', 'Started', 'Verifying', 'Verified', 'Committed', 'Resuming', 'Resumed'] as const),
+];
+
+/** True when `state` is `wanted`, or lies behind it on the way forward. */
+export function hasReached(state: RestoreStateName, wanted: RestoreStateName): boolean {
+  const at = FORWARD.indexOf(state);
+  return at >= 0 && at >= FORWARD.indexOf(wanted);
+}
