@@ -204,7 +204,7 @@ for (const { name, status, code, body } of ATTACKS) {
     const at = await scene();
     const { it, lines } = at;
     const { status: got, answer } = await post(at, await body(it));
-    assert.deepEqual([got, answer.code], [status, code], answer.message);
+    assert.deepEqual([got, answer.code], [status, code], answer.message ?? '');
     assert.equal(answer.cert, undefined);
     if (status < 413 && status > 400) {
       const record = lines.findLast(({ audit }) => audit === true);
@@ -221,7 +221,7 @@ test(
     const { it } = at;
     const pod = await it.addAgentPod({ node: 'node-7' });
     const { status, answer } = await post(at, await asking(await it.tokenOf(pod), { node: 'node-7' }));
-    assert.equal(status, 200, answer.message);
+    assert.equal(status, 200, answer.message ?? '');
     const certificate = new X509Certificate(answer.cert ?? '');
     assert.deepEqual(peerIdentity(certificate), { cluster: it.cluster, role: 'agent', node: 'node-7' });
     const days = (certificate.validToDate.getTime() - Date.now()) / 86_400_000;

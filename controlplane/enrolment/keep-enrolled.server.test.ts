@@ -26,7 +26,7 @@ test(
   'an agent enrols when trust comes, keeps what it has, renews in time, and follows a rotation',
   needs(...KUBE_PROGRAMS),
   async () => {
-    const { it, port, keeper, lines } = await scene();
+    const { it, port, keeper } = await scene();
     await using folder = await temporaryFolder();
     const pod = await it.addAgentPod({ node: 'node-9' });
     const settings: EnrolmentSettings = {
@@ -99,7 +99,7 @@ test(
   'an agent gives its token to nobody but the control plane of its cluster',
   needs(...KUBE_PROGRAMS),
   async () => {
-    const { it, port, keeper, lines } = await scene();
+    const { it, port, lines } = await scene();
     await using folder = await temporaryFolder();
     const other = await createAuthority({ cluster: it.cluster, namespace: NAMESPACE }, new Date());
     await writeFile(folder.join('ca.crt'), other.certificate.toString());
