@@ -2,7 +2,7 @@ import { GuardianError } from '../../guardian-error.ts';
 import { errorText } from '../../log-lines.ts';
 import { type Requester } from '../api/etcd-backup-spec.ts';
 import { type KubeClient } from '../kube-client.ts';
-import { accessReview, type Right, rightText } from './right.ts';
+import { accessReview, type Right, rightsText } from './right.ts';
 
 /** A right that the requester was not seen to have. */
 export interface MissingRight {
@@ -39,12 +39,13 @@ const AT_ONCE = 16;
  * What to tell the requester: `admission.forbidden`, retryable when an authorizer might merely have been away.
  */
 export function forbidden(requester: Requester, missing: readonly MissingRight[]): GuardianError {
-  const shown = missing.slice(0, MOST_SHOWN).map(sentence);
-  const more = missing.length > MOST_SHOWN ? [`and ${missing.length - MOST_SHOWN} more rights`] : [];
-  const remedies = new Set(missing.slice(0, MOST_SHOWN).map(({ right }) => right.remedy));
+  const groups = grouped(missing);
+  const shown = groups.slice(0, MOST_SHOWN).map(sentence);
+  const more = groups.length > MOST_SHOWN ? [`and ${groups.length - MOST_SHOWN} more of the kind`] : [];
+  const remedies = new Set(groups.slice(0, MOST_SHOWN).map(([{ right }]) => right.remedy));
   return new GuardianError(
     'admission.forbidden',
-    `user ${JSON.stringify(requester.username)} may not ${[...shown, ...more].join('; may not ')}`,
+    `user ${JSON.stringify(requester.username)} may not ${[shown.join('; may not '), ...more].join('; ')}`,
     {
       hint: `${[...remedies].join('; ')}. Or ask an administrator for a role with ${missing.length === 1 ? 'this right' : 'these rights'}.`,
       retryable: missing.every(({ reason }) => reason === 'unknown'),
@@ -55,10 +56,26 @@ export function forbidden(requester: Requester, missing: readonly MissingRight[]
 const MOST_SHOWN = 5;
 const LONGEST_DETAIL = 200;
 
-function sentence({ right, reason, detail }: MissingRight): string {
+/** Missing for the same reason. */
+type Group = readonly [MissingRight, ...MissingRight[]];
+
+function grouped(missing: readonly MissingRight[]): Group[] {
+  const groups = new Map<string, [MissingRight, ...MissingRight[]]>();
+  for (const one of missing) {
+    const key = JSON.stringify([one.right.because, one.right.namespace, one.reason]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [one]);
+    else group.push(one);
+  }
+  return [...groups.values()];
+}
+
+/** `get and list pods, configmaps, secrets in namespace team-a (the selector …)`. */
+function sentence(group: Group): string {
+  const [{ right, reason, detail }] = group;
   const unknown = reason === 'unknown' ? ', or that could not be found out' : '';
   const said = detail === undefined ? '' : `, ${detail.slice(0, LONGEST_DETAIL)}`;
-  return `${rightText(right)} (${right.because}${unknown}${said})`;
+  return `${rightsText(group.map((one) => one.right))} (${right.because}${unknown}${said})`;
 }
 
 async function check(

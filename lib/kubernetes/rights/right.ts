@@ -17,10 +17,25 @@ export interface Right {
 }
 
 /** `list secrets in namespace team-a`, `backup etcdclusters.etcdguardian.io`. */
-export function rightText({ verb, group, resource, namespace, name }: Right): string {
-  const what = group === '' ? resource : `${resource}.${group}`;
-  const which = name === undefined ? '' : ` "${name}"`;
-  return `${verb} ${what}${which}${namespace === undefined ? '' : ` in namespace ${namespace}`}`;
+export function rightText(right: Right): string {
+  return rightsText([right]);
+}
+
+/** Rights in one namespace: `get and list pods, configmaps in namespace team-a`. */
+export function rightsText(rights: readonly Right[]): string {
+  const verbs = new Map<string, string[]>();
+  for (const { verb, group, resource, name } of rights) {
+    const what = `${group === '' ? resource : `${resource}.${group}`}${name === undefined ? '' : ` "${name}"`}`;
+    verbs.set(what, [...(verbs.get(what) ?? []), verb]);
+  }
+  const resources = new Map<string, string[]>();
+  for (const [what, some] of verbs) {
+    const key = some.join(' and ');
+    resources.set(key, [...(resources.get(key) ?? []), what]);
+  }
+  const [{ namespace } = { namespace: undefined }] = rights;
+  const texts = [...resources].map(([key, some]) => `${key} ${some.join(', ')}`);
+  return `${texts.join(', ')}${namespace === undefined ? '' : ` in namespace ${namespace}`}`;
 }
 
 /** What an API server is asked about one right of one user: the user verbatim, or the answer is about someone else. */
