@@ -43,6 +43,7 @@ export type ErrorKind = Exclude<keyof typeof EXIT_CODES, 'ok' | 'interrupted'>;
 export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   usage: [
     'controlplane.settings',
+    ...['admission.settings', 'admission.selector', 'settings.hosts'],
     ...['store.url', 'store.settings', 'etcd.settings', 'keys.label'],
     ...['repository.cluster-name', 'repository.attachment-name', 'repository.other-restore'],
     ...[
@@ -69,12 +70,13 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...[
       'disk.denied',
       'store.denied',
+      'store.forbidden-address',
       'encryption.key-missing',
       'encryption.read-only',
       'signature.untrusted',
     ],
     ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
-    ...['agent.certificate', 'agent.identity'],
+    ...['agent.certificate', 'agent.identity', 'admission.forbidden'],
     ...[
       'keys.format',
       'keys.malformed',
@@ -93,7 +95,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'etcd.dns',
       'etcd.refused',
     ],
-    ...['agent.connection-lost', 'agent.deadline', 'agent.unreachable'],
+    ...['agent.connection-lost', 'agent.deadline', 'agent.unreachable', 'admission.deadline'],
     ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
     ...['store.busy', 'store.unreachable', 'store.upload-lost', 'backup.member-lags'],
     ...[
@@ -160,6 +162,7 @@ const KIND_OF_ROOM = new Map<string, ErrorKind>([
   // Of the agent's own; those of calls to it are ruled one by one.
   ['agent', 'failed'],
   ['controlplane', 'failed'],
+  ['admission', 'failed'],
   ['point', 'notFound'],
   ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'merge', 'meta', 'mvcc', 'verify'].map(
     (room) => [room, 'unsound'] as const,
