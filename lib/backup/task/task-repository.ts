@@ -43,7 +43,7 @@ export interface TaskRepository {
   /** The store that it is in. */
   readonly store: ObjectStore;
   /** Notes that this machine has seen a backup; where it can't, it warns. */
-  remember(backup: SoundBackup): Promise<void>;
+  readonly remember: (backup: SoundBackup) => Promise<void>;
 }
 
 /** Opens what a custom resource names. Rejects with the errors of `storeAccess`, `taskKeys` and `openRepository`. */
@@ -78,7 +78,7 @@ export async function openTaskRepository(
   return {
     repository,
     store,
-    async remember(backup) {
+    remember: async (backup) => {
       if (knownPoints === undefined) return;
       try {
         await rememberBackup(repository, backup, { path: knownPoints, identity });

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { type Fence } from '../../lib/agent-api/request-parts.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { readState, stateError, writeState } from './state-file.ts';
+
+const LONGEST_HOLDER = 256;
+const schema = z.object({ term: z.string().regex(/^\d+$/), holder: z.string().max(LONGEST_HOLDER) });
+
+/** Who may change something here: the holder of the highest term that anyone took, which is on disk before it counts. */
+export interface TermKeeper {
+  readonly term: bigint;
+  /** Empty where none was taken yet. */
+  readonly holder: string;
+  /** A term above all before, and at least this. */
+  take(holder: string, atLeast: bigint): Promise<{ readonly term: bigint; readonly previousHolder: string }>;
+  /**
+   * Lets the call of a fence pass; a term that was taken elsewhere and is higher is kept from now on. Rejects with
+   * `agent.stale-term`, `agent.request` for a call without one, and `agent.state`.
+   */
+  admit(fence: Fence | undefined): Promise<Fence>;
+}
+
+/** Rejects with `agent.state` where the file can't be read: terms must never begin anew by themselves. */
+export async function openTermKeeper(path: string): Promise<TermKeeper> {
+  let held = await read(path);
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = turn.then(work);
+    turn = done.catch(() => undefined);
+    return done;
+  };
+  const keep = async (next: Held): Promise<void> => {
+    await writeState(path, `${JSON.stringify({ term: next.term.toString(), holder: next.holder })}\n`);
+    held = next;
+  };
+  return {
+    get term() {
+      return held.term;
+    },
+    get holder() {
+      return held.holder;
+    },
+    take: (holder, atLeast) =>
+      inTurn(async () => {
+        const previousHolder = held.holder;
+        const next = held.term + 1n;
+        const term = atLeast > next ? atLeast : next;
+        if (term > HIGHEST) throw malformed(`term ${term}`);
+        await keep({ term, holder: holder.slice(0, LONGEST_HOLDER) });
+        return { term, previousHolder };
+      }),
+    admit: (fence) =>
+      inTurn(async () => {
+        if (fence === undefined || fence.term <= 0n || fence.term > HIGHEST) throw malformed('no term');
+        if (!OPERATION.test(fence.operation)) throw malformed('no operation');
+        if (fence.term < held.term) throw stale(fence, held);
+        if (fence.term > held.term) await keep({ term: fence.term, holder: '' });
+        return fence;
+      }),
+  };
+}
+
+interface Held {
+  readonly term: bigint;
+  readonly holder: string;
+}
+
+/** Operations name files. */
+const OPERATION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const HIGHEST = 2n ** 63n;
+
+async function read(path: string): Promise<Held> {
+  const text = await readState(path);
+  if (text === undefined) return { term: 0n, holder: '' };
+  try {
+    const { term, holder } = schema.parse(JSON.parse(text));
+    return { term: BigInt(term), holder };
+  } catch (error) {
+    throw stateError(`${path} is not what an agent wrote; delete it only if no restore is under way`, error);
+  }
+}
+
+function stale({ operation, term }: Fence, held: Held): GuardianError {
+  const by = held.holder === '' ? 'someone else' : held.holder;
+  return new GuardianError(
+    'agent.stale-term',
+    `operation ${operation} came with term ${term}, but ${by} took term ${held.term} since`,
+    { hint: 'Another one leads now. Whoever believes to lead must make sure of it, and take a new term.' },
+  );
+}
+
+function malformed(what: string): GuardianError {
+  return new GuardianError('agent.request', `a call that changes something came with ${what}`, {
+    hint: 'Take a term first, and name the operation by up to 128 of A-Z a-z 0-9 . _ -',
+  });
+}
