@@ -179,6 +179,7 @@ const COMMANDS: readonly Source[] = [
     ],
   },
   { name: 'keys', load: async (session) => (await import('./keys.ts')).keysCommand(session) },
+  { name: 'agent', load: async (session) => (await import('./agent.ts')).agentCommand(session) },
   {
     name: 'controlplane',
     load: async (session) => (await import('./controlplane.ts')).controlPlaneCommand(session),
