@@ -101,6 +101,20 @@ export function segmentName(chain: BackupPlace, follows: bigint): string {
   return `${segmentsFolder(chain)}${String(follows).padStart(REVISION_DIGITS, '0')}.segment`;
 }
 
+/** Backups of namespaces stand beside chains, where nobody takes one for a backup of the cluster. */
+export function namespacesFolder(cluster: string, timeline: string): string {
+  return `${timelineFolder(cluster, timeline)}namespaces/`;
+}
+
+export function namespaceManifestName(place: BackupPlace): string {
+  return `${namespacesFolder(place.cluster, place.timeline)}${place.id}/manifest.json`;
+}
+
+/** `etcd`: what etcd gave; `api`: what the API server gave, because it is encrypted in etcd. */
+export function namespacePartName(place: BackupPlace, part: 'etcd' | 'api', sealed: boolean): string {
+  return `${namespacesFolder(place.cluster, place.timeline)}${place.id}/${part}${contentSuffix(sealed)}`;
+}
+
 export function trimsFolder(cluster: string, timeline: string): string {
   return `${timelineFolder(cluster, timeline)}trims/`;
 }
@@ -145,7 +159,8 @@ export type NamedObject =
   | { readonly kind: 'restore' | 'restore-claim'; readonly cluster: string; readonly number: number }
   | { readonly kind: 'removal' | 'trim'; readonly place: BackupPlace; readonly number: number }
   | { readonly kind: 'segment'; readonly place: BackupPlace; readonly follows: bigint }
-  | { readonly kind: 'manifest' | 'content'; readonly place: BackupPlace };
+  | { readonly kind: 'manifest' | 'content'; readonly place: BackupPlace }
+  | { readonly kind: 'namespace-manifest' | 'namespace-part'; readonly place: BackupPlace };
 
 /** Undefined for names that this format doesn't know. */
 export function parseName(name: string): NamedObject | undefined {
@@ -169,6 +184,10 @@ function parseNameInTimeline(name: string): NamedObject | undefined {
   const [, folder, id, within] = OF_BACKUP.exec(rest) ?? [];
   if (folder === undefined || id === undefined || within === undefined || !isBackupId(id)) return undefined;
   const place = { cluster, timeline, id };
+  if (folder === 'namespaces') {
+    if (within === 'manifest.json') return { kind: 'namespace-manifest', place };
+    return NAMESPACE_PART.test(within) ? { kind: 'namespace-part', place } : undefined;
+  }
   if (folder !== 'chains') {
     const [kind, form] = folder === 'trims' ? (['trim', TRIM] as const) : (['removal', MARK] as const);
     const [, number] = form.exec(within) ?? [];
@@ -189,10 +208,12 @@ const OF_RESTORE =
   /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/restores\/([0-9]{6})\/(restore\.json|members\/[0-9a-f]{64}\.json)$/;
 const IN_TIMELINE = /^clusters\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})\/timelines\/([0-9]{6})\/(.+)$/;
 const HIGH_WATER = /^high-water\/[0-9]{19}-[0-9]+\.json$/;
-const OF_BACKUP = /^(chains|removals|trims)\/([^/]+)\/(.+)$/;
+const OF_BACKUP = /^(chains|namespaces|removals|trims)\/([^/]+)\/(.+)$/;
 const MARK = /^([0-9]{4})\.json$/;
 const TRIM = /^([0-9]{6})\.json$/;
 const CONTENT = /^(?:base|attachments\/[A-Za-z0-9][A-Za-z0-9._-]{0,127})\.zst(?:\.sealed)?$/;
+
+const NAMESPACE_PART = /^(?:etcd|api)\.zst(?:\.sealed)?$/;
 
 const SEGMENTS = 'segments/';
 const SEGMENT = /^segments\/([0-9]{19})\.segment$/;

@@ -109,8 +109,8 @@ function isPresent({ removal }: BackupEntry): boolean {
   return removal === undefined;
 }
 
-/** Newest first. */
-async function timelinesOf(
+/** Their names, newest first. */
+export async function timelinesOf(
   { store }: RepositorySettings,
   cluster: string,
   signal: AbortSignal | undefined,

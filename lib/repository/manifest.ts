@@ -3,7 +3,7 @@ import { FORMAT_VERSION } from './document.ts';
 import { count, decimal64, hex64, instant, sha256Hex, uint32, words } from './wire.ts';
 
 /** One stored object that belongs to a backup: what it holds, and what its bytes must be. */
-const storedContent = z.object({
+export const storedContent = z.object({
   /** The object's full name in the repository. */
   name: z.string().max(1024),
   plainSize: count,

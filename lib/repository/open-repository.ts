@@ -21,6 +21,7 @@ import {
   type Timeline,
   type TimelineRequest,
 } from './repository.ts';
+import { openNamespaceBackups } from './open-namespace-backups.ts';
 import { readRestores } from './restores.ts';
 import { restorePoints } from './restore-points.ts';
 import { segmentLog } from './segment-log.ts';
@@ -46,6 +47,7 @@ export async function openRepository(
   return {
     location: settings.store.location,
     segments,
+    namespaces: openNamespaceBackups(settings),
     points: restorePoints(settings, segments),
     beginBackup: (request, options) => beginBackup(settings, request, options),
     beginTimeline: (request, options = {}) => beginTimeline(settings, request, options),

@@ -15,10 +15,12 @@ import {
   type SoundBackup,
 } from './backup-entry.ts';
 import { type RandomBytes } from './backup-id.ts';
+import { type BackupRequest, type ListOptions } from './backup-request.ts';
 import { type CallOptions } from './call-options.ts';
 import { type ChainPlace, type SegmentLog } from './chain.ts';
 import { type ChainReport, type VerifyChainOptions } from './chain-report.ts';
 import { type BackupFacts, type StoredContent } from './manifest.ts';
+import { type NamespaceBackups } from './namespace-backups.ts';
 import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
 import { type RestorePoints } from './points.ts';
 import { type JoinedRestore, type JoinRequest, type KnownRestores } from './restore-record.ts';
@@ -33,6 +35,7 @@ export {
   type RemovalRequest,
   type SoundBackup,
 } from './backup-entry.ts';
+export { type BackupRequest, type ListOptions } from './backup-request.ts';
 export { type CallOptions } from './call-options.ts';
 export { type RetentionDecision, type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
 export { type Timeline, type TimelineEntry } from './timeline-entry.ts';
@@ -53,6 +56,9 @@ export interface Repository {
 
   /** What was captured behind the backups. */
   readonly segments: SegmentLog;
+
+  /** Backups of namespaces, which none of the other methods knows. */
+  readonly namespaces: NamespaceBackups;
 
   /** What can be restored of backups and segments together. */
   readonly points: RestorePoints;
@@ -155,32 +161,6 @@ export interface FoundBackup {
   readonly backup: SoundBackup;
   /** With `latest`: newer ones that can't be used; say so. */
   readonly passedOver: readonly DamagedBackup[];
-}
-
-export interface ListOptions extends CallOptions {
-  readonly includeRemoved?: boolean | undefined;
-  /** Only backups that were begun since then, by the clock of who made them. */
-  readonly since?: Date | undefined;
-}
-
-export interface BackupRequest {
-  /** uid of namespace kube-system, or a name. */
-  readonly cluster: string;
-  readonly etcdClusterId: bigint;
-  /** The highest revision that any member of the cluster shows now: behind what was backed up means that history went back. */
-  readonly clusterRevision: bigint;
-  /**
-   * Asks for the current revision with a linearizable read: called when more than `clusterRevision` was backed up or
-   * captured, as by others meanwhile. Lower still means that history went back. Left out, or where it rejects: what was
-   * captured behind the newest backup doesn't count, and a newest backup above `clusterRevision` does.
-   */
-  readonly latestRevision?: (() => Promise<bigint>) | undefined;
-  /**
-   * For what is made from backups that stand on this timeline: only there, whatever else was backed up since. Rejects
-   * with `repository.other-timeline` where it isn't the newest, or of another etcd cluster; none is begun.
-   */
-  readonly onTimeline?: string | undefined;
-  readonly retainUntil?: Date | undefined;
 }
 
 /** Writes one backup. Nothing of it can be seen before `commit`; what is left without it is swept after a day. */

@@ -1,9 +1,10 @@
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { type StoredObject } from '../storage/object-store.ts';
 import { timeOfBackupId } from './backup-id.ts';
-import { chainFolder, manifestName, parseName } from './layout.ts';
+import { chainFolder, manifestName, namespaceManifestName, parseName } from './layout.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { readManifest } from './read-backup.ts';
+import { readNamespaceManifest } from './read-namespace-manifest.ts';
 import { listRemovalMarks, markRemoval, readRemoval, type RemovalState } from './removals.ts';
 import {
   type BackupPlace,
@@ -39,7 +40,9 @@ export async function sweep(settings: RepositorySettings, options: SweepOptions 
 
 interface Chain {
   readonly place: BackupPlace;
-  /** Base, attachments, manifest. Segments are no part of a backup: other bases need them too. */
+  /** The manifest's name: a backup of the cluster and one of namespaces go the same way. */
+  readonly manifest: string;
+  /** Base, attachments or parts, manifest. Segments are no part of a backup: other bases need them too. */
   readonly objects: StoredObject[];
   /** With them it had a manifest once, whatever became of it. They go by trims only. */
   readonly segments: { readonly object: StoredObject; readonly follows: bigint }[];
@@ -70,10 +73,13 @@ class Sweeper {
       await this.#delete(object, 'left over from trying what the store can do');
     }
     if (named?.kind === 'trim') await this.#sweepTrims(named.place);
-    if (named?.kind !== 'content' && named?.kind !== 'manifest' && named?.kind !== 'segment') return;
-    if (this.#chain === undefined || manifestName(this.#chain.place) !== manifestName(named.place)) {
+    if (named === undefined || !('place' in named) || named.kind === 'removal' || named.kind === 'trim')
+      return;
+    const isOfNamespaces = named.kind === 'namespace-manifest' || named.kind === 'namespace-part';
+    const manifest = isOfNamespaces ? namespaceManifestName(named.place) : manifestName(named.place);
+    if (this.#chain?.manifest !== manifest) {
       await this.finishChain();
-      this.#chain = { place: named.place, objects: [], segments: [] };
+      this.#chain = { place: named.place, manifest, objects: [], segments: [] };
     }
     if (named.kind === 'segment') this.#chain.segments.push({ object, follows: named.follows });
     else this.#chain.objects.push(object);
@@ -86,7 +92,7 @@ class Sweeper {
     await this.#sweepSegments(chain);
     if (chain.objects.length === 0) return;
     const removal = await this.#removalOf(chain.place);
-    const committed = chain.objects.some(({ name }) => name === manifestName(chain.place));
+    const committed = chain.objects.some(({ name }) => name === chain.manifest);
     if (committed || removal.removal?.swept === true) await this.#sweepRemoved(chain, removal);
     else if (chain.segments.length === 0) await this.#sweepRemains(chain);
   }
@@ -113,7 +119,7 @@ class Sweeper {
     const { signal, dryRun = false } = this.#options;
     if (removal === undefined) return;
     if (!removal.swept) {
-      if (clock() < removal.deleteAfter || (await this.#isRetained(chain.place))) return;
+      if (clock() < removal.deleteAfter || (await this.#isRetained(chain))) return;
       const fenced =
         dryRun ||
         (await markRemoval(this.#settings, chain.place, 'sweep', { by: tool }, isRemovedStill, signal)) !==
@@ -128,7 +134,7 @@ class Sweeper {
     if (!times.every((time) => this.#isOld(time))) return;
     try {
       // Once more: since it was listed, it may have been committed.
-      await this.#settings.store.stat(manifestName(chain.place), { signal: this.#options.signal });
+      await this.#settings.store.stat(chain.manifest, { signal: this.#options.signal });
     } catch (error) {
       if (!hasCode(error, 'store.not-found')) throw error;
       await this.#deleteChain(chain, 'remains of a backup that was never committed');
@@ -140,8 +146,8 @@ class Sweeper {
   }
 
   /** Data first, the manifest last and only when all data went: what is refused stays known. */
-  async #deleteChain({ place, objects }: Chain, reason: string): Promise<void> {
-    const manifest = objects.find(({ name }) => name === manifestName(place));
+  async #deleteChain({ manifest: manifestName, objects }: Chain, reason: string): Promise<void> {
+    const manifest = objects.find(({ name }) => name === manifestName);
     let allGone = true;
     for (const object of objects) {
       if (object !== manifest && !(await this.#delete(object, reason))) allGone = false;
@@ -167,9 +173,10 @@ class Sweeper {
     }
   }
 
-  async #isRetained(place: BackupPlace): Promise<boolean> {
+  async #isRetained({ place, manifest }: Chain): Promise<boolean> {
+    const read = manifest === namespaceManifestName(place) ? readNamespaceManifest : readManifest;
     try {
-      const { value } = await readManifest(this.#settings, place, this.#options.signal);
+      const { value } = await read(this.#settings, place, this.#options.signal);
       return value.retainUntil !== undefined && value.retainUntil > this.#settings.clock();
     } catch (error) {
       if (!(error instanceof GuardianError) || error.retryable) throw error;
