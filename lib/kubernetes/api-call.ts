@@ -13,6 +13,7 @@ export interface ApiCall {
   readonly method: string;
   readonly path: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** Sent as JSON; bytes as they are. */
   readonly body?: object | undefined;
   readonly contentType?: string;
   readonly signal?: AbortSignal | undefined;
@@ -74,7 +75,7 @@ async function untilAnswered<T extends Answer>(
     method: call.method,
     path: call.path,
     headers: headersOf(parts, call),
-    body: call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body)),
+    body: bodyOf(call.body),
     signal,
     guard,
     timeoutMs: parts.timeoutMs,
@@ -109,6 +110,11 @@ async function untilAnswered<T extends Answer>(
     if (waitMs === undefined) throw error;
     await pause(waitMs * (1 + 0.25 * parts.random()), signal);
   }
+}
+
+function bodyOf(body: object | undefined): Buffer | undefined {
+  if (body === undefined || Buffer.isBuffer(body)) return body;
+  return Buffer.from(JSON.stringify(body));
 }
 
 function headersOf(parts: CallerParts, call: ApiCall): Exchange['headers'] {

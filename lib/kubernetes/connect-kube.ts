@@ -205,9 +205,10 @@ function kubeClient(shared: Shared, manner: Manner): KubeClient {
         },
       });
     },
-    async raw(method, path, body, { signal, accept } = {}) {
+    async raw(method, path, body, { signal, accept, contentType } = {}) {
       return await call({
         ...{ what: `${method} ${path}`, method, path, body, signal, repeatable: method === 'GET' },
+        ...(contentType === undefined ? {} : { contentType }),
         headers: accept === undefined ? {} : { accept },
       });
     },

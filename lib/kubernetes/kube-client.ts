@@ -95,12 +95,18 @@ export interface KubeClient {
     options?: KubeWriteOptions,
   ): Promise<T>;
   delete(reference: KubeReference, options?: KubeDeleteOptions): Promise<void>;
-  /** Any other path, e.g. `/version`, `/apis`; resolves to the parsed JSON. */
+  /**
+   * Any other path, e.g. `/version`, `/apis`; resolves to the parsed JSON. Bytes are sent as they are; they need their
+   * `contentType`.
+   */
   raw(
     method: string,
     path: string,
     body?: object,
-    options?: KubeCallOptions & { readonly accept?: string | undefined },
+    options?: KubeCallOptions & {
+      readonly accept?: string | undefined;
+      readonly contentType?: string | undefined;
+    },
   ): Promise<unknown>;
   /** The same API with this user's rights, by impersonation: username, uid, groups and extra exactly as stamped. */
   as(requester: Requester): KubeClient;
