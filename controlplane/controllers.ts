@@ -1,7 +1,8 @@
+import { backups } from './backup/backups.ts';
 import { type Controller } from './controller.ts';
 import { type ControlPlaneTools } from './tools.ts';
 
 export type ControllerFactory = (tools: ControlPlaneTools) => Controller;
 
 /** Every controller, one line each; they run while this replica leads. */
-export const CONTROLLERS: readonly ControllerFactory[] = [];
+export const CONTROLLERS: readonly ControllerFactory[] = [backups];

@@ -1,8 +1,7 @@
-import { GuardianError } from '../../lib/guardian-error.ts';
+import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
 import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { selectsAll } from '../../lib/kubernetes/rights/required-rights.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
-import { type ControlPlaneTools } from '../tools.ts';
 import { manifestLabels } from './backup-labels.ts';
 import { type BackupOutcome, type BackupRun, type BackupRunRequest, type RunProgress } from './backup-run.ts';
 import { judgeBackup } from './judge-backup.ts';
@@ -58,26 +57,56 @@ export async function attemptBackup(backup: EtcdBackup, attempt: AttemptTools): 
       tell('Preparing', message);
     },
   };
-  const failedHooks: HookResult[] = [];
   const request: BackupRunRequest = {
     ...{ backup, operation: uid, secrets, judgement, labels: manifestLabels(backup) },
     ...{ tools, signal, onProgress, record },
   };
-  try {
+  const make = async (): Promise<BackupOutcome> => {
     const [failed] = await runHooks(preBackup, 'preBackup', hooks);
     if (failed !== undefined) throw hookError(failed);
-    const outcome = await runFor(backup, attempt.runs)(request);
-    return { outcome, failedHooks };
-  } finally {
-    // Whoever leads next runs them, after what he joins.
-    if (!signal.aborted) failedHooks.push(...(await runHooks(postBackup, 'postBackup', hooks)));
+    const run = await runFor(backup, attempt.runs, attempt);
+    return run(request);
+  };
+  const made = await settled(make());
+  // Whoever leads next runs them, after what he joins.
+  signal.throwIfAborted();
+  const ran = await settled(runHooks(postBackup, 'postBackup', hooks));
+  signal.throwIfAborted();
+  if ('error' in made) throw made.error;
+  const failedHooks = 'error' in ran ? [notRun(ran.error)] : ran.value;
+  return { outcome: made.value, failedHooks };
+}
+
+type Settled<T> = { readonly value: T } | { readonly error: unknown };
+
+async function settled<T>(promise: Promise<T>): Promise<Settled<T>> {
+  try {
+    return { value: await promise };
+  } catch (error) {
+    return { error };
   }
 }
 
-/** By agents; `inProcess` where the spec names an etcd that may have none. */
-function runFor({ spec }: EtcdBackup, runs: BackupRuns): BackupRun {
+function notRun(error: unknown): HookResult {
+  return { name: 'postBackup', node: 'no node', message: reasonOf(error) };
+}
+
+/** By agents, also where the spec names an etcd that one is beside: what it reads needn't pass through here. */
+async function runFor(
+  { spec }: EtcdBackup,
+  runs: BackupRuns,
+  { tools, signal }: AttemptTools,
+): Promise<BackupRun> {
+  const { etcdEndpoints: endpoints = [] } = spec;
   if (!selectsAll(spec.namespaceSelector)) return runs.namespaces;
-  return (spec.etcdEndpoints ?? []).length > 0 ? runs.inProcess : runs.agent;
+  if (endpoints.length === 0) return runs.agent;
+  try {
+    await tools.agents.choose({ endpoints }, signal);
+    return runs.agent;
+  } catch (error) {
+    if (hasCode(error, 'controlplane.no-agent')) return runs.inProcess;
+    throw error;
+  }
 }
 
 function hookError({ name, node, message }: HookResult): GuardianError {

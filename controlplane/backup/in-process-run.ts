@@ -23,7 +23,8 @@ export function inProcessRun(places: Places): BackupRun {
         ...{ step: 'Preparing', doneBytes: 0, totalBytes: 0 },
         message: 'waiting: other backups of etcd without an agent run in the control plane',
       });
-    using _place = await places.take(signal);
+    using stack = new DisposableStack();
+    stack.use(await places.take(signal));
     await using client = connectEtcd({ endpoints: etcdEndpoints, tls: secrets.etcdTls });
     const { spoolDir } = tools.settings;
     await makeFolders(spoolDir, 0o700);

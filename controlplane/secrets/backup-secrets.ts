@@ -7,6 +7,7 @@ import {
   type Requester,
   type StorageLocation,
 } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import { pause } from '../../lib/kubernetes/pause.ts';
 import { type StoreSecret } from '../../lib/storage/store-access.ts';
 import { type ControlPlaneTools } from '../tools.ts';
 import { encryptionKeyOf } from './encryption-key.ts';
@@ -83,7 +84,7 @@ async function keyMaterial(
   tools: Pick<ControlPlaneTools, 'signingKeyFile'>,
   signal: AbortSignal,
 ): Promise<KeyMaterial> {
-  const signing = await tools.signingKeyFile();
+  const signing = await signingKey(tools, signal);
   if (encryption?.enabled !== true) return { encryption: new Uint8Array(), encryptionFrom: '', signing };
   const { encryptionSecret, kmsKeyID } = encryption;
   if (encryptionSecret === undefined || encryptionSecret === '') {
@@ -100,6 +101,24 @@ async function keyMaterial(
   const secret = await reader.read(encryptionSecret, 'encryption.encryptionSecret', signal);
   return { ...encryptionKeyOf(secret), signing };
 }
+
+/** A leader that has just begun makes or reads it in its first seconds: nothing to give up for. */
+async function signingKey(
+  tools: Pick<ControlPlaneTools, 'signingKeyFile'>,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  for (let tries = SIGNING_TRIES; ; tries -= 1) {
+    try {
+      return await tools.signingKeyFile();
+    } catch (error) {
+      if (tries === 0 || !(error instanceof GuardianError) || !error.retryable) throw error;
+      await pause(SIGNING_PAUSE_MS, signal);
+    }
+  }
+}
+
+const SIGNING_TRIES = 100;
+const SIGNING_PAUSE_MS = 200;
 
 async function etcdCertificates(
   certificates: EtcdCertificates | undefined,

@@ -1,0 +1,23 @@
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { agentRun } from './agent-run.ts';
+import { type BackupRuns } from './attempt-backup.ts';
+import { inProcessRun } from './in-process-run.ts';
+import { Places } from './places.ts';
+
+/** All ways in which backups are made; `external`: how many of this process' own at a time. */
+export function backupRuns(external: number): BackupRuns {
+  return {
+    agent: agentRun,
+    inProcess: inProcessRun(new Places(external)),
+    namespaces: () =>
+      Promise.reject(
+        new GuardianError(
+          'controlplane.unsupported',
+          'backups of namespaces are not supported by this version',
+          {
+            hint: 'Leave namespaceSelector out, if you may back up the whole cluster.',
+          },
+        ),
+      ),
+  };
+}

@@ -1,0 +1,77 @@
+import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import { type EventTarget } from '../object-events.ts';
+import { type ControlPlaneTools } from '../tools.ts';
+import { failureOf } from './backup-status.ts';
+import { type RunEnd } from './live-run.ts';
+
+type TellingTools = Pick<ControlPlaneTools, 'events' | 'log' | 'audit'>;
+
+/** Events, a line of the log, and the audit's: for whoever reads which. */
+export function tellStart({ events, log }: TellingTools, backup: EtcdBackup): void {
+  const mode = backup.spec.backupMode === 'Full' ? 'a full backup' : 'an increment';
+  events.normal(target(backup), 'BackupStarted', `${mode} to ${placeText(backup)} was begun`);
+  log.write('info', 'backup-started', `${nameOf(backup)}: begun`, fieldsOf(backup));
+}
+
+export function tellRetry(
+  { events, log }: TellingTools,
+  backup: EtcdBackup,
+  error: unknown,
+  pauseMs: number,
+): void {
+  const { reason, message } = failureOf(error);
+  const text = `${message} Trying again in ${Math.round(pauseMs / 1000)} s.`;
+  events.warning(target(backup), 'BackupRetried', text);
+  log.write('warning', 'backup-retried', `${nameOf(backup)}: ${text} [${reason}]`, {
+    ...fieldsOf(backup),
+    code: reason,
+    pauseMs,
+  });
+}
+
+export function tellEnd(
+  { events, log, audit }: TellingTools,
+  backup: EtcdBackup,
+  status: EtcdBackupStatus,
+  end: RunEnd,
+): void {
+  const { namespace, name, uid } = backup.metadata;
+  const failed = 'error' in end;
+  const message = status.message ?? '';
+  if (failed) events.warning(target(backup), 'BackupFailed', message);
+  else events.normal(target(backup), 'BackupCompleted', message);
+  const code = status.reason === undefined ? {} : { code: status.reason };
+  log.write(
+    failed ? 'error' : 'info',
+    failed ? 'backup-failed' : 'backup-completed',
+    `${nameOf(backup)}: ${message}`,
+    { ...fieldsOf(backup), ...code, location: status.snapshotLocation, revision: status.etcdRevision },
+  );
+  audit({
+    who: backup.spec.requestedBy,
+    what: 'backup',
+    resource: { kind: 'EtcdBackup', namespace, name, uid },
+    result: failed ? 'failed' : 'succeeded',
+    reason: status.reason,
+    operation: uid,
+  });
+}
+
+export function target(backup: EtcdBackup): EventTarget {
+  const { apiVersion, kind } = ETCD_BACKUP_RESOURCE;
+  return { apiVersion, kind, metadata: backup.metadata };
+}
+
+function nameOf({ metadata }: EtcdBackup): string {
+  return `${metadata.namespace ?? ''}/${metadata.name}`;
+}
+
+function placeText({ spec: { storageLocation } }: EtcdBackup): string {
+  const { provider, bucket, prefix = '' } = storageLocation;
+  return `${provider} ${bucket}${prefix === '' ? '' : `/${prefix}`}`;
+}
+
+function fieldsOf({ metadata }: EtcdBackup): { backup: string; operation: string | undefined } {
+  return { backup: `${metadata.namespace ?? ''}/${metadata.name}`, operation: metadata.uid };
+}
