@@ -21,6 +21,7 @@ import { type AgentSettings } from './settings.ts';
 import { stateError } from './state/state-file.ts';
 import { openTermKeeper } from './state/term-keeper.ts';
 import { backupPart } from './tasks/backup-part.ts';
+import { namespacesPart } from './tasks/namespaces-part.ts';
 import { TaskBook } from './tasks/task-book.ts';
 import { openTaskRecords } from './tasks/task-records.ts';
 import { spoolOf } from './tasks/task-request.ts';
@@ -41,7 +42,7 @@ export interface AgentTools {
 }
 
 /** Further methods of agents, each made by its own room. */
-const PARTS: readonly MakeAgentPart[] = [restorePart];
+const PARTS: readonly MakeAgentPart[] = [namespacesPart, restorePart];
 
 /** Runs until the signal. Rejects with `agent.state`, `agent.port` and `pki.credentials` and its kin. */
 export async function runAgent(settings: AgentSettings, tools: AgentTools): Promise<void> {

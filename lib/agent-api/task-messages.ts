@@ -23,6 +23,8 @@ export const backUpNamespacesRequest = z.object({
   timeline: text,
   namespaces: z.array(namespaceScope),
   revision: wide,
+  prefix: text,
+  retainUntilMs: exact,
 });
 export type BackUpNamespacesRequest = z.output<typeof backUpNamespacesRequest>;
 
@@ -76,6 +78,7 @@ export const namespacesResult = z.object({
   part: maybe(storedPart),
   objects: exact,
   encryptedResources: texts,
+  readMs: exact,
 });
 export type NamespacesResult = z.output<typeof namespacesResult>;
 
