@@ -16,6 +16,8 @@ export interface RestorePartOptions {
   readonly patience?: Patience | undefined;
   /** How often deadlines are looked at. Default 1 s. */
   readonly watchEveryMs?: number | undefined;
+  /** How long the data before a restore is kept. Default a week. */
+  readonly keepPreviousMs?: number | undefined;
 }
 
 /** Steps of a cluster restore on this node. Rejects with `restore.journal` where a restore may be under way unknown. */
@@ -29,6 +31,7 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
   const watch = watchRestores({
     ...{ journal, steps, clock: tools.clock, log: tools.log, signal: tools.signal },
     everyMs: options.watchEveryMs ?? 1_000,
+    keepPreviousMs: options.keepPreviousMs ?? KEEP_PREVIOUS_MS,
     isStaging: (operation) => stages.operation === operation,
   });
   return {
@@ -64,3 +67,5 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
     },
   };
 }
+
+const KEEP_PREVIOUS_MS = 7 * 86_400_000;

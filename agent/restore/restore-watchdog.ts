@@ -13,18 +13,21 @@ export interface WatchedRestores {
   readonly clock: Clock;
   readonly log: LogLines;
   readonly everyMs: number;
+  /** How long the data before a restore is kept. */
+  readonly keepPreviousMs: number;
   readonly isStaging: (operation: string) => boolean;
   readonly signal: AbortSignal;
 }
 
 /** What a node does about a restore that nobody leads any more. */
-export type OwnMove = 'rollBack' | 'resume' | undefined;
+export type OwnMove = 'rollBack' | 'resume' | 'cleanUp' | undefined;
 
 /**
  * A node alone past the deadline: what is committed goes on, everything else goes back; a way back that was begun is gone
- * on with at once. With more members than one the others would have to be asked first, so nothing is done then.
+ * on with at once. The data before a restore goes when it is old. With more members than one the others would have to be asked first, so nothing is done then.
  */
-export function ownMove(entry: JournalEntry, nowMs: number): OwnMove {
+export function ownMove(entry: JournalEntry, nowMs: number, keepPreviousMs: number): OwnMove {
+  if (entry.state === 'Resumed' && nowMs - entry.sinceMs >= keepPreviousMs) return 'cleanUp';
   if (entry.plan.members.length > 1) return undefined;
   const stage = stageOf(entry.state);
   if (stage === 'going-back') return 'rollBack';
@@ -38,24 +41,17 @@ export function watchRestores(watched: WatchedRestores): { readonly ended: Promi
   return { ended: watch(watched) };
 }
 
-async function watch({
-  journal,
-  steps,
-  clock,
-  log,
-  everyMs,
-  isStaging,
-  signal,
-}: WatchedRestores): Promise<void> {
+async function watch(watched: WatchedRestores): Promise<void> {
+  const { journal, steps, clock, log, everyMs, keepPreviousMs, isStaging, signal } = watched;
   let failures = 0;
   let notBeforeMs = 0;
   while (!signal.aborted) {
     await pause(everyMs, undefined, { signal }).catch(() => undefined);
     const now = clock().getTime();
     for (const entry of journal.list()) {
-      const move = ownMove(entry, now);
+      const move = ownMove(entry, now, keepPreviousMs);
       const { operation } = entry;
-      if (move === undefined || steps.busy || signal.aborted || isStaging(operation)) continue;
+      if (move === undefined || steps.busy || isOver(signal) || isStaging(operation)) continue;
       if (performance.now() < notBeforeMs) continue;
       try {
         log.write(

@@ -79,7 +79,7 @@ function tell(step: RestoreStep, { onProgress }: StageTools): void {
       onProgress('writing the data', step.done, step.total ?? 0);
       return;
     case 'merging':
-      onProgress(`${step.progress.step} of what was captured`, step.progress.done, step.progress.total ?? 0);
+      onProgress(`${step.progress.step} of what was captured`, step.progress.done, step.progress.total);
       return;
     case 'verified':
       onProgress('the data is sound', 0, 0);

@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readdir, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { hasCode } from '../../lib/guardian-error.ts';
+import { coordinateRestore } from '../../lib/restore/cluster/coordinate-restore.ts';
+import { eventually } from '../../test/harness/eventually.ts';
+import { needs } from '../../test/harness/tools.ts';
+import { coordinatorTools, type RestoreScene, startRestoreScene } from './restore-scene.fixture.ts';
+
+describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw'), () => {
+  let scene: RestoreScene;
+  before(async () => {
+    scene = await startRestoreScene();
+  });
+  after(() => scene[Symbol.asyncDispose]());
+
+  test('brings the data of the point back, proven, far above what was ever served', async () => {
+    await scene.put('/registry/a', 'old');
+    const backup = await scene.backUp();
+    await scene.put('/registry/a', 'new');
+    const seen: string[] = [];
+    const order = scene.order(backup);
+    const outcome = await coordinateRestore(order, [scene.participant()], coordinatorTools({}, seen));
+    assert.equal(
+      outcome.kind,
+      'restored',
+      JSON.stringify(outcome.states.get('node-1')?.problem ?? outcome, String),
+    );
+    assert.deepEqual(seen, ['Staging', 'Quiescing', 'Swapping', 'Verifying', 'Resuming']);
+    assert.equal(await scene.get('/registry/a'), 'old');
+    const { header } = await scene.client.status(scene.endpoint);
+    const state = await scene.agent.restoreStatus({ operation: order.operation });
+    assert.equal(header.revision, state.staged?.revision);
+    assert.equal(state.state, 'Resumed');
+    assert.equal(state.subject, '{"test":true}');
+    // The old data is kept until someone removes it.
+    assert.ok(existsSync(join(state.previousDataDir, 'member', 'snap', 'db')));
+    const { term } = await scene.agent.takeTerm({ holder: 'test' });
+    const fence = { operation: order.operation, term };
+    assert.equal((await scene.agent.cleanUp({ fence })).state, 'CleanedUp');
+    assert.deepEqual(await readdir(scene.dataDir), ['member']);
+  });
+
+  test('happens once: asked for again, it says so', async () => {
+    const backup = await scene.backUp();
+    const order = scene.order(backup);
+    await coordinateRestore(order, [scene.participant()], coordinatorTools());
+    const again = await coordinateRestore(order, [scene.participant()], coordinatorTools());
+    assert.equal(again.kind, 'unknown');
+    assert.equal((await scene.agent.restoreStatus({ operation: order.operation })).state, 'Resumed');
+  });
+
+  test('is refused while another one is under way, and costs nothing when given up', async () => {
+    const backup = await scene.backUp();
+    const { header } = await scene.client.status(scene.endpoint);
+    const order = scene.order(backup);
+    const other = scene.order(backup);
+    const outcome = await coordinateRestore(order, [scene.participant()], {
+      ...coordinatorTools(),
+      beforeQuiesce: async () => {
+        const second = await coordinateRestore(other, [scene.participant()], coordinatorTools());
+        assert.ok(second.kind === 'rolled-back' && hasCode(second.failure, 'restore.busy'));
+        throw new Error('a hook failed');
+      },
+    });
+    assert.equal(outcome.kind, 'rolled-back');
+    assert.equal(outcome.states.get('node-1')?.state, 'RolledBack');
+    assert.equal((await scene.client.status(scene.endpoint)).header.clusterId, header.clusterId);
+    assert.equal(existsSync(join(scene.dataDir, '.etcdguardian', order.operation)), false);
+  });
+
+  test('goes back by itself when what was staged is damaged later', async () => {
+    await scene.put('/registry/b', 'kept');
+    const backup = await scene.backUp();
+    await scene.put('/registry/b', 'newest');
+    const order = scene.order(backup);
+    const outcome = await coordinateRestore(order, [scene.participant()], {
+      ...coordinatorTools({ budgets: { startMs: 4_000, rollBackMs: 30_000 } }),
+      beforeQuiesce: async () => {
+        const db = join(scene.dataDir, '.etcdguardian', order.operation, 'staged/member/snap/db');
+        await truncate(db, 4096);
+      },
+    });
+    assert.equal(outcome.kind, 'rolled-back');
+    assert.equal(await scene.get('/registry/b'), 'newest');
+    assert.equal(existsSync(join(scene.dataDir, '.etcdguardian', order.operation)), false);
+  });
+
+  test('goes back at its deadline when its coordinator is gone, without being told', async () => {
+    await scene.put('/registry/c', 'before');
+    const backup = await scene.backUp();
+    const order = scene.order(backup);
+    const participant = scene.participant();
+    const term = await participant.takeTerm('restore/test', 0n, new AbortController().signal);
+    const fence = { operation: order.operation, term };
+    const { signal } = new AbortController();
+    await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
+    await participant.step('quiesce', { fence, budgetMs: 10_000 }, signal);
+    await participant.step('swap', { fence, budgetMs: 300 }, signal);
+    await eventually(
+      'it went back',
+      async () => (await scene.agent.restoreStatus({ operation: order.operation })).state === 'RolledBack',
+    );
+    assert.equal(await scene.get('/registry/c'), 'before');
+    const { problem } = await scene.agent.restoreStatus({ operation: order.operation });
+    assert.equal(problem?.code, 'restore.deadline');
+    await assert.rejects(participant.step('startEtcd', { fence, budgetMs: 1_000 }, signal), {
+      code: 'restore.order',
+    });
+  });
+
+  test('goes forward by itself after its commit', async () => {
+    await scene.put('/registry/d', 'old');
+    const backup = await scene.backUp();
+    await scene.put('/registry/d', 'new');
+    const order = scene.order(backup);
+    const participant = scene.participant();
+    const { signal } = new AbortController();
+    const term = await participant.takeTerm('restore/test', 0n, signal);
+    const fence = { operation: order.operation, term };
+    await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
+    for (const step of ['quiesce', 'swap', 'startEtcd', 'verify'] as const)
+      await participant.step(step, { fence, budgetMs: 15_000 }, signal);
+    await participant.step('commit', { fence, budgetMs: 100 }, signal);
+    await eventually(
+      'it went on',
+      async () => (await scene.agent.restoreStatus({ operation: order.operation })).state === 'Resumed',
+    );
+    assert.equal(await scene.get('/registry/d'), 'old');
+    await assert.rejects(participant.step('rollBack', { fence, budgetMs: 1_000 }, signal), {
+      code: 'restore.committed',
+    });
+  });
+});
