@@ -15,6 +15,12 @@ import { keepTrustMap, readTrustMap } from './trust-map.ts';
 import { keepWebhookCertificate } from './webhook-certificate.ts';
 import { keepCaBundles } from './webhook-configurations.ts';
 
+/** What of the tools is needed here. */
+export type CertificatesSurroundings = Pick<
+  ControlPlaneTools,
+  'kube' | 'namespace' | 'settings' | 'clock' | 'log' | 'audit' | 'events' | 'metrics' | 'credentials'
+> & { readonly agents: Pick<ControlPlaneTools['agents'], 'list'> };
+
 export interface CertificatesTools {
   readonly store: AuthorityStore;
   readonly keeper: CertificateKeeper;
@@ -30,7 +36,7 @@ const LOOK_AGAIN_MS = 60_000;
  * ConfigMap, the signing keys, the caBundle of the webhook configurations.
  */
 export function certificatesController(
-  tools: ControlPlaneTools,
+  tools: CertificatesSurroundings,
   { store, keeper, signing }: CertificatesTools,
 ): Controller {
   const { kube, namespace, settings, clock } = tools;

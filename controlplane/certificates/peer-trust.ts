@@ -21,13 +21,15 @@ export function agentTrust(agents: readonly KnownAgent[], bundle: AuthorityBundl
     const issued = description.certificateEndsMs - LIFE_MS;
     return {
       name,
-      trusts: issued >= introduced ? all : before,
+      trusts: issued >= introduced + HEARD_MS ? all : before,
       certificateEnds: new Date(description.certificateEndsMs),
     };
   });
 }
 
 const LIFE_MS = ROLES.agent.lifeMs;
+/** Every replica, which may have issued it, has read the authority again by then. */
+const HEARD_MS = 300_000;
 
 /** A certificate whose renewal is overdue, so that somebody should look. */
 export interface ExpiringCertificate {
