@@ -27,8 +27,9 @@ export const EXIT_CODE_HELP = `Exit status:
 /** The exit status for anything that was thrown. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof GuardianError)) return EXIT_CODES.failed;
-  // A store whose certificate isn't trusted is never reached, and trying again doesn't help.
-  if (error.code === 'store.unreachable' && !error.retryable) return EXIT_CODES.refused;
+  // A store, or an API server, whose certificate isn't trusted is never reached, and trying again doesn't help.
+  if (['store.unreachable', 'kubernetes.unreachable'].includes(error.code) && !error.retryable)
+    return EXIT_CODES.refused;
   return EXIT_CODES[kindOf(error.code) ?? 'failed'];
 }
 
@@ -63,6 +64,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['signature.invalid', 'signature.malformed', 'signature.missing'],
   ],
   notFound: [
+    'kubernetes.not-found',
     ...['disk.not-found', 'repository.not-found', 'store.not-found', 'store.missing'],
     ...['mvcc.compacted', 'mvcc.future-revision', 'etcd.compacted', 'etcd.future-revision'],
   ],
@@ -75,6 +77,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'encryption.read-only',
       'signature.untrusted',
     ],
+    ...['kubernetes.credentials', 'kubernetes.forbidden', 'kubernetes.unauthorized'],
     ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
     ...['agent.certificate', 'agent.identity', 'admission.forbidden'],
     ...[
@@ -97,6 +100,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ],
     ...['agent.connection-lost', 'agent.deadline', 'agent.unreachable', 'admission.deadline'],
     ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
+    ...['kubernetes.busy', 'kubernetes.unavailable', 'kubernetes.unreachable'],
     ...['store.busy', 'store.unreachable', 'store.upload-lost', 'backup.member-lags'],
     ...[
       'capture.base-behind',
@@ -108,6 +112,8 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   ],
   superseded: ['capture.superseded'],
   failed: [
+    ...['kubernetes.conflict', 'kubernetes.exists', 'kubernetes.gone', 'kubernetes.invalid'],
+    ...['kubernetes.not-leader', 'kubernetes.refused', 'kubernetes.too-large'],
     'points.exists',
     ...[
       'repository.chain-taken',
