@@ -96,7 +96,7 @@ test(
       ['a/map-1', 'deleted'],
       ['a/map-3', 'changed'],
     ]);
-      assert.ok(troubles.length < 100, `${troubles.length} tries are a busy loop`);
+    assert.ok(troubles.length < 100, `${troubles.length} tries are a busy loop`);
   },
 );
 
