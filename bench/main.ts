@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
+import { benchAdmission } from './admission.ts';
 import { benchBackup } from './backup.ts';
 import { benchCapture } from './capture.ts';
 import { benchMerge } from './merge.ts';
@@ -13,6 +14,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   backup: benchBackup,
   capture: benchCapture,
   merge: benchMerge,
+  admission: benchAdmission,
 };
 
 say(

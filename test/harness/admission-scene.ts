@@ -69,7 +69,7 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
     objects,
     JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [...NAMESPACES, SERVICE, ...RBAC] }),
   );
-  await kube.kubectl('apply', '-f', objects);
+  await kube.kubectl('apply', '-f', objects, '-f', join(MANIFESTS, 'admission', 'flow-schema.yaml'));
 
   // The webhook, with the rights of its own account only.
   const authority = await createAuthority(SCOPE, new Date());
