@@ -202,6 +202,15 @@ export const CONTROL_PLANE_SETTINGS = {
     "addresses (CIDR) and host names of stores that tenants' resources may name besides public ones",
     list.default([]),
   ),
+  etcdPrefix: setting(
+    'ETCDGUARDIAN_ETCD_PREFIX',
+    '--etcd-prefix <prefix>',
+    'what API servers put before their keys in etcd, as their --etcd-prefix says',
+    z
+      .string()
+      .regex(/^(\/[A-Za-z0-9._-]+)+$/, 'must begin with a slash, like /registry')
+      .default('/registry'),
+  ),
   hooks: setting(
     'ETCDGUARDIAN_HOOKS',
     '--hooks <true|false>',

@@ -1,4 +1,4 @@
-import { GuardianError } from '../../lib/guardian-error.ts';
+import { runNamespaceBackup } from '../namespace-backup/run-namespace-backup.ts';
 import { agentRun } from './agent-run.ts';
 import { type BackupRuns } from './attempt-backup.ts';
 import { inProcessRun } from './in-process-run.ts';
@@ -9,15 +9,6 @@ export function backupRuns(external: number): BackupRuns {
   return {
     agent: agentRun,
     inProcess: inProcessRun(new Places(external)),
-    namespaces: () =>
-      Promise.reject(
-        new GuardianError(
-          'controlplane.unsupported',
-          'backups of namespaces are not supported by this version',
-          {
-            hint: 'Leave namespaceSelector out, if you may back up the whole cluster.',
-          },
-        ),
-      ),
+    namespaces: runNamespaceBackup,
   };
 }

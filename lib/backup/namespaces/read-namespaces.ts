@@ -83,7 +83,8 @@ async function* readRange(
       const found = parseKey(key, prefix);
       const record = { key: key.slice(prefix.length + 1), value };
       // Nothing else lies in this range; what an etcd of someone else's making gives is not believed.
-      if (found?.namespace !== namespace || directoryOfKey(record.key, found) !== directory) continue;
+      if (found === undefined || found.namespace !== namespace) continue;
+      if (directoryOfKey(record.key, found) !== directory) continue;
       const { kind } = valueEncoding(value);
       if (kind !== 'protobuf' && kind !== 'json') {
         unreadable.add(directory);
