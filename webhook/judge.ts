@@ -53,7 +53,9 @@ export async function validate(admission: Admission, tools: PolicyTools, audit: 
 function unanswerable(error: unknown): Answer {
   if (error instanceof GuardianError && !error.retryable)
     return refusal([{ kind: 'forbidden', message: error.message, hint: error.hint }]);
-  return unavailable(`this request could not be judged: ${errorText(error)}`);
+  // The audit log has the words; they are about this process, and no business of the requester.
+  const code = error instanceof GuardianError ? error.code : 'a defect';
+  return unavailable(`this request could not be judged (${code}); try again, or see the log of the webhook`);
 }
 
 function record(

@@ -31,13 +31,15 @@ function* problems(spec: EtcdRestoreSpec): Generator<Objection> {
       'restoreMode PointInTime needs either targetRevision or targetTime; the other modes have neither',
     );
   const { dataDir } = etcdCluster ?? {};
-  if (
-    dataDir !== undefined &&
-    (!dataDir.startsWith('/') || dataDir.split('/').some((part) => part === '.' || part === '..'))
-  )
+  if (dataDir !== undefined && !isFolder(dataDir))
     yield invalid('spec.etcdCluster.dataDir', 'dataDir is an absolute path without "." and ".."');
   yield* hookProblems('spec.preRestoreHooks', spec.preRestoreHooks);
   yield* hookProblems('spec.postRestoreHooks', spec.postRestoreHooks);
+}
+
+function isFolder(path: string): boolean {
+  const isBelowRoot = path.startsWith('/') && path.length > 1 && !/\p{Cc}/u.test(path);
+  return isBelowRoot && !path.split('/').some((part) => part === '.' || part === '..');
 }
 
 const SCHEMES = ['s3:', 'oss:', 'gs:', 'gcs:', 'azure:', 'file:'];

@@ -1,5 +1,4 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { errorText } from '../../log-lines.ts';
 import { type Requester } from '../api/etcd-backup-spec.ts';
 import { type KubeClient } from '../kube-client.ts';
 import { accessReview, type Right, rightsText } from './right.ts';
@@ -92,7 +91,9 @@ async function check(
     return verdict(right, answer);
   } catch (error) {
     signal.throwIfAborted();
-    return { right, reason: 'unknown', detail: errorText(error) };
+    // Its words are about this process and its files, and no business of the requester.
+    const code = error instanceof GuardianError ? error.code : 'unknown error';
+    return { right, reason: 'unknown', detail: `the API server could not be asked: ${code}` };
   }
 }
 
