@@ -1,8 +1,17 @@
 import { backups } from './backup/backups.ts';
 import { type Controller } from './controller.ts';
+import { retention } from './retention/retention-controller.ts';
+import { storedData } from './retention/stored-data.ts';
+import { recurringBackups, schedules } from './schedule/schedule-controller.ts';
 import { type ControlPlaneTools } from './tools.ts';
 
 export type ControllerFactory = (tools: ControlPlaneTools) => Controller;
 
 /** Every controller, one line each; they run while this replica leads. */
-export const CONTROLLERS: readonly ControllerFactory[] = [backups];
+export const CONTROLLERS: readonly ControllerFactory[] = [
+  backups,
+  recurringBackups,
+  schedules,
+  retention,
+  storedData,
+];

@@ -21,7 +21,6 @@ describe('an EtcdBackup', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
   test('of an etcd without an agent completes, and its status tells everything', async () => {
     await scene.create('once');
     const { status } = await scene.ended('once');
-    console.log(JSON.stringify(status, undefined, 1), replica.lines.map(({ message }) => message).join('\n'));
     assert.equal(status?.phase, 'Completed', replica.lines.map(({ message }) => message).join('\n'));
   });
 });

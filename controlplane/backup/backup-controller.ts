@@ -11,6 +11,7 @@ import { begunStatus, completedStatus, failedStatus, runningStatus, waitingStatu
 import { type BackupWatch, backupWatch } from './backup-watch.ts';
 import { LiveRun, type RunEnd } from './live-run.ts';
 import { ATTEMPT_LIMITS, type AttemptLimits, nextAttemptMs, tooManyAttempts } from './next-attempt.ts';
+import { withFinalizer } from './stored-data-finalizer.ts';
 import { tellEnd, tellRetry, tellStart } from './tell-backup.ts';
 
 export interface BackupControllerOptions {
@@ -129,7 +130,8 @@ class BackupReconciler {
     if (waitMs > 0) return { afterMs: waitMs };
     if (attempts >= limits.attempts)
       return this.#end(key, backup, { error: tooManyAttempts(attempts) }, signal);
-    const begun = await this.#write(key, backup, begunStatus(backup, this.#tools.clock()), signal);
+    const held = await withFinalizer(this.#tools.kube, backup, signal);
+    const begun = await this.#write(key, held, begunStatus(held, this.#tools.clock()), signal);
     signal.throwIfAborted();
     if (attempts === 0) tellStart(this.#tools, begun);
     this.#live.set(
@@ -210,9 +212,7 @@ class BackupReconciler {
   ): Promise<EtcdBackup> {
     const { namespace, name } = splitKey(key);
     const reference = { resource: ETCD_BACKUP_RESOURCE, namespace, name };
-    const written = await writeStatus<EtcdBackupStatus, EtcdBackup>(
-      ...[this.#tools.kube, reference, backup, status, { signal }],
-    );
+    const written = await writeStatus(this.#tools.kube, reference, backup, status, { signal });
     this.#written.set(key, performance.now());
     return written;
   }

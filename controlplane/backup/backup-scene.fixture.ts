@@ -6,7 +6,7 @@ import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type ControllerFactory } from '../controllers.ts';
+import { type ControllerFactory, CONTROLLERS } from '../controllers.ts';
 import { SECRETS } from '../core-resources.ts';
 import {
   type Installation,
@@ -17,7 +17,6 @@ import {
 } from '../installation.fixture.ts';
 import { runControlPlane } from '../main.ts';
 import { type SettingName } from '../settings.ts';
-import { backups } from './backups.ts';
 
 /** A running control plane of this process. */
 export interface Replica extends AsyncDisposable {
@@ -78,7 +77,7 @@ export async function startBackupScene(): Promise<BackupScene> {
   const moved = stack.move();
   return {
     ...{ installation, etcd, s3, folder, putSecret, get, location },
-    start({ controllers = [backups], flags = {} } = {}) {
+    start({ controllers = CONTROLLERS, flags = {} } = {}) {
       const { log, lines } = recordedLog();
       const ending = new AbortController();
       const running = runControlPlane(
