@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { type Cluster } from '../harness/cluster/start-cluster.ts';
 import { GUARDIAN_IMAGE } from './guardian-archive.ts';
 
@@ -26,7 +27,7 @@ export async function runPod(
     spec: { restartPolicy: 'Never', containers: [guardianContainer(run)] },
   });
   const ended = 'jsonpath={.status.containerStatuses[0].state.terminated.exitCode}';
-  await cluster.kubectl('wait', '--timeout=60s', `--for=${ended}`, `pod/${name}`);
+  await cluster.kubectl('wait', '--timeout=120s', `--for=${ended}`, `pod/${name}`);
   const code = await cluster.kubectl('get', 'pod', name, `--output=${ended}`);
   const log = await cluster.kubectl('logs', name);
   await cluster.kubectl('delete', 'pod', name, '--now', '--wait=false');
@@ -36,9 +37,7 @@ export async function runPod(
 
 /** `kubectl apply` of objects; each has its namespace itself, or lies in default. */
 export async function applyObjects(cluster: Cluster, ...objects: readonly object[]): Promise<void> {
-  const file = cluster.file(
-    'objects.json',
-    JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }),
-  );
-  await cluster.kubectl('apply', `--filename=${await file}`);
+  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+  const file = await cluster.file(`objects-${randomUUID()}.json`, list);
+  await cluster.kubectl('apply', `--filename=${file}`);
 }

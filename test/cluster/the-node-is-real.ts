@@ -19,11 +19,12 @@ export function theNodeIsReal(running: () => Cluster): void {
   });
 
   test('the image runs as nobody in particular, with nothing to write to', async () => {
-    const log = await runPod(running(), 'version', { args: ['--version'] });
-    assert.equal(log.trim(), guardianVersion(join(import.meta.dirname, '..', '..')));
-    const user = await runPod(running(), 'user', {
-      script: 'console.log(process.getuid(), process.getgid())',
-    });
+    const script = 'console.log(process.getuid(), process.getgid())';
+    const [version, user] = await Promise.all([
+      runPod(running(), 'version', { args: ['--version'] }),
+      runPod(running(), 'user', { script }),
+    ]);
+    assert.equal(version.trim(), guardianVersion(join(import.meta.dirname, '..', '..')));
     assert.equal(user, '65532 65532\n');
   });
 
@@ -100,7 +101,7 @@ async function serve(cluster: Cluster, name: string, port: number, script: strin
       spec: { selector: labels, ports: [{ port, targetPort: 8080 }] },
     },
   );
-  await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=60s', `pod/${name}`);
+  await cluster.kubectl('wait', '--for=condition=Ready', '--timeout=120s', `pod/${name}`);
 }
 
 function webhookConfiguration(authority: string): object {

@@ -32,7 +32,7 @@ export function guardianImage(sources: ImageSources, reference: string): Image {
       withFolders(systemFiles(sources, npm)),
       withFolders([fileEntry('usr/local/bin/node', sources.node)]),
       withFolders(npm),
-      withFolders(ownFiles(sources.project)),
+      withFolders(ownFiles(sources.project).map(asItIsNow)),
     ],
     run: {
       Entrypoint: ['/usr/local/bin/etcdguardian'],
@@ -140,4 +140,12 @@ function ownFiles(project: string): TarEntry[] {
       treeEntries(join(HOME, room), join(project, room), (name) => !TEST.test(name)),
     ),
   ];
+}
+
+/** Someone may be writing our sources while the image is made. */
+function asItIsNow(entry: TarEntry): TarEntry {
+  const { content } = entry;
+  return content.kind === 'file'
+    ? { ...entry, content: { kind: 'bytes', bytes: readFileSync(content.path) } }
+    : entry;
 }

@@ -34,6 +34,11 @@ export interface Cluster extends AsyncDisposable {
   kubeletLog(): Promise<string>;
 }
 
+export interface ClusterOptions {
+  /** An archive of images that its pods can be made of; comes in while the cluster starts. */
+  readonly images?: AsyncIterable<Uint8Array>;
+}
+
 /**
  * Starts a cluster whose own pods are all ready:  `await using cluster = await startCluster();`
  *
@@ -41,7 +46,7 @@ export interface Cluster extends AsyncDisposable {
  * registry. All of it is in namespaces of its own, and ends with the test process; what a killed one leaves (empty
  * cgroups) is removed by the next.
  */
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
   await using stack = new AsyncDisposableStack();
   const node = stack.use(await startNode());
   const folder = stack.use(await temporaryFolder());
@@ -77,9 +82,14 @@ export async function startCluster(): Promise<Cluster> {
   };
 
   await cluster.importImages(imageArchive(nodeImages(), thisArchitecture()));
-  await initialise(node);
-  await copyFile(join(node.root, 'etc/kubernetes/admin.conf'), kubeconfig);
-  await waitUntilReady(cluster);
+  await Promise.all([
+    options.images === undefined ? undefined : cluster.importImages(options.images),
+    (async () => {
+      await initialise(node);
+      await copyFile(join(node.root, 'etc/kubernetes/admin.conf'), kubeconfig);
+      await waitUntilReady(cluster);
+    })(),
+  ]);
   const disposables = stack.move();
   return cluster;
 }
