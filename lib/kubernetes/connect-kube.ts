@@ -1,3 +1,5 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { GuardianError } from '../guardian-error.ts';
 import { VERSION } from '../program-version.ts';
 import { type Requester } from './api/etcd-backup-spec.ts';
@@ -81,7 +83,7 @@ async function findAccess({
 }: ConnectKubeOptions): Promise<KubeAccess> {
   const named = kubeconfig ?? (env.KUBECONFIG === '' ? undefined : env.KUBECONFIG);
   if (named === undefined && context === undefined && isInCluster(env)) return await inClusterAccess(env);
-  return await kubeconfigAccess(named, context);
+  return await kubeconfigAccess(named ?? join(homedir(), '.kube', 'config'), context);
 }
 
 interface Shared {

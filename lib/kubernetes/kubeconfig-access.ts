@@ -1,21 +1,21 @@
 import { Agent } from 'node:https';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { type RequestOptions } from 'node:https';
-import { delimiter, dirname, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, resolve } from 'node:path';
 import { type KubeConfig } from '@kubernetes/client-node';
+import { parse } from 'yaml';
+import { z } from 'zod';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { type KubeAccess, type KubeCredentials, rememberCredentials } from './kube-access.ts';
 
 /**
  * The API server that a kubeconfig names: tokens, token files, client certificates, login programs (exec), OIDC, and
  * proxies, as kubectl has them. Files are read again when they change, and login programs run again when what they gave
- * has expired or was refused. `paths` as in KUBECONFIG, several with the system's separator; undefined: `~/.kube/config`.
+ * has expired or was refused. `paths` as in KUBECONFIG, several with the system's separator.
  */
-export async function kubeconfigAccess(
-  paths: string | undefined,
-  context: string | undefined,
-): Promise<KubeAccess> {
-  let config = await load(paths, context);
+export async function kubeconfigAccess(paths: string, context: string | undefined): Promise<KubeAccess> {
+  let loaded = await load(paths, context);
+  const { config } = loaded;
   const cluster = config.getCurrentCluster();
   const server = readServer(cluster?.server, paths);
   let stamp = await stampOf(paths);
@@ -25,27 +25,31 @@ export async function kubeconfigAccess(
     credentials: rememberCredentials(async (refused) => {
       const now = await stampOf(paths);
       // A new one remembers nothing of what login programs gave.
-      if (refused || now !== stamp) config = await load(paths, context);
+      if (refused || now !== stamp) loaded = await load(paths, context);
       stamp = now;
-      return await credentialsOf(config, paths);
+      return await credentialsOf(loaded, paths);
     }),
   };
 }
 
-async function load(paths: string | undefined, context: string | undefined): Promise<KubeConfig> {
+interface Loaded {
+  readonly config: KubeConfig;
+  readonly tokenFile: string | undefined;
+}
+
+async function load(paths: string, context: string | undefined): Promise<Loaded> {
   // Only now, since it takes 80 MiB.
   const client = await import('@kubernetes/client-node');
   const config = new client.KubeConfig();
+  const tokenFiles = new Map<string, string>();
   try {
-    if (paths === undefined) config.loadFromDefault();
-    else {
-      const files = paths.split(delimiter).filter((path) => path !== '');
-      for (const [index, path] of files.entries()) {
-        const one = index === 0 ? config : new client.KubeConfig();
-        one.loadFromFile(path);
-        makeTokenFilesAbsolute(one, dirname(path));
-        if (one !== config) config.mergeConfig(one);
-      }
+    const files = paths.split(delimiter).filter((path) => path !== '');
+    for (const [index, path] of files.entries()) {
+      const one = index === 0 ? config : new client.KubeConfig();
+      one.loadFromFile(path);
+      for (const [user, file] of await readTokenFiles(path))
+        if (!tokenFiles.has(user)) tokenFiles.set(user, file);
+      if (one !== config) config.mergeConfig(one);
     }
     if (context !== undefined) config.setCurrentContext(context);
   } catch (error) {
@@ -53,20 +57,24 @@ async function load(paths: string | undefined, context: string | undefined): Pro
   }
   if (config.getContextObject(config.getCurrentContext()) === null)
     throw unusable(paths, `it has no context ${JSON.stringify(config.getCurrentContext())}`);
-  return config;
+  return { config, tokenFile: tokenFiles.get(config.getCurrentUser()?.name ?? '') };
 }
 
-/** The library does so for the other files only. */
-function makeTokenFilesAbsolute(config: KubeConfig, folder: string): void {
-  for (const user of config.getUsers()) {
-    const provider = user.authProvider as { config?: { tokenFile?: unknown } } | undefined;
-    const path = provider?.config?.tokenFile;
-    if (provider?.config !== undefined && typeof path === 'string' && !isAbsolute(path))
-      provider.config.tokenFile = join(folder, path);
-  }
+const kubeconfig = z.object({
+  users: z
+    .array(z.object({ name: z.string(), user: z.object({ tokenFile: z.string().optional() }).nullish() }))
+    .nullish(),
+});
+
+/** By user. The library knows nothing of `tokenFile`, and would ask as nobody. */
+async function readTokenFiles(path: string): Promise<[user: string, tokenFile: string][]> {
+  const parsed = kubeconfig.safeParse(parse(await readFile(path, 'utf8')));
+  return (parsed.data?.users ?? []).flatMap(({ name, user }) =>
+    user?.tokenFile === undefined ? [] : [[name, resolve(dirname(path), user.tokenFile)]],
+  );
 }
 
-function readServer(server: string | undefined, paths: string | undefined): string {
+function readServer(server: string | undefined, paths: string): string {
   const text = server ?? '';
   if (!URL.canParse(text)) throw unusable(paths, `the server ${JSON.stringify(text)} is no URL`);
   const { protocol, host, pathname } = new URL(text);
@@ -75,7 +83,7 @@ function readServer(server: string | undefined, paths: string | undefined): stri
   return `${protocol}//${host}${pathname.replace(/\/+$/, '')}`;
 }
 
-async function credentialsOf(config: KubeConfig, paths: string | undefined): Promise<KubeCredentials> {
+async function credentialsOf({ config, tokenFile }: Loaded, paths: string): Promise<KubeCredentials> {
   const options: RequestOptions = {};
   try {
     await config.applyToHTTPSOptions(options);
@@ -87,6 +95,12 @@ async function credentialsOf(config: KubeConfig, paths: string | undefined): Pro
     if (typeof value === 'string') headers[name.toLowerCase()] = value.trim();
   if (typeof options.auth === 'string')
     headers.authorization = `Basic ${Buffer.from(options.auth).toString('base64')}`;
+  if (tokenFile !== undefined) {
+    const token = await readFile(tokenFile, 'utf8').catch((error: unknown) => {
+      throw unusable(paths, `its token file can't be read: ${reasonOf(error)}`, error);
+    });
+    headers.authorization = `Bearer ${token.trim()}`;
+  }
   const throughProxy = config.getCurrentCluster()?.proxyUrl !== undefined;
   return {
     headers,
@@ -106,8 +120,8 @@ function pem(value: unknown): string | Buffer | undefined {
 }
 
 /** Changes when the files do. */
-async function stampOf(paths: string | undefined): Promise<string> {
-  const stamps = (paths ?? '').split(delimiter).map(async (path) => {
+async function stampOf(paths: string): Promise<string> {
+  const stamps = paths.split(delimiter).map(async (path) => {
     if (path === '') return '';
     const { mtimeMs, ino, size } = await stat(path).catch(() => ({ mtimeMs: 0, ino: 0, size: 0 }));
     return `${mtimeMs} ${ino} ${size}`;
@@ -115,9 +129,8 @@ async function stampOf(paths: string | undefined): Promise<string> {
   return (await Promise.all(stamps)).join();
 }
 
-function unusable(paths: string | undefined, why: string, cause?: unknown): GuardianError {
-  const name = paths ?? '~/.kube/config';
-  return new GuardianError('kubernetes.credentials', `the kubeconfig ${name} can't be used: ${why}`, {
+function unusable(paths: string, why: string, cause?: unknown): GuardianError {
+  return new GuardianError('kubernetes.credentials', `the kubeconfig ${paths} can't be used: ${why}`, {
     hint: 'check it with `kubectl config view` and `kubectl get --raw /version`, or name another with --kubeconfig',
     cause,
   });
