@@ -18,8 +18,11 @@ export function accessOf({
     });
   }
   const { provider, bucket, prefix, region, endpoint, credentials, ca } = store;
+  const network = store.publicAddressesOnly
+    ? { publicOnly: true, allowed: store.allowedAddresses }
+    : undefined;
   return {
-    location: { provider, bucket, prefix, region, endpoint },
+    location: { provider, bucket, prefix, region, endpoint, network },
     secret: { values: credentials, from: 'the credentials Secret', ca },
     keys: {
       encryption: keys?.encryption ?? NOTHING,

@@ -4,8 +4,10 @@ import { runBackupTask } from '../../lib/backup/task/run-backup-task.ts';
 import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
+import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
 import { type BackupRun } from './backup-run.ts';
+import { rightsSettings } from './judge-backup.ts';
 import { type Places } from './places.ts';
 import { proofWanted } from './proof-wanted.ts';
 
@@ -17,6 +19,7 @@ export function inProcessRun(places: Places): BackupRun {
   return async ({ backup, operation, secrets, labels, tools, signal, onProgress, record }) => {
     const { etcdEndpoints = [], storageLocation, requestedBy, validation, backupMode } = backup.spec;
     refuseOwnDisk(storageLocation.provider);
+    const network = storeNetwork(storageLocation, rightsSettings(tools).tenantEndpoints);
     await record({ node: '' });
     if (places.full)
       onProgress({
@@ -32,7 +35,7 @@ export function inProcessRun(places: Places): BackupRun {
       {
         operation,
         mode: backupMode === 'Full' ? 'FULL' : 'INCREMENTAL',
-        repository: { location: storageLocation, secret: secrets.store, keys: secrets.keys },
+        repository: { location: { ...storageLocation, network }, secret: secrets.store, keys: secrets.keys },
         cluster: await externalClusterName(client, signal),
         proof: proofWanted(validation),
         retainUntil: undefined,

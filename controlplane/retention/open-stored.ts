@@ -35,9 +35,8 @@ export async function openStored(
     tools,
     signal,
   );
-  const settings = storeAccess(location, secrets.store);
   const network = storeNetwork(location, rightsSettings(tools).tenantEndpoints);
-  const store = await openStore(settings.kind === 's3' ? { ...settings, network } : settings, {
+  const store = await openStore(storeAccess({ ...location, network }, secrets.store), {
     clock: tools.clock,
     random: tools.random,
   });

@@ -1,5 +1,6 @@
 import { join, normalize } from 'node:path';
 import { GuardianError } from '../guardian-error.ts';
+import { type NetworkRule } from './network-rule.ts';
 import { isObjectName } from './object-name.ts';
 import { type S3Credentials } from './s3-settings.ts';
 import { type StoreSettings } from './store-url.ts';
@@ -13,6 +14,8 @@ export interface StorageLocation {
   readonly region?: string | undefined;
   /** `http(s)://host[:port]`; left out: the provider's own in that region. */
   readonly endpoint?: string | undefined;
+  /** Where connections may lead; left out: anywhere. */
+  readonly network?: NetworkRule | undefined;
 }
 
 /** What opens a store. */
@@ -55,7 +58,10 @@ const HINTS = {
   Azure: 'Use provider S3 or Local, e.g. with an S3 gateway in front of the container.',
 } as const;
 
-function s3({ bucket, prefix = '', region, endpoint }: StorageLocation, secret: StoreSecret): StoreSettings {
+function s3(
+  { bucket, prefix = '', region, endpoint, network }: StorageLocation,
+  secret: StoreSecret,
+): StoreSettings {
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
     throw wrong(`${shown(bucket)} is no name of a bucket`, 'Bucket names have 3 to 63 of a-z 0-9 . -.');
   return {
@@ -66,6 +72,7 @@ function s3({ bucket, prefix = '', region, endpoint }: StorageLocation, secret: 
     ...(endpoint === undefined || endpoint === '' ? {} : { endpoint: endpointOf(endpoint) }),
     ...(secret.ca === undefined || secret.ca === '' ? {} : { ca: { pem: secret.ca } }),
     credentials: credentialsOf(secret),
+    ...(network === undefined ? {} : { network }),
   };
 }
 
