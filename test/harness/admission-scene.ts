@@ -126,30 +126,43 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
   await writeFile(registration, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: configurations }));
   const as: AdmissionScene['as'] = (name, method, path, request = {}) =>
     kube.request(method, path, { token: kube.token(name), ...request });
-  if (options.policies !== false)
+  if (options.policies !== false) {
     await kube.kubectl('apply', '-f', join(MANIFESTS, 'admission', 'policies.yaml'));
+    await eventually('the policies hold', () => isGuarded(as));
+  }
   if (options.unregistered !== true) {
     await kube.kubectl('apply', '-f', registration);
-    await eventually('the API server asks the webhook', () => isAsked(as));
+    await eventually('the API server asks the webhook', async () => (await isAsked(as)) === true);
   }
   const owned = stack.move();
   return {
     ...{ kube, log, as, stopWebhook, pages: `http://127.0.0.1:${ports.pages}` },
     removeWebhookConfigurations: async () => {
       await kube.kubectl('delete', '-f', registration);
-      await eventually('the API server asks nobody', async () => !(await isAsked(as)));
+      await eventually('the API server asks nobody', async () => (await isAsked(as)) === false);
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
-/** Whether stamps are written: a dry run of a backup has one. */
-async function isAsked(as: AdmissionScene['as']): Promise<boolean> {
+/** Whether stamps are written: a dry run of a backup has one. Undefined: it fails, since nobody answers. */
+async function isAsked(as: AdmissionScene['as']): Promise<boolean | undefined> {
   const name = `probe-${randomUUID()}`;
   const { body, status } = await as('admin', 'POST', `${resourcePath('etcdbackups', 'default')}?dryRun=All`, {
     body: customResource('EtcdBackup', name, CLUSTER_BACKUP),
   });
-  return status === 201 && (body as { spec: { requestedBy?: unknown } }).spec.requestedBy !== undefined;
+  if (status !== 201) return undefined;
+  return (body as { spec: { requestedBy?: unknown } }).spec.requestedBy !== undefined;
+}
+
+/** Whether the last of the policies holds; API servers learn them in their order. */
+async function isGuarded(as: AdmissionScene['as']): Promise<boolean> {
+  const metadata = { finalizers: ['etcdguardian.io/stored-data'] };
+  const body = customResource('EtcdBackup', 'probe', TENANT_BACKUP, metadata);
+  const { status } = await as('alice', 'POST', `${resourcePath('etcdbackups', 'team-a')}?dryRun=All`, {
+    body,
+  });
+  return status === 403;
 }
 
 export const S3 = { provider: 'S3', bucket: 'backups', region: 'eu-west-1', credentialsSecret: 'keys' };
