@@ -2,7 +2,8 @@ import { Agent } from 'node:https';
 import { readFile, stat } from 'node:fs/promises';
 import { type RequestOptions } from 'node:https';
 import { delimiter, dirname, resolve } from 'node:path';
-import { type KubeConfig } from '@kubernetes/client-node';
+// Not `{ type … }`, which would load it for nothing.
+import type { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
