@@ -4,14 +4,13 @@ import { GuardianError } from '../../lib/guardian-error.ts';
 import {
   type Encryption,
   type EtcdCertificates,
-  type Requester,
   type StorageLocation,
 } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { pause } from '../../lib/kubernetes/pause.ts';
 import { type StoreSecret } from '../../lib/storage/store-access.ts';
 import { type ControlPlaneTools } from '../tools.ts';
 import { encryptionKeyOf } from './encryption-key.ts';
-import { type SecretReader, secretReader } from './secret-reader.ts';
+import { type SecretReader, secretReader, type SecretsOf } from './secret-reader.ts';
 
 /** Of a spec, what names Secrets; they are of the resource's own namespace. */
 export interface SecretNames {
@@ -26,13 +25,6 @@ export interface RunSecrets {
   readonly keys: KeyMaterial;
   /** For `etcdEndpoints`; undefined where no certificates are named. */
   readonly etcdTls: TlsSettings | undefined;
-}
-
-/** Who reads, and where. */
-export interface SecretsOf {
-  readonly namespace: string;
-  /** Undefined: nobody stamped the resource, which then must be of our own namespace. */
-  readonly requester: Requester | undefined;
 }
 
 /**

@@ -1,8 +1,15 @@
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
+import { type Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { type Secret, SECRETS } from '../core-resources.ts';
 import { type ControlPlaneTools } from '../tools.ts';
-import { type SecretsOf } from './backup-secrets.ts';
+
+/** Who reads, and where. */
+export interface SecretsOf {
+  readonly namespace: string;
+  /** Undefined: nobody stamped the resource, which then must be of our own namespace. */
+  readonly requester: Requester | undefined;
+}
 
 /** A Secret as it is now. */
 export interface ReadSecret {

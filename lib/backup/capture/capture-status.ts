@@ -4,7 +4,8 @@ import { type ChainPlace } from '../../repository/chain.ts';
 import { type ClockStep } from '../../repository/clock-steps.ts';
 import { type SegmentQueue } from './segment-queue.ts';
 import { type Sealer } from './sealer.ts';
-import { type CareEvent } from './chain-care.ts';
+import { type ChainCheckEvent } from './chain-check.ts';
+import { type ExtraBaseEvent } from './extra-bases.ts';
 import { type ChainWord, type ShipEvent } from './ship-segments.ts';
 import { type RevisionPiece } from './watch-revisions.ts';
 
@@ -160,7 +161,7 @@ export class CaptureProgress {
     }
   }
 
-  cared(event: CareEvent): void {
+  cared(event: ChainCheckEvent | ExtraBaseEvent): void {
     switch (event.kind) {
       case 'chain-broken':
         this.counts.breaks++;
