@@ -5,6 +5,7 @@
  */
 import { connectKube } from './connect-kube.ts';
 import { runElection } from './leader-election.ts';
+import { pause } from './pause.ts';
 
 const [kubeconfig, namespace = '', name = '', leaseMs, renewDeadlineMs, retryMs] = process.argv.slice(2);
 const maps = { group: '', version: 'v1', plural: 'configmaps' };
@@ -31,6 +32,8 @@ await runElection({
         say(`wrote ${written.metadata.resourceVersion ?? ''}`);
       } catch (error) {
         say(`failed ${String(error)}`);
+        // Timers must have their turn.
+        await pause(10);
       }
     }
     say('lost');
