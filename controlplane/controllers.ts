@@ -2,6 +2,7 @@ import { backups } from './backup/backups.ts';
 import { type Controller } from './controller.ts';
 import { retention } from './retention/retention-controller.ts';
 import { storedData } from './retention/stored-data.ts';
+import { captures } from './schedule/capture-controller.ts';
 import { recurringBackups, schedules } from './schedule/schedule-controller.ts';
 import { type ControlPlaneTools } from './tools.ts';
 
@@ -14,4 +15,5 @@ export const CONTROLLERS: readonly ControllerFactory[] = [
   schedules,
   retention,
   storedData,
+  captures,
 ];

@@ -6,21 +6,34 @@ export interface SnapshotPlace {
   readonly store: string;
   readonly cluster: string;
   readonly timeline: string;
-  /** The id of the base. */
+  /** The id of the base; of a backup of namespaces its own. */
   readonly chain: string;
+  /** True: a backup of namespaces, which lies in a folder of its own. */
+  readonly ofNamespaces?: boolean;
   /** Undefined: the base's own. */
   readonly revision: bigint | undefined;
 }
 
-/** `STORE/clusters/CLUSTER/timelines/TIMELINE/chains/CHAIN`, with `?revision=R` for a point behind the base. */
-export function snapshotLocation({ store, cluster, timeline, chain, revision }: SnapshotPlace): string {
-  const place = `${store.replace(/\/+$/, '')}/clusters/${cluster}/timelines/${timeline}/chains/${chain}`;
+/**
+ * `STORE/clusters/CLUSTER/timelines/TIMELINE/chains/CHAIN`, with `?revision=R` for a point behind the base; with
+ * `namespaces` in place of `chains` for a backup of namespaces.
+ */
+export function snapshotLocation({
+  store,
+  cluster,
+  timeline,
+  chain,
+  revision,
+  ofNamespaces,
+}: SnapshotPlace): string {
+  const folder = ofNamespaces === true ? 'namespaces' : 'chains';
+  const place = `${store.replace(/\/+$/, '')}/clusters/${cluster}/timelines/${timeline}/${folder}/${chain}`;
   return revision === undefined ? place : `${place}?revision=${revision}`;
 }
 
 /** Throws `controlplane.snapshot-location` for what is none. */
 export function parseSnapshotLocation(text: string): SnapshotPlace {
-  const { store, cluster, timeline, chain, query } = PLACE.exec(text)?.groups ?? {};
+  const { store, cluster, timeline, folder, chain, query } = PLACE.exec(text)?.groups ?? {};
   const revision = query === undefined ? undefined : REVISION.exec(query)?.groups?.revision;
   const isPlace =
     store !== undefined && cluster !== undefined && timeline !== undefined && chain !== undefined;
@@ -28,6 +41,7 @@ export function parseSnapshotLocation(text: string): SnapshotPlace {
     return {
       ...{ store, cluster, timeline, chain },
       revision: revision === undefined ? undefined : BigInt(revision),
+      ...(folder === 'namespaces' ? { ofNamespaces: true } : {}),
     };
   throw new GuardianError(
     'controlplane.snapshot-location',
@@ -40,6 +54,6 @@ export function parseSnapshotLocation(text: string): SnapshotPlace {
 
 const NAME = '[A-Za-z0-9][A-Za-z0-9._-]{0,127}';
 const PLACE = new RegExp(
-  `^(?<store>[a-z0-9]+://[^?#\\s]+)/clusters/(?<cluster>${NAME})/timelines/(?<timeline>[0-9]{6})/chains/(?<chain>${NAME})/?(\\?(?<query>.*))?$`,
+  `^(?<store>[a-z0-9]+://[^?#\\s]+)/clusters/(?<cluster>${NAME})/timelines/(?<timeline>[0-9]{6})/(?<folder>chains|namespaces)/(?<chain>${NAME})/?(\\?(?<query>.*))?$`,
 );
 const REVISION = /^revision=(?<revision>[0-9]{1,19})$/;

@@ -13,7 +13,7 @@ export interface Applied {
   /** Ids of backups that are removed now. */
   readonly removed: ReadonlySet<string>;
   /** Whether the point of a chain at that revision can't be had any more. */
-  isLost(chain: string, revision: bigint): boolean;
+  readonly isLost: (chain: string, revision: bigint) => boolean;
 }
 
 export const RETENTION_BY = 'etcdguardian retention';

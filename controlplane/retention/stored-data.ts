@@ -121,7 +121,12 @@ async function removeFrom(
   }
   const ids: string[] = [];
   for (const name of await repository.listClusters({ signal })) {
-    for (const entry of await repository.listBackups(name, { since: sinceOf(status?.startTime), signal })) {
+    const since = sinceOf(status?.startTime);
+    const entries = [
+      ...(await repository.listBackups(name, { since, signal })),
+      ...(await repository.namespaces.list(name, { since, signal })),
+    ];
+    for (const entry of entries) {
       if (entry.state !== 'sound' || entry.manifest.labels?.[OPERATION_LABEL] !== metadata.uid) continue;
       await repository.removeBackup(entry, request, { signal });
       ids.push(entry.id);

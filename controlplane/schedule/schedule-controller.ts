@@ -5,12 +5,11 @@ import {
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import { splitKey } from '../../lib/kubernetes/object-key.ts';
-import { type Reflector, startReflector } from '../../lib/kubernetes/reflector.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
-import { errorFields, errorText } from '../../lib/log-lines.ts';
 import { type BackupWatch, backupWatch } from '../backup/backup-watch.ts';
 import { type Again, type Controller } from '../controller.ts';
 import { type ControlPlaneTools } from '../tools.ts';
+import { type ScheduleWatch, scheduleWatch } from './schedule-watch.ts';
 import { ScheduleReconciler } from './schedule-reconciler.ts';
 import { type ScheduleSource, sourceOfBackup, sourceOfSchedule } from './schedule-source.ts';
 
@@ -18,26 +17,15 @@ const CONFLICT_MS = 200;
 
 /** EtcdBackupSchedules: begins their runs. */
 export function schedules(tools: ControlPlaneTools): Controller {
-  let copies: Reflector<EtcdBackupSchedule> | undefined;
-  return scheduling(tools, {
+  let watch: ScheduleWatch | undefined;
+  return scheduling<EtcdBackupSchedule>(tools, {
     ...{ name: 'schedule', kind: 'EtcdBackupSchedule', resource: ETCD_BACKUP_SCHEDULE_RESOURCE },
     async watch(signal, onChange) {
-      copies = startReflector<EtcdBackupSchedule>({
-        ...{
-          client: tools.kube,
-          resource: ETCD_BACKUP_SCHEDULE_RESOURCE,
-          signal,
-          onChange,
-          random: tools.random,
-        },
-        onTrouble: (error) => {
-          const text = `EtcdBackupSchedules: ${errorText(error)}`;
-          tools.log.write('warning', 'watch-trouble', text, errorFields(error));
-        },
-      });
-      await copies.synced;
+      watch = scheduleWatch(tools, signal);
+      watch.listen(onChange);
+      await watch.synced;
     },
-    object: (key) => copies?.get(key),
+    object: (key) => watch?.get(key),
     source: (object) => sourceOfSchedule(object),
   });
 }

@@ -35,6 +35,9 @@ export function scheduleStatus(
   const others = (status.conditions ?? []).filter(({ type }) => type !== stale?.type);
   const told: Omit<Condition, 'lastTransitionTime'>[] = [
     { type: 'Scheduled', ...scheduled, ...observed },
+    ...(source.suspend && others.some(({ type }) => type === NO_CAPTURE.type)
+      ? [{ ...NO_CAPTURE, ...observed }]
+      : []),
     ...(source.forecastWanted ? [{ ...NO_FORECAST, ...observed }] : []),
   ];
   const conditions = told.reduce((all, one) => setCondition(all, one, now), others);
@@ -52,6 +55,13 @@ export function scheduleStatus(
     conditions: stale === undefined ? conditions : [...conditions, stale],
   } as ScheduleSource['status'];
 }
+
+const NO_CAPTURE = {
+  type: 'Capturing',
+  status: 'False',
+  reason: 'Suspended',
+  message: 'suspended: changes are not captured',
+} as const;
 
 const NO_FORECAST = {
   type: 'Forecasting',
