@@ -7,12 +7,12 @@ import { type SoundNamespaceBackup } from '../../lib/repository/namespace-backup
 import { MOST_NAMESPACES, type NamespacePart } from '../../lib/repository/namespace-manifest.ts';
 import { type Repository } from '../../lib/repository/repository.ts';
 import { type BackupOutcome, type BackupRun, type BackupRunRequest } from '../backup/backup-run.ts';
+import { snapshotLocation } from '../backup/snapshot-location.ts';
 import { noRequester } from '../secrets/secret-reader.ts';
 import { findScope } from './find-scope.ts';
 import { agentReader, type EtcdReader, type EtcdReading, ownReader } from './read-etcd.ts';
 import { readThroughApi } from './read-through-api.ts';
 import { openStoreOfRun } from './store-of-run.ts';
-import { namespaceLocation } from './namespace-location.ts';
 
 /**
  * Backs up the namespaces that the requester may have: straight from etcd, at one revision, and what is encrypted there
@@ -162,7 +162,10 @@ function outcomeOf(repository: Repository, backup: SoundNamespaceBackup, found: 
     pointTimeMs: readAt.getTime(),
     snapshotBytes: sum(({ plainSize }) => plainSize),
     storedBytes: sum(({ storedSize }) => storedSize),
-    snapshotLocation: namespaceLocation({ store: repository.location, cluster, timeline, id }),
+    snapshotLocation: snapshotLocation({
+      ...{ store: repository.location, cluster, timeline, chain: id },
+      ...{ revision: undefined, ofNamespaces: true },
+    }),
     validation: {
       ...{ verdict: 'Skipped', proof: 'None', proofRevision: 0n, hashKv: 0, compactRevision: 0n },
       proofMessage: 'members keep no hash of single namespaces; each part has a SHA-256 of its own',

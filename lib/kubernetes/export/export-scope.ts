@@ -1,6 +1,7 @@
 import { directoryOf } from '../../keyspace/resource-directory.ts';
 import { type AccessAttributes } from '../access-review.ts';
 import { type ServedResource } from '../discovery.ts';
+import { inParallel } from '../in-parallel.ts';
 import { resourceName } from '../resource-path.ts';
 
 /** What may be read of one namespace. */
@@ -57,16 +58,16 @@ export async function exportScope(
 ): Promise<ExportScope> {
   const { served, may, unknown } = questions;
   const { resources, omitted } = exportable(served, questions);
-  const allowed = await inParallel(resources, async ({ served: { group, plural } }) =>
+  const allowed = await inParallel(AT_ONCE, resources, async ({ served: { group, plural } }) =>
     (await may({ verb: 'list', group, resource: plural })) ? 'everywhere' : await perNamespace(group, plural),
   );
   async function perNamespace(group: string, resource: string): Promise<ReadonlySet<string>> {
-    const found = await inParallel(namespaces, (namespace) =>
+    const found = await inParallel(AT_ONCE, namespaces, (namespace) =>
       may({ verb: 'list', group, resource, namespace }),
     );
     return new Set(namespaces.filter((_, at) => found[at] === true));
   }
-  const objects = await inParallel(namespaces, (namespace) =>
+  const objects = await inParallel(AT_ONCE, namespaces, (namespace) =>
     may({ verb: 'get', group: '', resource: 'namespaces', name: namespace }),
   );
   const isAllowed = (at: number, namespace: string): boolean => {
@@ -143,6 +144,8 @@ function preferredFirst(a: ServedResource, b: ServedResource): number {
   return Number(b.preferred) - Number(a.preferred);
 }
 
+/** Questions at the same time. */
+const AT_ONCE = 16;
 const MOST_NAMED = 20;
 
 function denial(
@@ -156,16 +159,4 @@ function denial(
   if (denied.length === namespaces.length) return [{ resource, reason }];
   const more = denied.length > MOST_NAMED ? `, nor in ${denied.length - MOST_NAMED} more namespaces` : '';
   return [{ resource, namespaces: denied.slice(0, MOST_NAMED), reason: reason + more }];
-}
-
-const AT_ONCE = 16;
-
-async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const queue = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [at, item] of queue) results[at] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, worker));
-  return results;
 }
