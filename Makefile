@@ -18,7 +18,7 @@ COVERAGE := npx c8 --all --src lib --include 'lib/**' --exclude '**/*.test.ts' -
 PACKAGES := node_modules/.package-lock.json
 
 export TEST_SEED
-.PHONY: help demo test test-quick test-matrix lint generate types imports format bench image tools packages
+.PHONY: help demo demo-cluster test test-quick test-matrix lint generate types imports format bench image tools packages
 
 help: ## this list (default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -26,6 +26,10 @@ help: ## this list (default)
 demo: packages ## capture a real etcd, undo a mistake, lose it all, get it back: under a minute
 	@$(WITH_NODE) node tools/install.ts etcd-3.6.16
 	@$(WITH_NODE) node test/demo/demo.ts
+
+demo-cluster: packages ## the product in a cluster, with kubectl: a real API server, our three processes: about a minute
+	@$(WITH_NODE) node tools/install.ts etcd-3.6.16 kubernetes-1.36.3 versitygw
+	@$(WITH_NODE) node test/demo/demo-cluster.ts
 
 test: packages tools ## all tests, with real servers, and the coverage of lib/ (at least 80 % of lines)
 	@echo "TEST_SEED=$(TEST_SEED) repeats this run's samples"

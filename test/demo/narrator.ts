@@ -19,24 +19,60 @@ export async function etcdguardian(
   args: readonly string[],
   options: { show?: 'all' | 'command' | 'nothing' } = {},
 ): Promise<string> {
-  const { show: shown = 'all' } = options;
-  if (shown !== 'nothing') tellCommand(args);
-  const child = spawn(join(root, 'bin', 'etcdguardian'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let printed = '';
-  const show = (chunk: Buffer): void => {
-    if (shown === 'all') process.stdout.write(chunk.toString().replaceAll(/^(?=.)/gm, '  '));
+  const { show = 'all' } = options;
+  const { status, printed } = await runShown(join(root, 'bin', 'etcdguardian'), args, { show });
+  if (status !== 0) throw new Error(`etcdguardian ${args[0] ?? ''} ended with status ${status}`);
+  return printed;
+}
+
+export interface ShownRun {
+  readonly show?: 'all' | 'command' | 'nothing';
+  /** How the command is shown; default `etcdguardian` with the arguments. */
+  readonly title?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Ends it, with SIGTERM: no failure then. */
+  readonly signal?: AbortSignal;
+}
+
+/** Runs a program to its end, and shows the command and its output. */
+export async function runShown(
+  path: string,
+  args: readonly string[],
+  { show: shown = 'all', title = `etcdguardian ${args.join(' ')}`, env, cwd, signal }: ShownRun = {},
+): Promise<{ readonly status: number | null; readonly printed: string }> {
+  if (shown !== 'nothing') tellCommand(title);
+  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], env, cwd });
+  const end = (): void => {
+    child.kill('SIGTERM');
   };
+  signal?.addEventListener('abort', end, { once: true });
+  let printed = '';
+  const show = indented(shown === 'all');
   child.stdout.on('data', (chunk: Buffer) => {
     printed += chunk.toString();
-    show(chunk);
+    show(chunk.toString());
   });
-  child.stderr.on('data', show);
+  child.stderr.on('data', (chunk: Buffer) => {
+    show(chunk.toString());
+  });
   const status = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
   });
-  if (status !== 0) throw new Error(`etcdguardian ${args[0] ?? ''} ended with status ${status}`);
-  return printed;
+  signal?.removeEventListener('abort', end);
+  return { status, printed };
+}
+
+/** Prints text as it comes, each line indented, wherever the pieces begin. */
+function indented(wanted: boolean): (text: string) => void {
+  let atStart = true;
+  return (text) => {
+    if (!wanted || text === '') return;
+    const lines = text.replaceAll(/\n(?=.)/g, '\n  ');
+    process.stdout.write(atStart && !text.startsWith('\n') ? `  ${lines}` : lines);
+    atStart = text.endsWith('\n');
+  };
 }
 
 /** An `etcdguardian` that keeps running while the story goes on. */
@@ -49,7 +85,7 @@ export interface RunningGuardian extends AsyncDisposable {
 
 /** Starts `etcdguardian` and shows what it says as it comes. */
 export function startEtcdguardian(args: readonly string[]): RunningGuardian {
-  tellCommand([...args, '&']);
+  tellCommand(`etcdguardian ${args.join(' ')} &`);
   const child = spawn(join(root, 'bin', 'etcdguardian'), args, { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise<void>((resolve) => {
     child.once('error', () => {
@@ -60,9 +96,10 @@ export function startEtcdguardian(args: readonly string[]): RunningGuardian {
     });
   });
   let said = '';
+  const show = indented(true);
   child.stderr.on('data', (chunk: Buffer) => {
     said += chunk.toString();
-    process.stdout.write(chunk.toString().replaceAll(/^(?=.)/gm, '  '));
+    show(chunk.toString());
   });
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
@@ -83,8 +120,8 @@ export function startEtcdguardian(args: readonly string[]): RunningGuardian {
   };
 }
 
-function tellCommand(args: readonly string[]): void {
-  process.stdout.write(`${paint('36', `$ etcdguardian ${args.join(' ')}`)}\n`);
+function tellCommand(command: string): void {
+  process.stdout.write(`${paint('36', `$ ${command}`)}\n`);
 }
 
 function paint(code: string, text: string): string {

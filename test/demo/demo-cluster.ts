@@ -1,0 +1,145 @@
+import { stringify } from 'yaml';
+import { installGuardian } from './installed-guardian.ts';
+import { narrator } from './narrator.ts';
+import { type RealCluster, startRealCluster } from './real-cluster.ts';
+
+/**
+ * The product as its users meet it, with kubectl: a real API server over a real etcd with TLS, an S3 server, and the three
+ * processes. Everything happens in a temporary folder and on loopback, and is gone at the end.
+ */
+async function demo(): Promise<void> {
+  narrator.chapter('A cluster: etcd 3.6 with TLS, kube-apiserver 1.36, an S3 server');
+  await using stack = new AsyncDisposableStack();
+  const cluster = stack.use(await startRealCluster());
+  narrator.say(`API server ${cluster.kube.url}, bucket s3://backups at ${cluster.s3.endpoint}`);
+
+  narrator.chapter('The product: manifests/install.yaml, its agent, control plane and webhook');
+  stack.use(await installGuardian(cluster));
+
+  narrator.chapter('Two teams live here; alice may do in team-a what a tenant may');
+  await apply(cluster, 'teams.yaml', teams(cluster), 'command');
+
+  narrator.chapter('A backup of the whole cluster is an object');
+  await apply(cluster, 'first.yaml', [backup('etcd-guardian-system', 'first', cluster)]);
+  await watchUntilEnded(cluster, 'etcdbackup/first', 'etcd-guardian-system');
+
+  narrator.chapter('Not everybody may do that');
+  await cluster.file('greedy.yaml', yaml([backup('team-a', 'everything', cluster)]));
+  const refused = await cluster.kubectl('alice', ['create', '-f', 'greedy.yaml']);
+  if (refused.status === 0) throw new Error('a tenant backed up the whole cluster');
+
+  narrator.chapter('Backups by the clock, kept for a month');
+  await apply(cluster, 'nightly.yaml', [schedule(cluster)]);
+
+  narrator.chapter('How does it all stand?');
+  await admin(cluster, 'get', 'etcdbackups', '-A', '-o', 'wide');
+  await admin(cluster, 'get', 'etcdbackupschedules', '-A');
+  narrator.say('\nThat was the quick start. Next: README.md, "In a cluster".');
+}
+
+const NAMESPACE = 'etcd-guardian-system';
+
+function backup(namespace: string, name: string, cluster: RealCluster): object {
+  return {
+    ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdBackup', metadata: { name, namespace } },
+    spec: specOf(cluster),
+  };
+}
+
+function schedule(cluster: RealCluster): object {
+  const metadata = { name: 'nightly', namespace: NAMESPACE };
+  return {
+    ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdBackupSchedule', metadata },
+    spec: {
+      ...{ schedule: '0 2 * * *', timeZone: 'Europe/Berlin' },
+      backupTemplate: { spec: { ...specOf(cluster), retentionPolicy: { maxBackups: 31 } } },
+    },
+  };
+}
+
+function specOf({ s3 }: RealCluster): object {
+  return {
+    backupMode: 'Full',
+    storageLocation: {
+      ...{ provider: 'S3', bucket: 'backups', prefix: 'prod', region: s3.region },
+      ...{ endpoint: s3.endpoint, credentialsSecret: 's3-credentials' },
+    },
+    validation: { enabled: true, consistencyCheck: true },
+  };
+}
+
+function teams({ s3 }: RealCluster): readonly object[] {
+  const credentials = { 'access-key-id': s3.accessKeyId, 'secret-access-key': s3.secretAccessKey };
+  const secret = (namespace: string): object => ({
+    ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's3-credentials', namespace } },
+    stringData: credentials,
+  });
+  const rbac = (kind: string, name: string, fields: object): object => ({
+    ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata: { name, namespace: 'team-a' } },
+    ...fields,
+  });
+  const group = 'rbac.authorization.k8s.io';
+  const subjects = [{ apiGroup: group, kind: 'User', name: 'alice' }];
+  const bound = (name: string, kind: string, role: string): object =>
+    rbac('RoleBinding', name, { roleRef: { apiGroup: group, kind, name: role }, subjects });
+  return [
+    ...['team-a', 'team-b'].map((name) => ({
+      ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { team: name } } },
+    })),
+    ...[secret(NAMESPACE), secret('team-a')],
+    bound('alice-admin', 'ClusterRole', 'admin'),
+    rbac('Role', 'backups', {
+      rules: [{ apiGroups: ['etcdguardian.io'], resources: ['*'], verbs: ['*'] }],
+    }),
+    bound('alice-backups', 'Role', 'backups'),
+    {
+      ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'shop', namespace: 'team-a' } },
+      data: { greeting: 'hello' },
+    },
+  ];
+}
+
+/** Shows the file unless told otherwise, and applies it. */
+async function apply(
+  cluster: RealCluster,
+  file: string,
+  objects: readonly object[],
+  show: 'all' | 'command' = 'all',
+): Promise<void> {
+  const text = yaml(objects);
+  await cluster.file(file, text);
+  if (show === 'all') narrator.say(`  # ${file}\n${text.replaceAll(/^(?=.)/gm, '  ').trimEnd()}`);
+  await succeeds(cluster, 'admin', ['apply', '-f', file]);
+}
+
+/** `kubectl get --watch`, until it has come to an end. */
+async function watchUntilEnded(cluster: RealCluster, object: string, namespace: string): Promise<void> {
+  const enough = new AbortController();
+  const watching = cluster.kubectl('admin', ['get', object, '-n', namespace, '--watch'], {
+    signal: enough.signal,
+  });
+  await cluster.kube.kubectl(
+    ...['wait', object, '-n', namespace, '--timeout=60s', '--for=condition=Progressing=False'],
+  );
+  enough.abort();
+  await watching;
+}
+
+async function admin(cluster: RealCluster, ...args: readonly string[]): Promise<void> {
+  await succeeds(cluster, 'admin', args);
+}
+
+async function succeeds(
+  cluster: RealCluster,
+  user: 'admin' | 'alice',
+  args: readonly string[],
+): Promise<void> {
+  const { status } = await cluster.kubectl(user, args);
+  if (status !== 0) throw new Error(`kubectl ${args.join(' ')} ended with status ${status}`);
+}
+
+function yaml(objects: readonly object[]): string {
+  return objects.map((object) => stringify(object, { lineWidth: 0 })).join('---\n');
+}
+
+await demo();
