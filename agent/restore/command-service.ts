@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type Deadline, type NodeService } from './node-service.ts';
+import type { Deadline, NodeService } from './node-service.ts';
 import { waitUntil } from './wait-until.ts';
 
 const run = promisify(execFile);

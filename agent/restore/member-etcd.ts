@@ -1,8 +1,8 @@
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
-import { type Deadline } from './node-service.ts';
+import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { Deadline } from './node-service.ts';
 import { waitUntil } from './wait-until.ts';
 
 type EtcdOfNode = JournalEntry['etcd'];

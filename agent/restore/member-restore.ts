@@ -1,7 +1,7 @@
-import { type Clock } from '../../lib/clock.ts';
-import { type Problem } from '../../lib/agent-api/request-parts.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Problem } from '../../lib/agent-api/request-parts.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type Journal, type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { hasReached, stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import {
   removeRestoreDirs,
@@ -13,7 +13,7 @@ import {
 import { problemOf } from '../errors-on-wire.ts';
 import { untilServing, verifyMember } from './member-etcd.ts';
 import { type Deadline, deadlineIn } from './node-service.ts';
-import { type NodeServices } from './node-services.ts';
+import type { NodeServices } from './node-services.ts';
 
 export interface MemberRestoreTools {
   readonly journal: Journal;

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { type Command, commandService, systemdService } from './command-service.ts';
-import { type NodeService } from './node-service.ts';
+import type { NodeService } from './node-service.ts';
 import { processesHolding, processesWith } from './processes.ts';
 import { type Patience, staticPodService } from './static-pod-service.ts';
 

@@ -1,6 +1,7 @@
 import { type StageRequest } from '../../lib/agent-api/restore-messages.ts';
 import { type EtcdSettings } from '../../lib/etcd/client/etcd-settings.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
+import { manyMembers } from '../../lib/restore/cluster/cluster-plan.ts';
 import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { type EtcdPlace } from '../etcd/etcd-place.ts';
 
@@ -31,16 +32,6 @@ export function planOfRequest(request: StageRequest): JournalEntry['plan'] {
     ...{ timeline: point.timeline, chain: point.chain, revision: point.revision },
     members: members.map((member) => ({ ...member, peerUrls: [...member.peerUrls] })),
   };
-}
-
-export function manyMembers(count: number): GuardianError {
-  return new GuardianError(
-    'restore.many-members',
-    `this etcd has ${count} members, and only one of one member is restored by an EtcdRestore so far`,
-    {
-      hint: 'Restore by hand: stop the API servers and etcd on all nodes, then run "etcdguardian restore" on each with the same --initial-cluster.',
-    },
-  );
 }
 
 /** Where etcd is, as long as its manifest may be away. Throws `restore.unmanaged`. */

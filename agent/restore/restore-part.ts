@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { type JournalEntry, openJournal } from '../../lib/restore/cluster/journal.ts';
-import { type AgentPart, type PartTools } from '../agent-part.ts';
+import type { AgentPart, PartTools } from '../agent-part.ts';
 import { type NodeServices, nodeServices, type ServiceCommands } from './node-services.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 import { watchRestores } from './restore-watchdog.ts';
 import { StageRuns, type StageWork } from './stage-runs.ts';
 import { begun, staging } from './staging.ts';
-import { type Patience } from './static-pod-service.ts';
+import type { Patience } from './static-pod-service.ts';
 import { Steps, stepHandlers } from './steps.ts';
 
 export interface RestorePartOptions {

@@ -9,7 +9,8 @@ import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { LogLines } from '../../lib/log-lines.ts';
 import { saveCredentials } from '../../lib/pki/credential-folder.ts';
 import { type Credentials } from '../../lib/pki/credentials.ts';
-import { agentOf, CONTROL_PLANE, credentialsFor, newAuthority } from '../../lib/pki/installation.fixture.ts';
+import { type Authority } from '../../lib/pki/authority.ts';
+import { agentOf, CLUSTER, credentialsFor, newAuthority } from '../../lib/pki/installation.fixture.ts';
 import { type CoordinatorTools, type RestoreOrder } from '../../lib/restore/cluster/coordinate-restore.ts';
 import { agentParticipant, type Participant } from '../../lib/restore/cluster/participant.ts';
 import { base64 } from '../../test/harness/etcd-gateway.ts';
@@ -49,7 +50,13 @@ export interface RestoreSceneOptions {
   readonly separateWal?: boolean;
   /** Default in this process. */
   readonly agent?: 'here' | 'apart';
-  readonly cluster?: string;
+  /** Who vouches for agent and control plane, and for which cluster; asked when etcd serves. */
+  readonly pki?: (scene: Pick<RestoreScene, 'folder' | 'pods' | 'endpoint'>) => Promise<ScenePki>;
+}
+
+export interface ScenePki {
+  readonly authority: Authority;
+  readonly cluster: string;
 }
 
 export const QUICK = { noticeMs: 300, politeMs: 1_000, steadyMs: 200 };
@@ -78,9 +85,15 @@ export async function startRestoreScene(options: RestoreSceneOptions = {}): Prom
   const client = starting.use(connectEtcd({ endpoints: [endpoint] }));
   await eventually('etcd serves', async () => (await client.status(endpoint)).leader !== undefined);
 
-  const pki = await newAuthority();
-  const controlPlane = await credentialsFor(pki, CONTROL_PLANE);
-  await saveCredentials(folder.join('credentials'), await credentialsFor(pki, agentOf('node-1')));
+  const { authority, cluster } = (await options.pki?.({ folder, pods, endpoint })) ?? {
+    authority: await newAuthority(),
+    cluster: CLUSTER,
+  };
+  const controlPlane = await credentialsFor(authority, { cluster, role: 'control-plane' });
+  await saveCredentials(
+    folder.join('credentials'),
+    await credentialsFor(authority, agentOf('node-1', cluster)),
+  );
   const env = {
     ETCDGUARDIAN_NODE: 'node-1',
     ETCDGUARDIAN_STATE_DIR: folder.join('state'),
@@ -115,7 +128,6 @@ export async function startRestoreScene(options: RestoreSceneOptions = {}): Prom
     await serving.promise;
   }
   const stack = starting.move();
-  const { cluster = 'test' } = options;
   const store = {
     ...{ provider: 'S3', bucket: 'backups', prefix: 'main', region: s3.region, endpoint: s3.endpoint },
     credentials: { 'access-key-id': s3.accessKeyId, 'secret-access-key': s3.secretAccessKey },

@@ -1,8 +1,8 @@
-import { type FileVersions } from '../../lib/etcd/datadir/version-rules.ts';
+import type { FileVersions } from '../../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
+import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
 import { mergedSource, type MergedSource } from '../../lib/restore/merged-source.ts';
-import { type SnapshotSource } from '../../lib/restore/snapshot-source.ts';
+import type { SnapshotSource } from '../../lib/restore/snapshot-source.ts';
 
 /** A point that was decided on elsewhere. */
 export interface DecidedPoint {

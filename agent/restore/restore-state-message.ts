@@ -1,6 +1,6 @@
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type RestoreState } from '../../lib/agent-api/restore-messages.ts';
-import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { hasReached } from '../../lib/restore/cluster/restore-states.ts';
 import { dirsOf } from './member-restore.ts';
 

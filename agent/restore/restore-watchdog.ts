@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { errorFields, errorText, type LogLines } from '../../lib/log-lines.ts';
-import { type Journal, type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import { problemOf } from '../errors-on-wire.ts';
-import { type Steps } from './steps.ts';
+import type { Steps } from './steps.ts';
 
 export interface WatchedRestores {
   readonly journal: Journal;

@@ -6,7 +6,7 @@ import {
 import { judgeVersions } from '../../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { restoreOffline, type RestoreStep } from '../../lib/restore/offline-restore.ts';
-import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { adoptOwner, removeRestoreDirs, type RestoreDirs } from '../../lib/restore/cluster/swap-dirs.ts';
 import { pointSource } from './restore-source.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type TaskUpdate } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { TaskUpdate } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
 
 type Update = Sent<TaskUpdate>;

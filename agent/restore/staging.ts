@@ -1,14 +1,14 @@
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type StageRequest } from '../../lib/agent-api/restore-messages.ts';
-import { type TaskUpdate } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { StageRequest } from '../../lib/agent-api/restore-messages.ts';
+import type { TaskUpdate } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type Journal, type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
-import { type PartTools } from '../agent-part.ts';
+import type { PartTools } from '../agent-part.ts';
 import { problemOf } from '../errors-on-wire.ts';
 import { accessOf, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
 import { dirsOf } from './member-restore.ts';
-import { type NodeServices } from './node-services.ts';
+import type { NodeServices } from './node-services.ts';
 import { etcdOfNode, planOfRequest } from './plan-of-request.ts';
 import { busy } from './stage-runs.ts';
 

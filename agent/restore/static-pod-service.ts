@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
 import { isThere, moveFile } from './move-file.ts';
-import { type Deadline, type NodeService } from './node-service.ts';
+import type { Deadline, NodeService } from './node-service.ts';
 import { type NodeProcess, processesOf, signalProcess } from './processes.ts';
 import { waitUntil, waitUntilSteady } from './wait-until.ts';
 

@@ -1,13 +1,13 @@
-import { type AgentHandlers } from '../../lib/agent-api/agent-server.ts';
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type Problem } from '../../lib/agent-api/request-parts.ts';
-import { type RestoreState, type RestoreStepRequest } from '../../lib/agent-api/restore-messages.ts';
+import type { AgentHandlers } from '../../lib/agent-api/agent-server.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { Problem } from '../../lib/agent-api/request-parts.ts';
+import type { RestoreState, RestoreStepRequest } from '../../lib/agent-api/restore-messages.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
-import { type Journal, type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
-import { type PartTools } from '../agent-part.ts';
+import type { PartTools } from '../agent-part.ts';
 import { MemberRestore } from './member-restore.ts';
-import { type NodeServices } from './node-services.ts';
+import type { NodeServices } from './node-services.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 
 type StepName = 'quiesce' | 'swap' | 'startEtcd' | 'verify' | 'commit' | 'resume' | 'rollBack' | 'cleanUp';

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Deadline } from './node-service.ts';
+import type { Deadline } from './node-service.ts';
 
 /** Looks again and again until it holds; false when the deadline has passed. Nothing tells when a process ends. */
 export async function waitUntil(

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { refuseExisting, requireRoom } from './existing-dirs.ts';
-import { type PlannedDir } from './restore-plan.ts';
+import type { PlannedDir } from './restore-plan.ts';
 
 const member = { name: 'm1', peerUrls: ['http://a:1'] };
 

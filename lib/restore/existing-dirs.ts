@@ -3,7 +3,7 @@ import path from 'node:path';
 import { checkMemberDir } from '../etcd/datadir/staged-member-dir.ts';
 import { WAL_FILE_SIZE } from '../etcd/datadir/wal.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type PlannedDir } from './restore-plan.ts';
+import type { PlannedDir } from './restore-plan.ts';
 
 /**
  * Rejects with `restore.data-dir-exists` or `restore.wal-dir-exists` unless every dir is missing, or empty but for what

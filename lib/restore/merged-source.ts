@@ -1,14 +1,14 @@
-import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
-import { type SegmentLog, type StoredSegment } from '../repository/chain.ts';
-import { type Repository, type SoundBackup } from '../repository/repository.ts';
+import type { SegmentLog, StoredSegment } from '../repository/chain.ts';
+import type { Repository, SoundBackup } from '../repository/repository.ts';
 import {
   type PointProgress,
   type WritePointOptions,
   writeRestorePoint,
   type WrittenPoint,
 } from '../repository/write-restore-point.ts';
-import { type JudgedDatabase } from './snapshot-source.ts';
+import type { JudgedDatabase } from './snapshot-source.ts';
 
 /** A database that is made where it is to be, out of several objects of a store. */
 export interface MergedSource {

@@ -2,14 +2,14 @@ import path from 'node:path';
 import { crc32c } from '../etcd/crc32c.ts';
 import { type DatabaseSource, writeMemberDir } from '../etcd/datadir/member-dir.ts';
 import { withdrawMemberDir } from '../etcd/datadir/withdraw-member-dir.ts';
-import { type VersionEdits } from '../etcd/datadir/version-rules.ts';
+import type { VersionEdits } from '../etcd/datadir/version-rules.ts';
 import { encodeRevisionKey } from '../etcd/mvcc/revision.ts';
-import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type PointProgress } from '../repository/write-restore-point.ts';
+import type { PointProgress } from '../repository/write-restore-point.ts';
 import { refuseExisting, requireRoom } from './existing-dirs.ts';
-import { type PlannedDir, type RestorePlan } from './restore-plan.ts';
+import type { PlannedDir, RestorePlan } from './restore-plan.ts';
 import { judgedMerge, type MergedSource } from './merged-source.ts';
 import { type JudgedDatabase, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
 

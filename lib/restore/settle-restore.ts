@@ -1,6 +1,6 @@
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type Repository, type SoundBackup } from '../repository/repository.ts';
-import { type JoinedRestore } from '../repository/restore-record.ts';
+import type { Repository, SoundBackup } from '../repository/repository.ts';
+import type { JoinedRestore } from '../repository/restore-record.ts';
 import { isUnwritable } from '../repository/unwritable-store.ts';
 import { refuseExisting, requireRoom } from './existing-dirs.ts';
 import {

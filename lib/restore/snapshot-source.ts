@@ -1,5 +1,5 @@
-import { type DatabaseSource } from '../etcd/datadir/member-dir.ts';
-import { type HashPoint, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { DatabaseSource } from '../etcd/datadir/member-dir.ts';
+import type { HashPoint, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { startVerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';

@@ -1,9 +1,9 @@
-import { type Problem } from '../../agent-api/request-parts.ts';
-import { type RestoreState } from '../../agent-api/restore-messages.ts';
-import { type TaskUpdate } from '../../agent-api/task-messages.ts';
+import type { Problem } from '../../agent-api/request-parts.ts';
+import type { RestoreState } from '../../agent-api/restore-messages.ts';
+import type { TaskUpdate } from '../../agent-api/task-messages.ts';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { insist, isAway } from './insist.ts';
-import { type Participant, type StageOrder, type StepCall, type StepName } from './participant.ts';
+import type { Participant, StageOrder, StepCall, StepName } from './participant.ts';
 import { restoreStateName, stageOf } from './restore-states.ts';
 
 export interface RestoreOrder {

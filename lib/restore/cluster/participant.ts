@@ -1,8 +1,8 @@
-import { type AgentClient } from '../../agent-api/agent-client.ts';
-import { type Problem, type Fence } from '../../agent-api/request-parts.ts';
-import { type RestoreState, type StageRequest } from '../../agent-api/restore-messages.ts';
-import { type Sent } from '../../agent-api/fields.ts';
-import { type TaskUpdate } from '../../agent-api/task-messages.ts';
+import type { AgentClient } from '../../agent-api/agent-client.ts';
+import type { Problem, Fence } from '../../agent-api/request-parts.ts';
+import type { RestoreState, StageRequest } from '../../agent-api/restore-messages.ts';
+import type { Sent } from '../../agent-api/fields.ts';
+import type { TaskUpdate } from '../../agent-api/task-messages.ts';
 import { GuardianError, hasCode } from '../../guardian-error.ts';
 
 /** A step that has one answer; the same name as its call. */

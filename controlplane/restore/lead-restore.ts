@@ -1,0 +1,233 @@
+import { type AgentClient, connectAgent } from '../../lib/agent-api/agent-client.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import { keyOf } from '../../lib/kubernetes/object-key.ts';
+import { errorText } from '../../lib/log-lines.ts';
+import {
+  abandonRestore,
+  coordinateRestore,
+  type CoordinatorTools,
+  finishRestore,
+  type RestoreOutcome,
+} from '../../lib/restore/cluster/coordinate-restore.ts';
+import { agentParticipant } from '../../lib/restore/cluster/participant.ts';
+import { HOLDER_PREFIX } from '../agents/agent-terms.ts';
+import { type ControlPlaneTools } from '../tools.ts';
+import { judgeRestore } from './judge-restore.ts';
+import { type PlannedRestore, planRestore } from './plan-restore.ts';
+import { hookFailed, type HookCalls, hooksOf, type RestoreHooks, runRestoreHooks } from './restore-hooks.ts';
+import { type RestoreEnd, type RestoreReport } from './restore-report.ts';
+import { type RestoreRun, type RestoreRuns } from './restore-runs.ts';
+import { type RestoreSubject, subjectOf, subjectText } from './restore-subject.ts';
+
+/** What of an earlier leader's restore there is to do, by what the agents tell. */
+export type Beginning = 'begin' | 'finish' | 'abandon';
+
+export interface LeadTools {
+  readonly tools: ControlPlaneTools;
+  readonly runs: RestoreRuns;
+  /** Leadership: before anything is stopped, a leader that is none any more leads no restore either. */
+  readonly leading: AbortSignal;
+}
+
+/** Begins to lead a restore in the background. It goes on through the absence of the API server that it stops. */
+export function leadRestore(
+  restore: EtcdRestore,
+  beginning: Beginning,
+  nodes: readonly NodeOfRestore[],
+  lead: LeadTools,
+): RestoreRun {
+  const run = new LedRestore(restore, lead);
+  lead.runs.put(run);
+  void run.lead(beginning, nodes);
+  return run;
+}
+
+/** A node that is known to take part. */
+export interface NodeOfRestore {
+  readonly node: string;
+  readonly address: string;
+  readonly clockSkewMs: number;
+}
+
+class LedRestore implements RestoreRun {
+  readonly key: string;
+  readonly operation: string;
+  report: RestoreReport;
+  subject: RestoreSubject | undefined;
+  told = false;
+  readonly #restore: EtcdRestore;
+  readonly #lead: LeadTools;
+  readonly #cancelling = new AbortController();
+
+  constructor(restore: EtcdRestore, lead: LeadTools) {
+    this.#restore = restore;
+    this.#lead = lead;
+    this.key = keyOf(restore);
+    this.operation = restore.metadata.uid ?? '';
+    this.report = {
+      ...{
+        operation: this.operation,
+        step: 'Planning',
+        message: 'the plan is made',
+        term: 0n,
+        admitted: false,
+      },
+      ...{ startedAt: lead.tools.clock(), source: undefined, plan: undefined, end: undefined },
+      states: new Map(),
+    };
+  }
+
+  cancel(reason: unknown): void {
+    this.#cancelling.abort(reason);
+  }
+
+  /** Never rejects. */
+  async lead(beginning: Beginning, nodes: readonly NodeOfRestore[]): Promise<void> {
+    try {
+      this.#update({
+        end: beginning === 'begin' ? await this.#fromStart() : await this.#goOn(beginning, nodes),
+      });
+    } catch (failure) {
+      // Nothing was begun, and whoever leads next begins anew.
+      if (this.#lead.leading.aborted && !this.#cancelling.signal.aborted) this.#lead.runs.drop(this.key);
+      else this.#update({ end: { kind: 'refused', failure, all: [failure] } });
+    }
+  }
+
+  async #fromStart(): Promise<RestoreEnd> {
+    const { tools, leading } = this.#lead;
+    const signal = AbortSignal.any([leading, this.#cancelling.signal]);
+    await judgeRestore(this.#restore, tools, signal);
+    this.#update({ admitted: true });
+    const planned = await planRestore(this.#restore, tools, signal);
+    const { plan, source } = planned;
+    this.#update({ plan, source, message: plan.lines.join('; ') });
+    const [problem] = plan.problems;
+    if (problem !== undefined) return { kind: 'refused', failure: problem, all: plan.problems };
+    if (this.#restore.spec.dryRun) return { kind: 'planned' };
+    this.subject = subjectOf(this.#restore, source, this.report.startedAt);
+    const stage = await planned.settle(subjectText(this.subject), signal);
+    return await this.#through(planned, stage, signal);
+  }
+
+  async #through(
+    { plan, hooks }: PlannedRestore,
+    stage: Awaited<ReturnType<PlannedRestore['settle']>>,
+    signal: AbortSignal,
+  ): Promise<RestoreEnd> {
+    await using stack = new AsyncDisposableStack();
+    const nodes = plan.participants.map(({ node, agentAddress, clockSkewMs }) => ({
+      ...{ node, address: agentAddress, clockSkewMs },
+    }));
+    const agents = this.#connect(nodes, stack);
+    const outcome = await coordinateRestore(
+      { operation: this.operation, stage },
+      agents.map((agent, at) => agentParticipant(agent, nodes[at]?.clockSkewMs ?? 0, this.#lead.tools.clock)),
+      {
+        ...this.#coordinatorTools(signal),
+        beforeQuiesce: async (until) => {
+          const failed = await runRestoreHooks(hooks.pre, 'preRestore', this.#hookCalls(agents), until);
+          if (failed.length > 0) throw hookFailed(failed);
+        },
+      },
+    );
+    return await this.#withPostHooks(outcome, hooks, agents);
+  }
+
+  async #goOn(beginning: 'finish' | 'abandon', nodes: readonly NodeOfRestore[]): Promise<RestoreEnd> {
+    await using stack = new AsyncDisposableStack();
+    const { clock } = this.#lead.tools;
+    const agents = this.#connect(nodes, stack);
+    const participants = agents.map((agent, at) =>
+      agentParticipant(agent, nodes[at]?.clockSkewMs ?? 0, clock),
+    );
+    const tools = this.#coordinatorTools(new AbortController().signal);
+    const order = { operation: this.operation };
+    const outcome =
+      beginning === 'finish'
+        ? await finishRestore(order, participants, tools)
+        : await abandonRestore(order, participants, tools, interrupted());
+    return await this.#withPostHooks(outcome, hooksOf(this.#restore.spec), agents);
+  }
+
+  async #withPostHooks(
+    outcome: RestoreOutcome,
+    hooks: RestoreHooks,
+    agents: readonly AgentClient[],
+  ): Promise<RestoreEnd> {
+    const until = AbortSignal.timeout(HOOKS_MS);
+    const hooksFailed =
+      outcome.kind === 'taken-over'
+        ? []
+        : await runRestoreHooks(hooks.post, 'postRestore', this.#hookCalls(agents), until);
+    return { ...outcome, hooksFailed };
+  }
+
+  #connect(nodes: readonly NodeOfRestore[], stack: AsyncDisposableStack): AgentClient[] {
+    const { credentials, clock } = this.#lead.tools;
+    return nodes.map(({ node, address }) => {
+      // Its own connection: the directory's ends with the leadership.
+      const agent = connectAgent({ node, address, credentials, clock });
+      stack.defer(() => {
+        agent.close();
+      });
+      return agent;
+    });
+  }
+
+  #coordinatorTools(signal: AbortSignal): CoordinatorTools {
+    const { tools } = this.#lead;
+    return {
+      holder: `restore/${tools.pod.name}`,
+      // The same process, for backups: that must not stop a restore.
+      isOurs: (holder) => holder === `${HOLDER_PREFIX}${tools.pod.name}`,
+      signal,
+      onStep: ({ step, term, states, update }) => {
+        const bytes = update?.update;
+        const message =
+          bytes === undefined || bytes.message === ''
+            ? step
+            : `${update?.node ?? ''}: ${bytes.message}${bytes.totalBytes > 0 ? ` (${Math.floor((100 * bytes.doneBytes) / bytes.totalBytes)} %)` : ''}`;
+        if (step !== this.report.step) {
+          tools.log.write('info', 'restore-step', `${this.key}: ${step}`, {
+            restore: this.key,
+            operation: this.operation,
+          });
+        }
+        this.#update({ step, term, states, message });
+      },
+    };
+  }
+
+  #hookCalls(agents: readonly AgentClient[]): HookCalls {
+    const { namespace, name, uid } = this.#restore.metadata;
+    const holder = `restore/${this.#lead.tools.pod.name}`;
+    return {
+      ...{ agents, operation: this.operation, audit: this.#lead.tools.audit },
+      about: { who: this.#restore.spec.requestedBy, resource: { kind: 'EtcdRestore', namespace, name, uid } },
+      fence: async (agent) => ({ operation: this.operation, term: (await agent.takeTerm({ holder })).term }),
+    };
+  }
+
+  #update(change: Partial<RestoreReport>): void {
+    this.report = { ...this.report, ...change };
+    if (change.end !== undefined && 'failure' in change.end)
+      this.#lead.tools.log.write('error', 'restore-ended', `${this.key}: ${errorText(change.end.failure)}`, {
+        ...{ restore: this.key, operation: this.operation, kind: change.end.kind },
+      });
+    this.#lead.runs.changed(this.key);
+  }
+}
+
+const HOOKS_MS = 3_600_000;
+
+function interrupted(): GuardianError {
+  return new GuardianError(
+    'restore.interrupted',
+    'the control plane was interrupted while it led this restore',
+    {
+      hint: 'Everything was put back as it was. Create another EtcdRestore to try again.',
+    },
+  );
+}

@@ -1,0 +1,89 @@
+import { type RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import { restoreStateName, stageOf } from '../../lib/restore/cluster/restore-states.ts';
+import { type KnownAgent } from '../agents/agent-directory.ts';
+import { type NodeOfRestore } from './lead-restore.ts';
+import { errorOf } from './restore-status.ts';
+import { type RestoreEnd, type RestoreReport } from './restore-report.ts';
+import { parseSubject, type RestoreSubject } from './restore-subject.ts';
+
+/** A restore as the agents' journals have it. */
+export interface RememberedRestore {
+  readonly operation: string;
+  /** By node. */
+  readonly states: ReadonlyMap<string, RestoreState>;
+  readonly nodes: readonly NodeOfRestore[];
+  readonly subject: RestoreSubject | undefined;
+}
+
+/** What agents told, put together by operation. */
+export function rememberedRestores(agents: readonly KnownAgent[]): RememberedRestore[] {
+  const found = new Map<string, { states: Map<string, RestoreState>; nodes: NodeOfRestore[] }>();
+  for (const { node, address, clockSkewMs = 0, description } of agents) {
+    for (const state of description?.restores ?? []) {
+      const one = found.get(state.operation) ?? { states: new Map<string, RestoreState>(), nodes: [] };
+      one.states.set(node, state);
+      one.nodes.push({ node, address, clockSkewMs });
+      found.set(state.operation, one);
+    }
+  }
+  return [...found].map(([operation, one]) => ({
+    ...{ operation, ...one },
+    subject: [...one.states.values()]
+      .map(({ subject }) => parseSubject(subject))
+      .find((it) => it !== undefined),
+  }));
+}
+
+/**
+ * The latest moment at which a restore was committed, by the agents' clocks: what is older in the API and not through yet
+ * was brought back by it, and had its time.
+ */
+export function lastCommit(
+  remembered: readonly RememberedRestore[],
+  except: string,
+): { readonly at: Date; readonly operation: string } | undefined {
+  const commits = remembered
+    .filter(({ operation }) => operation !== except)
+    .flatMap(({ operation, states }) =>
+      [...states.values()].flatMap(({ committedMs }) =>
+        committedMs === 0 ? [] : [{ operation, at: new Date(committedMs) }],
+      ),
+    );
+  return commits.sort((a, b) => b.at.getTime() - a.at.getTime()).at(0);
+}
+
+/** What the status says of a restore that is over, from the journals alone. */
+export function reportOf({ operation, states, subject }: RememberedRestore, now: Date): RestoreReport {
+  return {
+    ...{ operation, states, plan: undefined, admitted: true, message: '' },
+    step: isRestored(states) ? 'Resuming' : 'RollingBack',
+    term: [...states.values()].reduce((highest, { term }) => (term > highest ? term : highest), 0n),
+    startedAt: new Date(subject?.startedAt ?? now),
+    source: subject === undefined ? undefined : { ...subject, backupName: subject.backupName },
+    end: endOf(states),
+  };
+}
+
+export function isOver({ states }: RememberedRestore): boolean {
+  return [...states.values()].every(({ state }) => {
+    const name = restoreStateName(state);
+    return name !== undefined && stageOf(name) === 'over';
+  });
+}
+
+function isRestored(states: ReadonlyMap<string, RestoreState>): boolean {
+  return [...states.values()].some(({ committedMs }) => committedMs !== 0);
+}
+
+function endOf(states: ReadonlyMap<string, RestoreState>): RestoreEnd {
+  const term = 0n;
+  if (isRestored(states)) return { kind: 'restored', trouble: undefined, hooksFailed: [], term, states };
+  const problem = [...states.values()].map((state) => state.problem).find((one) => one !== undefined);
+  const failure = errorOf(
+    problem ?? {
+      ...{ code: 'restore.interrupted', message: 'the restore was given up', retryable: false },
+      hint: 'Create another EtcdRestore to try again.',
+    },
+  );
+  return { kind: 'rolled-back', failure, hooksFailed: [], term, states };
+}

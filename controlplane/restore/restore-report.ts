@@ -1,0 +1,28 @@
+import { type RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import {
+  type CoordinatorProgress,
+  type RestoreOutcome,
+} from '../../lib/restore/cluster/coordinate-restore.ts';
+import { type ClusterPlan } from '../../lib/restore/cluster/cluster-plan.ts';
+import { type PlannedRestore } from './plan-restore.ts';
+
+/** What is known of one restore, by this process or by what the agents remember. */
+export interface RestoreReport {
+  readonly operation: string;
+  readonly step: 'Planning' | CoordinatorProgress['step'];
+  /** Of what goes on, for people. */
+  readonly message: string;
+  readonly term: bigint;
+  readonly startedAt: Date;
+  readonly admitted: boolean;
+  readonly source: Pick<PlannedRestore['source'], 'snapshotLocation' | 'backupName'> | undefined;
+  readonly plan: ClusterPlan | undefined;
+  /** By node. */
+  readonly states: ReadonlyMap<string, RestoreState>;
+  readonly end: RestoreEnd | undefined;
+}
+
+export type RestoreEnd =
+  | { readonly kind: 'planned' }
+  | { readonly kind: 'refused'; readonly failure: unknown; readonly all: readonly unknown[] }
+  | (RestoreOutcome & { readonly hooksFailed: readonly string[] });
