@@ -1,13 +1,13 @@
-import { type AgentHandlers } from '../lib/agent-api/agent-server.ts';
-import { type Sent } from '../lib/agent-api/fields.ts';
-import { type RestoreState } from '../lib/agent-api/restore-messages.ts';
-import { type Clock } from '../lib/clock.ts';
-import { type LogLines } from '../lib/log-lines.ts';
-import { type CredentialSource } from '../lib/pki/credential-folder.ts';
-import { type LocalEtcd } from './etcd/local-etcd.ts';
-import { type AgentSettings } from './settings.ts';
-import { type TermKeeper } from './state/term-keeper.ts';
-import { type TaskBook } from './tasks/task-book.ts';
+import type { AgentHandlers } from '../lib/agent-api/agent-server.ts';
+import type { Sent } from '../lib/agent-api/fields.ts';
+import type { RestoreState } from '../lib/agent-api/restore-messages.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { LogLines } from '../lib/log-lines.ts';
+import type { CredentialSource } from '../lib/pki/credential-folder.ts';
+import type { LocalEtcd } from './etcd/local-etcd.ts';
+import type { AgentSettings } from './settings.ts';
+import type { TermKeeper } from './state/term-keeper.ts';
+import type { TaskBook } from './tasks/task-book.ts';
 
 /** What every part of an agent works with. */
 export interface PartTools {

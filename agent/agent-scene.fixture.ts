@@ -1,10 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { systemClock } from '../lib/clock.ts';
 import { type AgentClient, connectAgent } from '../lib/agent-api/agent-client.ts';
-import { type Sent } from '../lib/agent-api/fields.ts';
-import { type TakeBackupRequest, type TaskUpdate } from '../lib/agent-api/task-messages.ts';
+import type { Sent } from '../lib/agent-api/fields.ts';
+import type { TakeBackupRequest, TaskUpdate } from '../lib/agent-api/task-messages.ts';
 import { LogLines } from '../lib/log-lines.ts';
-import { type Authority as PkiAuthority } from '../lib/pki/authority.ts';
+import type { Authority as PkiAuthority } from '../lib/pki/authority.ts';
 import { saveCredentials } from '../lib/pki/credential-folder.ts';
 import {
   agentOf,
@@ -13,7 +13,7 @@ import {
   credentialsFor,
   newAuthority,
 } from '../lib/pki/installation.fixture.ts';
-import { type Credentials } from '../lib/pki/credentials.ts';
+import type { Credentials } from '../lib/pki/credentials.ts';
 import { type Authority, createAuthority } from '../test/harness/certificates.ts';
 import { type Etcd, startEtcd } from '../test/harness/etcd.ts';
 import { type S3Server, startS3Server } from '../test/harness/s3.ts';

@@ -1,17 +1,17 @@
 import { statfs } from 'node:fs/promises';
-import { type Description, type EtcdFound } from '../lib/agent-api/description.ts';
-import { type Sent } from '../lib/agent-api/fields.ts';
-import { type CaptureState, type TaskState } from '../lib/agent-api/task-messages.ts';
-import { type Problem } from '../lib/agent-api/request-parts.ts';
-import { type RestoreState } from '../lib/agent-api/restore-messages.ts';
-import { type Clock } from '../lib/clock.ts';
+import type { Description, EtcdFound } from '../lib/agent-api/description.ts';
+import type { Sent } from '../lib/agent-api/fields.ts';
+import type { CaptureState, TaskState } from '../lib/agent-api/task-messages.ts';
+import type { Problem } from '../lib/agent-api/request-parts.ts';
+import type { RestoreState } from '../lib/agent-api/restore-messages.ts';
+import type { Clock } from '../lib/clock.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type CredentialSource } from '../lib/pki/credential-folder.ts';
+import type { CredentialSource } from '../lib/pki/credential-folder.ts';
 import { VERSION } from '../lib/program-version.ts';
 import { problemOf } from './errors-on-wire.ts';
-import { type ConnectedEtcd, type LocalEtcd } from './etcd/local-etcd.ts';
-import { type AgentSettings } from './settings.ts';
-import { type TermKeeper } from './state/term-keeper.ts';
+import type { ConnectedEtcd, LocalEtcd } from './etcd/local-etcd.ts';
+import type { AgentSettings } from './settings.ts';
+import type { TermKeeper } from './state/term-keeper.ts';
 
 export interface DescribedAgent {
   readonly settings: AgentSettings;

@@ -1,4 +1,4 @@
-import { type Problem } from '../lib/agent-api/request-parts.ts';
+import type { Problem } from '../lib/agent-api/request-parts.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 
 /** Something that is wrong, as descriptions carry it. */

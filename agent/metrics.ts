@@ -1,10 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { type Sent } from '../lib/agent-api/fields.ts';
-import { type CaptureState, type TaskState } from '../lib/agent-api/task-messages.ts';
-import { type MemberStatus } from '../lib/etcd/client/etcd-client.ts';
+import type { Sent } from '../lib/agent-api/fields.ts';
+import type { CaptureState, TaskState } from '../lib/agent-api/task-messages.ts';
+import type { MemberStatus } from '../lib/etcd/client/etcd-client.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { VERSION } from '../lib/program-version.ts';
-import { type LocalEtcd } from './etcd/local-etcd.ts';
+import type { LocalEtcd } from './etcd/local-etcd.ts';
 
 export interface MeasuredAgent {
   readonly etcd: LocalEtcd;

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { type Clock } from '../lib/clock.ts';
-import { type LogLines } from '../lib/log-lines.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { LogLines } from '../lib/log-lines.ts';
 import { credentialFolder, type CredentialSource } from '../lib/pki/credential-folder.ts';
 import { peerIdentity, requirePeer } from '../lib/pki/peer-identity.ts';
 import { keepEnrolled } from './enrol/keep-enrolled.ts';
-import { type AgentSettings } from './settings.ts';
+import type { AgentSettings } from './settings.ts';
 
 export interface OwnCredentials extends AsyncDisposable {
   readonly credentials: CredentialSource;

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { writeMemberDir } from '../lib/etcd/datadir/member-dir.ts';
 import { startEtcd, type Etcd } from '../test/harness/etcd.ts';
-import { type TemporaryFolder } from '../test/harness/temporary-folder.ts';
+import type { TemporaryFolder } from '../test/harness/temporary-folder.ts';
 import { writeKubernetesDatabase } from './kubernetes-database.ts';
 import { say } from './report.ts';
 

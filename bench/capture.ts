@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { compressFrames } from '../lib/repository/compress-frames.ts';
 import { startSegment } from '../lib/repository/start-segment.ts';
-import { type Etcd } from '../test/harness/etcd.ts';
+import type { Etcd } from '../test/harness/etcd.ts';
 import { eventually } from '../test/harness/eventually.ts';
 import { runProgram } from '../test/harness/run-program.ts';
 import { type ServerProcess, startProcess } from '../test/harness/server-process.ts';

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { FastRandom, RandomBytes } from './fast-random.ts';
-import { type KubernetesHistory } from './kubernetes-history.ts';
+import type { KubernetesHistory } from './kubernetes-history.ts';
 import { KINDS } from './kubernetes-kinds.ts';
 
 const NAMESPACES = 200;

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { systemClock } from '../lib/clock.ts';
-import { type StoredSegment } from '../lib/repository/chain.ts';
+import type { StoredSegment } from '../lib/repository/chain.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
-import { type Repository } from '../lib/repository/repository.ts';
+import type { Repository } from '../lib/repository/repository.ts';
 import { writeRestorePoint } from '../lib/repository/write-restore-point.ts';
 import { LocalStore } from '../lib/storage/local-store.ts';
 import { testKeys } from '../test/harness/repository.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { systemClock } from '../lib/clock.ts';
 import { encodeKeyValue } from '../lib/etcd/mvcc/key-value.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
-import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
+import type { Repository, SoundBackup } from '../lib/repository/repository.ts';
 import { snapshotFacts } from '../lib/repository/snapshot-facts.ts';
 import { startSegment } from '../lib/repository/start-segment.ts';
 import { ETCD_CLUSTER } from '../test/harness/repository.ts';

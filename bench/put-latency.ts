@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { etcd3Source } from '../lib/etcd/client/etcd3.ts';
-import { type Etcd } from '../test/harness/etcd.ts';
+import type { Etcd } from '../test/harness/etcd.ts';
 
 const PER_SECOND = 200;
 const VALUE_BYTES = 1024;

@@ -1,4 +1,4 @@
-import { type RunCost } from './timed-run.ts';
+import type { RunCost } from './timed-run.ts';
 
 export function say(text: string): void {
   process.stdout.write(`${text}\n`);

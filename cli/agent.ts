@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { AGENT_SETTINGS, agentSettings, runAgent, type SettingName } from '../agent/main.ts';
 import { LogLines } from '../lib/log-lines.ts';
 import { EXIT_CODES } from './exit-code.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export function agentCommand(session: Session): Command {
   const command = new Command('agent')

@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander';
 import { fullBackup, whyFailed, type BackupEvent, type FullBackup } from '../lib/backup/full-backup.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
-import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../lib/etcd/client/etcd-client.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
-import { type SoundBackup } from '../lib/repository/repository.ts';
+import type { SoundBackup } from '../lib/repository/repository.ts';
 import { backupLine, backupValue, proofText } from './backup-figures.ts';
 import { incrementalBackup } from './backup-incremental.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
@@ -16,7 +16,7 @@ import {
 } from './full-backup-options.ts';
 import { keysText } from './keys-needed-text.ts';
 import { bytes, count, duration, print } from './output.ts';
-import { type ProgressLine } from './progress-line.ts';
+import type { ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   openRepositoryWith,
@@ -24,7 +24,7 @@ import {
   type OpenedRepository,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { withSpoolOptions, type SpoolOptions } from './spool-options.ts';
 
 interface CreateOptions

@@ -9,7 +9,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { userName } from './user-name.ts';
 
 interface DeleteOptions extends RepositoryOptions, ReportOptions {

@@ -1,5 +1,5 @@
-import { type Manifest, type Proof } from '../lib/repository/manifest.ts';
-import { type BackupEntry, type SoundBackup } from '../lib/repository/repository.ts';
+import type { Manifest, Proof } from '../lib/repository/manifest.ts';
+import type { BackupEntry, SoundBackup } from '../lib/repository/repository.ts';
 import { bytes, count } from './output.ts';
 
 /** A committed backup as the commands print it in JSON. */

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { catchUp, type CatchUpEvent, type CaughtUp } from '../lib/backup/capture/catch-up.ts';
-import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
-import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
+import type { TakeBase } from '../lib/backup/capture/ship-segments.ts';
+import type { EtcdClient } from '../lib/etcd/client/etcd-client.ts';
 import { clockStepText } from './clock-step-text.ts';
 import { count, counted, print } from './output.ts';
-import { type ProgressLine } from './progress-line.ts';
-import { type Reporting } from './report-options.ts';
-import { type OpenedRepository } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { ProgressLine } from './progress-line.ts';
+import type { Reporting } from './report-options.ts';
+import type { OpenedRepository } from './repository-options.ts';
+import type { Session } from './session.ts';
 
 export interface IncrementalRequest {
   readonly cluster: string | undefined;

@@ -1,11 +1,11 @@
 import { Command } from 'commander';
-import { type BackupEntry } from '../lib/repository/repository.ts';
+import type { BackupEntry } from '../lib/repository/repository.ts';
 import { entryValue, proofWord } from './backup-figures.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { age, bytes, count, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import { openRepositoryWith, withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface BackupListOptions extends RepositoryOptions, ReportOptions {
   readonly all?: boolean;

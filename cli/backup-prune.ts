@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { GuardianError } from '../lib/guardian-error.ts';
-import {
-  type RetentionDecision,
-  type RetentionPlan,
-  type RetentionPolicy,
-  type SegmentsDecision,
+import type {
+  RetentionDecision,
+  RetentionPlan,
+  RetentionPolicy,
+  SegmentsDecision,
 } from '../lib/repository/retention-policy.ts';
 import { parseCount, parseDuration } from './option-values.ts';
 import { bytes, count, counted, print, table } from './output.ts';
@@ -16,7 +16,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { userName } from './user-name.ts';
 
 interface PruneOptions extends RepositoryOptions, ReportOptions {

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type SoundBackup } from '../lib/repository/repository.ts';
+import type { SoundBackup } from '../lib/repository/repository.ts';
 import { backupValue, proofText } from './backup-figures.ts';
 import { keysText } from './keys-needed-text.ts';
 import { bytes, count, fields, print, table } from './output.ts';
@@ -10,7 +10,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 type ShowOptions = RepositoryOptions & ReportOptions;
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type SweepReport } from '../lib/repository/repository.ts';
+import type { SweepReport } from '../lib/repository/repository.ts';
 import { bytes, count, print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -8,7 +8,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { userName } from './user-name.ts';
 
 type UndeleteOptions = RepositoryOptions & ReportOptions;

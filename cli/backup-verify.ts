@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type VerifyReport } from '../lib/repository/repository.ts';
+import type { VerifyReport } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, print } from './output.ts';
 import { problemLines } from './problem-lines.ts';
@@ -10,7 +10,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface BackupVerifyOptions extends RepositoryOptions, ReportOptions {
   readonly deep?: boolean;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
+import type { CaptureStatus } from '../lib/backup/capture/capture-status.ts';
 import { whyUnhealthy } from './capture-health.ts';
 
 const NOW = new Date('2026-11-22T14:05:00Z');

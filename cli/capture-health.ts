@@ -1,4 +1,4 @@
-import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
+import type { CaptureStatus } from '../lib/backup/capture/capture-status.ts';
 import { count, duration } from './output.ts';
 
 /** Why a capture isn't well, in words; undefined while it is. `patienceMs`: what passes by itself in that time is no reason. */

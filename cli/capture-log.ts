@@ -1,6 +1,6 @@
-import { type CaptureEvent } from '../lib/backup/capture/run-capture.ts';
-import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
-import { type BaseTaken, type Gap } from '../lib/backup/capture/ship-segments.ts';
+import type { CaptureEvent } from '../lib/backup/capture/run-capture.ts';
+import type { CaptureStatus } from '../lib/backup/capture/capture-status.ts';
+import type { BaseTaken, Gap } from '../lib/backup/capture/ship-segments.ts';
 import { stepMs } from '../lib/repository/clock-steps.ts';
 import { clockStepText } from './clock-step-text.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';

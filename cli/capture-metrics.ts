@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import { type CaptureStatus } from '../lib/backup/capture/capture-status.ts';
+import type { CaptureStatus } from '../lib/backup/capture/capture-status.ts';
 import { stepMs } from '../lib/repository/clock-steps.ts';
 import { VERSION } from '../lib/program-version.ts';
 

@@ -1,13 +1,13 @@
 import { REBASE, type RebaseSettings } from '../lib/backup/capture/rebase.ts';
-import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
-import { type ChainTail } from '../lib/repository/chain.ts';
+import type { TakeBase } from '../lib/backup/capture/ship-segments.ts';
+import type { ChainTail } from '../lib/repository/chain.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
+import type { Repository, SoundBackup } from '../lib/repository/repository.ts';
 import { synthesizeBase } from '../lib/repository/synthesize-base.ts';
 import { type FullBackupOptions, fullBackupRequest } from './full-backup-options.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { parseCount, parseDuration } from './option-values.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export interface RebaseOptions extends FullBackupOptions {
   readonly rebase: 'merge' | 'etcd' | 'never';

@@ -2,11 +2,11 @@ import { Command, Option } from 'commander';
 import { randomBytes } from 'node:crypto';
 import { REBASE } from '../lib/backup/capture/rebase.ts';
 import { type Capture, type CaptureRequest, startCapture } from '../lib/backup/capture/run-capture.ts';
-import { type TakeBase } from '../lib/backup/capture/ship-segments.ts';
+import type { TakeBase } from '../lib/backup/capture/ship-segments.ts';
 import { type BackupEvent, fullBackup } from '../lib/backup/full-backup.ts';
 import { openEphemeralFile } from '../lib/encryption/ephemeral-file.ts';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
-import { type EtcdClient } from '../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../lib/etcd/client/etcd-client.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { whyUnhealthy } from './capture-health.ts';
 import { failureOf, logEvent, logProgress } from './capture-log.ts';
@@ -23,7 +23,7 @@ import {
   type OpenedRepository,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { spoolFolder, type SpoolOptions, withSpoolOptions } from './spool-options.ts';
 import { parseListenAddress, startStatusServer } from './status-server.ts';
 

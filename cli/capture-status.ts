@@ -2,9 +2,9 @@ import { Command } from 'commander';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectEtcd } from '../lib/etcd/client/connect-etcd.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type ChainTail, type StoredSegment } from '../lib/repository/chain.ts';
-import { type ClockStep } from '../lib/repository/clock-steps.ts';
-import { type CallOptions, type Repository } from '../lib/repository/repository.ts';
+import type { ChainTail, StoredSegment } from '../lib/repository/chain.ts';
+import type { ClockStep } from '../lib/repository/clock-steps.ts';
+import type { CallOptions, Repository } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { clockStepText } from './clock-step-text.ts';
 import { etcdSettings, withEtcdOptions, type EtcdOptions } from './etcd-options.ts';
@@ -17,7 +17,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface StatusOptions extends EtcdOptions, RepositoryOptions, ReportOptions {
   readonly maxLag?: string;

@@ -1,4 +1,4 @@
-import { type Command, type Option } from 'commander';
+import type { Command, Option } from 'commander';
 import { GuardianError } from '../lib/guardian-error.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;

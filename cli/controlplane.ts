@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { errorFields, errorText, LogLines } from '../lib/log-lines.ts';
 import { CONTROL_PLANE_SETTINGS, controlPlaneSettings, type SettingName } from '../controlplane/main.ts';
 import { exitCodeOf } from './exit-code.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export function controlPlaneCommand(session: Session): Command {
   const command = new Command('controlplane')

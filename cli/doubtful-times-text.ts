@@ -1,4 +1,4 @@
-import { type DoubtfulTimes } from '../lib/repository/doubtful-times.ts';
+import type { DoubtfulTimes } from '../lib/repository/doubtful-times.ts';
 import { count, duration } from './output.ts';
 import { instant } from './point-spans-text.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { temporaryFolder } from '../test/harness/temporary-folder.ts';
-import { type EtcdSettings } from '../lib/etcd/client/etcd-settings.ts';
+import type { EtcdSettings } from '../lib/etcd/client/etcd-settings.ts';
 import { hasCode } from '../lib/guardian-error.ts';
 import { type EtcdOptions, etcdSettings } from './etcd-options.ts';
 

@@ -1,9 +1,9 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
-import { type EtcdCredentials, type EtcdSettings } from '../lib/etcd/client/etcd-settings.ts';
+import type { EtcdCredentials, EtcdSettings } from '../lib/etcd/client/etcd-settings.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 import { parseDuration } from './option-values.ts';
-import { type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface EtcdOptions {
   readonly endpoints?: string;

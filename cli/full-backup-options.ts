@@ -1,9 +1,9 @@
 import { type Command, Option } from 'commander';
-import { type FullBackupRequest } from '../lib/backup/full-backup.ts';
-import { type ProofPolicy } from '../lib/backup/proof-policy.ts';
+import type { FullBackupRequest } from '../lib/backup/full-backup.ts';
+import type { ProofPolicy } from '../lib/backup/proof-policy.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { collect, parseByteCount, parseCount, parseDuration } from './option-values.ts';
-import { type RepositoryOptions } from './repository-options.ts';
+import type { RepositoryOptions } from './repository-options.ts';
 import { userName } from './user-name.ts';
 
 export interface FullBackupOptions {

@@ -2,8 +2,8 @@ import { Command } from 'commander';
 import { Buffer } from 'node:buffer';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { parseKey, resourceName } from '../lib/keyspace/parse-key.ts';
-import { type Hole } from '../lib/repository/point-spans.ts';
-import { type TimelinePoints } from '../lib/repository/points.ts';
+import type { Hole } from '../lib/repository/point-spans.ts';
+import type { TimelinePoints } from '../lib/repository/points.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { collectHistory, type KeyHistory } from './key-history.ts';
 import { type KeyVersion, valuesText, versionsText, versionValue } from './key-versions-text.ts';
@@ -18,7 +18,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface GetOptions extends RepositoryOptions, ReportOptions {
   readonly at?: string;

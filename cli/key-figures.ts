@@ -1,4 +1,4 @@
-import { type KeySetDescription } from '../lib/encryption/key-set.ts';
+import type { KeySetDescription } from '../lib/encryption/key-set.ts';
 import { fields, table } from './output.ts';
 
 /** A set of keys as the commands print it in JSON: ids, abilities and public keys. */

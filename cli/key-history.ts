@@ -1,14 +1,14 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { join } from 'node:path';
-import { type KeyChange } from '../lib/etcd/mvcc/history.ts';
+import type { KeyChange } from '../lib/etcd/mvcc/history.ts';
 import { capturedChanges, changesInBase } from '../lib/repository/key-history.ts';
-import { type Hole, type RestorableRange } from '../lib/repository/point-spans.ts';
-import { type Repository } from '../lib/repository/repository.ts';
-import { type TimelinePoints } from '../lib/repository/points.ts';
+import type { Hole, RestorableRange } from '../lib/repository/point-spans.ts';
+import type { Repository } from '../lib/repository/repository.ts';
+import type { TimelinePoints } from '../lib/repository/points.ts';
 import { scratchFolder } from '../lib/repository/scratch-folder.ts';
 import { type KeyVersion, putVersion, whatHappened } from './key-versions-text.ts';
 import { counted } from './output.ts';
-import { type ProgressLine } from './progress-line.ts';
+import type { ProgressLine } from './progress-line.ts';
 import { diskFolder } from './spool-options.ts';
 
 /** What is known of one key. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type KeyValue } from '../lib/etcd/mvcc/key-value.ts';
+import type { KeyValue } from '../lib/etcd/mvcc/key-value.ts';
 import {
   type KeyVersion,
   putVersion,

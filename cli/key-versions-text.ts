@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type KeyValue } from '../lib/etcd/mvcc/key-value.ts';
+import type { KeyValue } from '../lib/etcd/mvcc/key-value.ts';
 import { readStoredObject, type StoredObject } from '../lib/keyspace/object-meta.ts';
 import { bytes, count, table } from './output.ts';
 import { visibleText } from '../lib/visible-text.ts';

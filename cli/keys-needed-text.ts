@@ -1,4 +1,4 @@
-import { type NeededKey } from '../lib/keyspace/keys-needed.ts';
+import type { NeededKey } from '../lib/keyspace/keys-needed.ts';
 import { count } from './output.ts';
 
 /** `kms-v2 vault, aescbc key1`; undefined when none is needed. */

@@ -4,7 +4,7 @@ import { recoveryAdvice } from './keys-create.ts';
 import { passphraseIn } from './passphrase-file.ts';
 import { print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface RecoverOptions extends ReportOptions {
   readonly recoveryKey: string;

@@ -3,7 +3,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { keySetText, keySetValue } from './key-figures.ts';
 import { print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface RotateOptions extends ReportOptions {
   readonly keyFile?: string;

@@ -4,7 +4,7 @@ import { keySetText, keySetValue } from './key-figures.ts';
 import { passphraseIn } from './passphrase-file.ts';
 import { print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface ShowOptions extends ReportOptions {
   readonly keyFile?: string;

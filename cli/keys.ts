@@ -3,7 +3,7 @@ import { keysCreateCommand } from './keys-create.ts';
 import { keysRecoverCommand } from './keys-recover.ts';
 import { keysRotateCommand } from './keys-rotate.ts';
 import { keysShowCommand } from './keys-show.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export function keysCommand(session: Session): Command {
   return new Command('keys')

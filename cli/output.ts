@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Yaml from 'yaml';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 import { visibleText } from '../lib/visible-text.ts';
 
 export const OUTPUT_FORMATS = ['table', 'json', 'yaml'] as const;

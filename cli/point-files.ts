@@ -1,13 +1,13 @@
 import { join } from 'node:path';
-import { type RestorePoint } from '../lib/repository/points.ts';
-import { type Repository } from '../lib/repository/repository.ts';
+import type { RestorePoint } from '../lib/repository/points.ts';
+import type { Repository } from '../lib/repository/repository.ts';
 import { scratchFolder } from '../lib/repository/scratch-folder.ts';
 import { writeRestorePoint } from '../lib/repository/write-restore-point.ts';
 import { count } from './output.ts';
 import { pointNamed, pointTransfer } from './point-options.ts';
-import { type ProgressLine } from './progress-line.ts';
+import type { ProgressLine } from './progress-line.ts';
 import { openRepositoryWith, theCluster, type RepositoryOptions } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { diskFolder } from './spool-options.ts';
 
 /** A state: of a snapshot file, or a moment of its history. */

@@ -1,12 +1,12 @@
 import { type Command, Option } from 'commander';
-import { type Clock } from '../lib/clock.ts';
-import { type PointQuery } from '../lib/repository/choose-point.ts';
-import { type PointProgress } from '../lib/repository/write-restore-point.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { PointQuery } from '../lib/repository/choose-point.ts';
+import type { PointProgress } from '../lib/repository/write-restore-point.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { parseMoment } from './moment.ts';
 import { type DifferingHash, type HashJudgement, textOf } from '../lib/repository/kept-hashes.ts';
 import { collect, parseRevision } from './option-values.ts';
-import { type Transfer } from './progress-line.ts';
+import type { Transfer } from './progress-line.ts';
 
 export interface PointOptions {
   readonly toRevision?: string;

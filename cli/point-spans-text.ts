@@ -1,4 +1,4 @@
-import { type Hole, type PointSpan, type RestorableRange } from '../lib/repository/point-spans.ts';
+import type { Hole, PointSpan, RestorableRange } from '../lib/repository/point-spans.ts';
 import { age, bytes, count, counted, duration, table } from './output.ts';
 
 /** A span as the commands print it in JSON. */

@@ -3,7 +3,7 @@ import { lstat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { ENCRYPTED_VALUES, keysNeeded } from '../lib/keyspace/keys-needed.ts';
-import { type RestorePoint } from '../lib/repository/points.ts';
+import type { RestorePoint } from '../lib/repository/points.ts';
 import { writeRestorePoint, type WrittenPoint } from '../lib/repository/write-restore-point.ts';
 import { keysText } from './keys-needed-text.ts';
 import { parseRevision } from './option-values.ts';
@@ -25,7 +25,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface ExportOptions extends RepositoryOptions, ReportOptions, AcceptOptions {
   readonly out: string;

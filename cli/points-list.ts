@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type TimelinePoints } from '../lib/repository/points.ts';
+import type { TimelinePoints } from '../lib/repository/points.ts';
 import { doubtsText, doubtValue } from './doubtful-times-text.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { parseCount } from './option-values.ts';
@@ -12,7 +12,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface ListOptions extends RepositoryOptions, ReportOptions {
   readonly limit: string;

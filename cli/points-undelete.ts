@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type ChainPlace } from '../lib/repository/chain.ts';
+import type { ChainPlace } from '../lib/repository/chain.ts';
 import { parseCount } from './option-values.ts';
 import { count, print } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -9,7 +9,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { userName } from './user-name.ts';
 
 interface UndeleteOptions extends RepositoryOptions, ReportOptions {

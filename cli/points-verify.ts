@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type ChainReport } from '../lib/repository/chain-report.ts';
-import { type Repository } from '../lib/repository/repository.ts';
+import type { ChainReport } from '../lib/repository/chain-report.ts';
+import type { Repository } from '../lib/repository/repository.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, counted, print } from './output.ts';
 import { problemLines } from './problem-lines.ts';
@@ -12,7 +12,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { diskFolder } from './spool-options.ts';
 
 interface VerifyOptions extends RepositoryOptions, ReportOptions {

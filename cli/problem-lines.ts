@@ -1,5 +1,5 @@
-import { type VerifyReport } from '../lib/repository/repository.ts';
-import { type VerifyProblem } from '../lib/repository/verify-problem.ts';
+import type { VerifyReport } from '../lib/repository/repository.ts';
+import type { VerifyProblem } from '../lib/repository/verify-problem.ts';
 
 /** What a check found wrong, and what only deserves a look: a line each, with what to do. */
 export function problemLines({ problems, warnings }: Pick<VerifyReport, 'problems' | 'warnings'>): string {

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { completionScript } from './completion.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { VERSION } from '../lib/program-version.ts';
 
 /**

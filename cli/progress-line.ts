@@ -1,6 +1,6 @@
-import { type Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { bytes, count, duration } from './output.ts';
-import { type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 import { visibleText } from '../lib/visible-text.ts';
 
 /** How far a transfer is. `total` is left out where nobody knows it. */

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { OUTPUT_FORMATS, parseOutputFormat, type OutputFormat } from './output.ts';
 import { ProgressLine } from './progress-line.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 export interface ReportOptions {
   readonly output?: string;

@@ -3,21 +3,21 @@ import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { spoolingStore } from '../lib/backup/spooling-store.ts';
-import { type KeySet } from '../lib/encryption/key-set.ts';
+import type { KeySet } from '../lib/encryption/key-set.ts';
 import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
 import { checkFreshness, findStaleness, rememberBackup, seenClusters } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
-import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
-import { type ObjectStore } from '../lib/storage/object-store.ts';
+import type { Repository, SoundBackup } from '../lib/repository/repository.ts';
+import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { openStore } from '../lib/storage/open-store.ts';
 import { probePutIfAbsent } from '../lib/storage/put-if-absent-probe.ts';
 import { storeIdentity } from '../lib/storage/store-identity.ts';
 import { parseStoreUrl, type StoreSettings } from '../lib/storage/store-url.ts';
 import { passphraseIn } from './passphrase-file.ts';
-import { type ProgressLine } from './progress-line.ts';
-import { type Session } from './session.ts';
+import type { ProgressLine } from './progress-line.ts';
+import type { Session } from './session.ts';
 import { spoolSettings, type SpoolOptions } from './spool-options.ts';
-import { type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 import { TOOL } from '../lib/program-version.ts';
 
 export interface RepositoryOptions {

@@ -1,27 +1,27 @@
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
-import { type FileVersions } from '../lib/etcd/datadir/version-rules.ts';
+import type { FileVersions } from '../lib/etcd/datadir/version-rules.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { type PointQuery, PointUnavailableError } from '../lib/repository/choose-point.ts';
-import { type FindPointOptions, type RestorePoint } from '../lib/repository/points.ts';
-import { type Repository, type SoundBackup } from '../lib/repository/repository.ts';
+import type { FindPointOptions, RestorePoint } from '../lib/repository/points.ts';
+import type { Repository, SoundBackup } from '../lib/repository/repository.ts';
 import { mergedSource, type MergedSource } from '../lib/restore/merged-source.ts';
-import { type HashJudgement } from '../lib/repository/kept-hashes.ts';
-import { type RestorePoint as DataToRestore } from '../lib/restore/restore-plan.ts';
-import { type RestoreRecording } from '../lib/restore/settle-restore.ts';
-import { type SnapshotSource } from '../lib/restore/snapshot-source.ts';
+import type { HashJudgement } from '../lib/repository/kept-hashes.ts';
+import type { RestorePoint as DataToRestore } from '../lib/restore/restore-plan.ts';
+import type { RestoreRecording } from '../lib/restore/settle-restore.ts';
+import type { SnapshotSource } from '../lib/restore/snapshot-source.ts';
 import { parseCount } from './option-values.ts';
 import { count } from './output.ts';
 import { acceptedMismatches, type AcceptOptions, pointQuery, type PointOptions } from './point-options.ts';
-import { type ProgressLine } from './progress-line.ts';
+import type { ProgressLine } from './progress-line.ts';
 import {
   type OpenedRepository,
   openRepositoryWith,
   theCluster,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { userName } from './user-name.ts';
 
 /** What a restore starts from, and what is known of it. */

@@ -2,13 +2,13 @@ import { Command, Option } from 'commander';
 import { judgeVersions, type VersionEdits } from '../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { restoreOffline, type Restored, type RestoreStep } from '../lib/restore/offline-restore.ts';
-import { type RestorePlan, type RestoreRequest } from '../lib/restore/restore-plan.ts';
+import type { RestorePlan, RestoreRequest } from '../lib/restore/restore-plan.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { settleRestore, type SettledPlan } from '../lib/restore/settle-restore.ts';
 import { keysText } from './keys-needed-text.ts';
 import { parseRevision } from './option-values.ts';
 import { bytes, count, print } from './output.ts';
-import { type ProgressLine } from './progress-line.ts';
+import type { ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   type AcceptOptions,
@@ -21,7 +21,7 @@ import {
 } from './point-options.ts';
 import { withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
 import { fromBackup, fromFile, type RestoreInput } from './restore-input.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { snapshotFigures } from './snapshot-figures.ts';
 
 interface RestoreOptions extends RepositoryOptions, PointOptions, ReportOptions, AcceptOptions {

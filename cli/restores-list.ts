@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type RestoreRecord } from '../lib/repository/restore-record.ts';
+import type { RestoreRecord } from '../lib/repository/restore-record.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { age, count, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -9,7 +9,7 @@ import {
   withRepositoryOptions,
   type RepositoryOptions,
 } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 type ListOptions = RepositoryOptions & ReportOptions;
 

@@ -1,10 +1,10 @@
 import { CommanderError } from 'commander';
-import { type Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { buildProgram } from './program.ts';
-import { type Session } from './session.ts';
-import { type Terminal } from './terminal.ts';
+import type { Session } from './session.ts';
+import type { Terminal } from './terminal.ts';
 import { visibleText } from '../lib/visible-text.ts';
 
 /** Runs one command line; resolves to the exit status. Nothing is thrown: what failed is told on stderr. */

@@ -1,5 +1,5 @@
-import { type Clock } from '../lib/clock.ts';
-import { type Terminal } from './terminal.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Terminal } from './terminal.ts';
 
 /** One run of the program, shared by its commands. */
 export interface Session {

@@ -8,7 +8,7 @@ import { count, print } from './output.ts';
 import { type StateFile, withPointFiles } from './point-files.ts';
 import { reporting, withReportOptions, type Reporting, type ReportOptions } from './report-options.ts';
 import { withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 interface DiffOptions extends RepositoryOptions, ReportOptions {
   readonly prefix: readonly string[];

@@ -1,4 +1,4 @@
-import { type Problem, type SnapshotVerdictData } from '../lib/etcd/mvcc/snapshot-verdict.ts';
+import type { Problem, SnapshotVerdictData } from '../lib/etcd/mvcc/snapshot-verdict.ts';
 
 /** A verdict as the commands print it in JSON: numbers as etcdutl 3.6 prints them, 64-bit values as strings. */
 export function snapshotFigures(

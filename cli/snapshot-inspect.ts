@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { type GroupStatistics, type SnapshotVerdict } from '../lib/etcd/mvcc/snapshot-verdict.ts';
+import type { GroupStatistics, SnapshotVerdict } from '../lib/etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { keyGrouping } from '../lib/keyspace/key-grouping.ts';
 import { ENCRYPTED_VALUES, keysNeeded } from '../lib/keyspace/keys-needed.ts';
@@ -7,7 +7,7 @@ import { EXIT_CODES } from './exit-code.ts';
 import { parseCount } from './option-values.ts';
 import { bytes, count, fields, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { countedKeysText } from './keys-needed-text.ts';
 import { problemLines, snapshotFigures } from './snapshot-figures.ts';
 

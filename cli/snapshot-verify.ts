@@ -1,10 +1,10 @@
 import { Command } from 'commander';
-import { type SnapshotVerdict } from '../lib/etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdict } from '../lib/etcd/mvcc/snapshot-verdict.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { bytes, count, fields, print } from './output.ts';
 import { withReportOptions, reporting, type ReportOptions } from './report-options.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 import { snapshotFigures, problemLines } from './snapshot-figures.ts';
 
 interface VerifyOptions extends ReportOptions {

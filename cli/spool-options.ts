@@ -1,11 +1,11 @@
-import { type Command } from 'commander';
+import type { Command } from 'commander';
 import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { type ElasticBufferSettings } from '../lib/backup/elastic-buffer.ts';
+import type { ElasticBufferSettings } from '../lib/backup/elastic-buffer.ts';
 import { openEphemeralFile } from '../lib/encryption/ephemeral-file.ts';
 import { reasonOf } from '../lib/guardian-error.ts';
 import { parseByteCount } from './option-values.ts';
-import { type ProgressLine } from './progress-line.ts';
+import type { ProgressLine } from './progress-line.ts';
 
 export interface SpoolOptions {
   readonly spoolDir?: string;

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { LogLines } from '../lib/log-lines.ts';
 import { runWebhook } from '../webhook/main.ts';
 import { type SettingName, WEBHOOK_SETTINGS, webhookSettings } from '../webhook/settings.ts';
-import { type Session } from './session.ts';
+import type { Session } from './session.ts';
 
 /** Every setting is a flag here, and an environment variable for pods. */
 export function webhookCommand(session: Session): Command {

@@ -1,4 +1,4 @@
-import { type KubeObject, type KubeResource } from '../lib/kubernetes/kube-client.ts';
+import type { KubeObject, KubeResource } from '../lib/kubernetes/kube-client.ts';
 
 /** Kubernetes' own resources, as far as the frame of the control plane reads them. */
 export const NAMESPACES: KubeResource = { group: '', version: 'v1', plural: 'namespaces' };

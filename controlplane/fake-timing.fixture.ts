@@ -1,4 +1,4 @@
-import { type Timing } from './timing.ts';
+import type { Timing } from './timing.ts';
 
 /** Time that moves when a test says so. */
 export interface FakeTiming extends Timing {

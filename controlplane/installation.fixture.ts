@@ -3,7 +3,7 @@ import { createPrivateKey, sign } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { startKubeApiServer, type KubeApiServer } from '../test/harness/kube-apiserver.ts';
 import { connectKube, type KubeConnection } from '../lib/kubernetes/connect-kube.ts';
-import { type KubeObject } from '../lib/kubernetes/kube-client.ts';
+import type { KubeObject } from '../lib/kubernetes/kube-client.ts';
 import { LogLines } from '../lib/log-lines.ts';
 import { DAEMON_SETS, NAMESPACES, PODS, type Pod } from './core-resources.ts';
 import { controlPlaneSettings, type ControlPlaneSettings, type SettingName } from './settings.ts';

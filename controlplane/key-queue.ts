@@ -1,4 +1,4 @@
-import { type KeyQueue } from './controller.ts';
+import type { KeyQueue } from './controller.ts';
 import { RateLimit } from './rate-limit.ts';
 import { systemTiming, type Timing } from './timing.ts';
 

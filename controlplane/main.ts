@@ -1,10 +1,10 @@
 import { hostname } from 'node:os';
 import { auditLog } from '../lib/audit-log.ts';
-import { type Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { hasCode } from '../lib/guardian-error.ts';
 import { connectKube, type KubeConnection } from '../lib/kubernetes/connect-kube.ts';
 import { eventRecorder } from '../lib/kubernetes/event-recorder.ts';
-import { type KubeObject } from '../lib/kubernetes/kube-client.ts';
+import type { KubeObject } from '../lib/kubernetes/kube-client.ts';
 import { type LeaderTerm, runElection } from '../lib/kubernetes/leader-election.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { VERSION } from '../lib/program-version.ts';
@@ -21,12 +21,12 @@ import { type ControlPlaneMetrics, controlPlaneMetrics } from './metrics.ts';
 import { objectEvents } from './object-events.ts';
 import { type Pages, startPages } from './pages.ts';
 import { runControllers } from './run-controllers.ts';
-import { type ControlPlaneSettings } from './settings.ts';
-import { type ControlPlaneTools, type PodIdentity } from './tools.ts';
+import type { ControlPlaneSettings } from './settings.ts';
+import type { ControlPlaneTools, PodIdentity } from './tools.ts';
 import { untilItWorks } from './until-it-works.ts';
 
 export { CONTROL_PLANE_SETTINGS, controlPlaneSettings } from './settings.ts';
-export { type ControlPlaneSettings, type SettingName } from './settings.ts';
+export type { ControlPlaneSettings, SettingName } from './settings.ts';
 
 /** What the process is given by whoever starts it. */
 export interface ControlPlaneProcess {

@@ -1,4 +1,4 @@
-import { type EventRecorder, type Regarding } from '../lib/kubernetes/event-recorder.ts';
+import type { EventRecorder, Regarding } from '../lib/kubernetes/event-recorder.ts';
 
 /** What an Event is about: an object as it was read, or as much of it as is known. */
 export type EventTarget = Regarding;

@@ -1,8 +1,8 @@
 import express from 'express';
 import { createServer } from 'node:http';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
-import { type ControlPlaneMetrics } from './metrics.ts';
+import type { ControlPlaneMetrics } from './metrics.ts';
 
 export interface PagesTools {
   readonly metrics: ControlPlaneMetrics;

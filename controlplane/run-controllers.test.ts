@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GuardianError, hasCode } from '../lib/guardian-error.ts';
 import { LogLines } from '../lib/log-lines.ts';
-import { type Again, type Controller, type KeyQueue } from './controller.ts';
+import type { Again, Controller, KeyQueue } from './controller.ts';
 import { type FakeTiming, fakeTiming } from './fake-timing.fixture.ts';
 import { controlPlaneMetrics } from './metrics.ts';
 import { runControllers, type RunControllersTools } from './run-controllers.ts';

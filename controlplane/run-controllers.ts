@@ -1,8 +1,8 @@
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
-import { type Controller } from './controller.ts';
+import type { Controller } from './controller.ts';
 import { backOffMs, KEY_QUEUE_LIMITS, keyQueue, type KeyQueueLimits, type WorkQueue } from './key-queue.ts';
-import { type ControlPlaneMetrics } from './metrics.ts';
+import type { ControlPlaneMetrics } from './metrics.ts';
 import { RepeatedFailures } from './repeated-failures.ts';
 import { systemTiming, type Timing } from './timing.ts';
 

@@ -1,12 +1,12 @@
-import { type AuditLog } from '../lib/audit-log.ts';
-import { type Clock } from '../lib/clock.ts';
-import { type KubeClient } from '../lib/kubernetes/kube-client.ts';
-import { type LogLines } from '../lib/log-lines.ts';
-import { type CredentialSource } from '../lib/pki/credential-folder.ts';
-import { type AgentDirectory } from './agents/agent-directory.ts';
-import { type ControlPlaneMetrics } from './metrics.ts';
-import { type ObjectEvents } from './object-events.ts';
-import { type ControlPlaneSettings } from './settings.ts';
+import type { AuditLog } from '../lib/audit-log.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { KubeClient } from '../lib/kubernetes/kube-client.ts';
+import type { LogLines } from '../lib/log-lines.ts';
+import type { CredentialSource } from '../lib/pki/credential-folder.ts';
+import type { AgentDirectory } from './agents/agent-directory.ts';
+import type { ControlPlaneMetrics } from './metrics.ts';
+import type { ObjectEvents } from './object-events.ts';
+import type { ControlPlaneSettings } from './settings.ts';
 
 /** What every controller is made with. */
 export interface ControlPlaneTools {

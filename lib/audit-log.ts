@@ -1,4 +1,4 @@
-import { type LogLines } from './log-lines.ts';
+import type { LogLines } from './log-lines.ts';
 
 /** One decision, or one deed: who, what, on which object, over what, and how it went. */
 export interface AuditRecord {

@@ -1,4 +1,4 @@
-import { type Clock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import { GuardianError, reasonOf } from './guardian-error.ts';
 import { visibleText } from './visible-text.ts';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { type Requester } from '../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type ObjectMeta } from '../lib/kubernetes/object-meta.ts';
+import type { Requester } from '../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { ObjectMeta } from '../lib/kubernetes/object-meta.ts';
 
 export const KINDS = ['EtcdBackup', 'EtcdBackupSchedule', 'EtcdRestore'] as const;
 export type Kind = (typeof KINDS)[number];

@@ -1,11 +1,11 @@
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
-import { type AuditLog } from '../lib/audit-log.ts';
+import type { AuditLog } from '../lib/audit-log.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 import { type Admission, type Answer, parseReview, reviewOf } from './admission-review.ts';
 import { mutate, validate } from './judge.ts';
-import { type Hook, type WebhookMetrics } from './metrics.ts';
-import { type PolicyTools } from './policy.ts';
+import type { Hook, WebhookMetrics } from './metrics.ts';
+import type { PolicyTools } from './policy.ts';
 import { unavailable } from './refusal.ts';
 
 export interface HookTools extends Omit<PolicyTools, 'signal'> {

@@ -1,9 +1,9 @@
-import { type AuditLog, type AuditRecord } from '../lib/audit-log.ts';
+import type { AuditLog, AuditRecord } from '../lib/audit-log.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { errorText } from '../lib/log-lines.ts';
-import { type Admission, type Answer } from './admission-review.ts';
+import type { Admission, Answer } from './admission-review.ts';
 import { POLICIES } from './policies/all.ts';
-import { type Objection, type Policy, type PolicyTools, type Verdict } from './policy.ts';
+import type { Objection, Policy, PolicyTools, Verdict } from './policy.ts';
 import { refusal, unavailable } from './refusal.ts';
 import { stampPatch } from './requester-stamp.ts';
 

@@ -1,5 +1,5 @@
-import { type Server } from 'node:net';
-import { type AddressInfo } from 'node:net';
+import type { Server } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 
 /** Resolves to the port; rejects with `admission.listen`. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { Agent, createServer, request } from 'node:https';
 import { writeFile } from 'node:fs/promises';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { TLSSocket } from 'node:tls';

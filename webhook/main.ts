@@ -2,10 +2,10 @@ import { createServer as createHttpServer, type Server as HttpServer } from 'nod
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import { setTimeout as delay } from 'node:timers/promises';
 import { auditLog } from '../lib/audit-log.ts';
-import { type Clock } from '../lib/clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { connectKube } from '../lib/kubernetes/connect-kube.ts';
 import { tenantEndpoints } from '../lib/kubernetes/rights/tenant-endpoints.ts';
-import { type LogLines } from '../lib/log-lines.ts';
+import type { LogLines } from '../lib/log-lines.ts';
 import { credentialFolder } from '../lib/pki/credential-folder.ts';
 import { webhookTls } from '../lib/pki/mutual-tls.ts';
 import { admissionHooks } from './hooks.ts';
@@ -13,7 +13,7 @@ import { listen } from './listen.ts';
 import { webhookMetrics } from './metrics.ts';
 import { statusPages } from './pages.ts';
 import { servedCredentials } from './served-credentials.ts';
-import { type WebhookSettings } from './settings.ts';
+import type { WebhookSettings } from './settings.ts';
 
 export interface WebhookTools {
   readonly log: LogLines;

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { VERSION } from '../lib/program-version.ts';
-import { type Admission } from './admission-review.ts';
+import type { Admission } from './admission-review.ts';
 
 export type Hook = 'mutate' | 'validate';
 export type Outcome = 'allowed' | 'denied' | 'failed';

@@ -1,5 +1,5 @@
 import express, { type Express } from 'express';
-import { type WebhookMetrics } from './metrics.ts';
+import type { WebhookMetrics } from './metrics.ts';
 
 /** `/healthz` for as long as the process answers, `/readyz` while reviews should come here, `/metrics`. */
 export function statusPages(metrics: WebhookMetrics, notReady: () => string | undefined): Express {

@@ -1,7 +1,7 @@
-import { type AuditRecord } from '../lib/audit-log.ts';
-import { type KubeClient } from '../lib/kubernetes/kube-client.ts';
-import { type RightsSettings } from '../lib/kubernetes/rights/required-rights.ts';
-import { type Admission } from './admission-review.ts';
+import type { AuditRecord } from '../lib/audit-log.ts';
+import type { KubeClient } from '../lib/kubernetes/kube-client.ts';
+import type { RightsSettings } from '../lib/kubernetes/rights/required-rights.ts';
+import type { Admission } from './admission-review.ts';
 
 /** A rule, or a few that belong together. Policies don't know each other; every one of them must be content. */
 export interface Policy {

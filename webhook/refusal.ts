@@ -1,6 +1,6 @@
 import { visibleText } from '../lib/visible-text.ts';
-import { type Answer } from './admission-review.ts';
-import { type Objection } from './policy.ts';
+import type { Answer } from './admission-review.ts';
+import type { Objection } from './policy.ts';
 
 /**
  * Kubernetes' answer to a request that isn't admitted: Invalid where the object makes no sense, Forbidden where it might

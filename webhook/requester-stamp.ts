@@ -1,7 +1,7 @@
-import { type Admission, type PatchOperation } from './admission-review.ts';
+import type { Admission, PatchOperation } from './admission-review.ts';
 import { type PolicyTools, isControlPlane } from './policy.ts';
 import { hasSchedule, isOneOff, isSameStamp, isSpecChanged, stampOf } from './subject.ts';
-import { type OwnerReference } from '../lib/kubernetes/object-meta.ts';
+import type { OwnerReference } from '../lib/kubernetes/object-meta.ts';
 
 /**
  * Who the stamp of this object must name; `undefined`: nobody, there must be none. Decides for the mutating hook, which

@@ -1,6 +1,6 @@
 import { type Admission, parseReview } from './admission-review.ts';
 import { tenantEndpoints } from '../lib/kubernetes/rights/tenant-endpoints.ts';
-import { type PolicySettings } from './policy.ts';
+import type { PolicySettings } from './policy.ts';
 
 export const CONTROL_PLANE = 'system:serviceaccount:etcd-guardian-system:etcdguardian-controlplane';
 export const SETTINGS: PolicySettings = {

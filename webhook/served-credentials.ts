@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Credentials } from '../lib/pki/credentials.ts';
-import { type CredentialSource } from '../lib/pki/credential-folder.ts';
+import type { Credentials } from '../lib/pki/credentials.ts';
+import type { CredentialSource } from '../lib/pki/credential-folder.ts';
 import { errorFields, errorText, type LogLines } from '../lib/log-lines.ts';
 
 /** kubelet swaps mounted Secrets behind our back, and tells nobody. */

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type EtcdBackupSpec, type Requester } from '../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type EtcdBackupScheduleSpec } from '../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
-import { type EtcdRestoreSpec } from '../lib/kubernetes/api/etcd-restore-spec.ts';
-import { type Asked } from '../lib/kubernetes/rights/required-rights.ts';
-import { type Admission, type SentObject } from './admission-review.ts';
+import type { EtcdBackupSpec, Requester } from '../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { EtcdBackupScheduleSpec } from '../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
+import type { EtcdRestoreSpec } from '../lib/kubernetes/api/etcd-restore-spec.ts';
+import type { Asked } from '../lib/kubernetes/rights/required-rights.ts';
+import type { Admission, SentObject } from './admission-review.ts';
 
 /**
  * What is asked for, with its types: only for validating hooks, where the API server has judged it by the CRD's schema

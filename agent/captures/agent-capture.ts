@@ -1,13 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type CaptureState, type StartCaptureRequest } from '../../lib/agent-api/task-messages.ts';
-import { type Capture, type CaptureEvent } from '../../lib/backup/capture/run-capture.ts';
-import { type TakeBase } from '../../lib/backup/capture/ship-segments.ts';
-import { type TaskRepository } from '../../lib/backup/task/task-repository.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { CaptureState, StartCaptureRequest } from '../../lib/agent-api/task-messages.ts';
+import type { Capture, CaptureEvent } from '../../lib/backup/capture/run-capture.ts';
+import type { TakeBase } from '../../lib/backup/capture/ship-segments.ts';
+import type { TaskRepository } from '../../lib/backup/task/task-repository.ts';
 import { openEphemeralFile } from '../../lib/encryption/ephemeral-file.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
-import { type PartTools } from '../agent-part.ts';
+import type { PartTools } from '../agent-part.ts';
 import { problemOf } from '../errors-on-wire.ts';
 import { accessOf, emptyAsUndefined, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
 

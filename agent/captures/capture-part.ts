@@ -1,7 +1,7 @@
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type CaptureState, type StartCaptureRequest } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { CaptureState, StartCaptureRequest } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type AgentPart, type PartTools } from '../agent-part.ts';
+import type { AgentPart, PartTools } from '../agent-part.ts';
 import { AgentCapture, captureKey } from './agent-capture.ts';
 
 export interface CapturePart extends AgentPart {

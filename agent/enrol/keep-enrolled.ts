@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
 import { errorFields, errorText, type LogLines } from '../../lib/log-lines.ts';
 import { credentialFolder, type CredentialSource, saveCredentials } from '../../lib/pki/credential-folder.ts';
-import { type Credentials } from '../../lib/pki/credentials.ts';
+import type { Credentials } from '../../lib/pki/credentials.ts';
 import { peerIdentity, requirePeer } from '../../lib/pki/peer-identity.ts';
 import { renewalTime } from '../../lib/pki/renewal.ts';
 import { verifyCertificate } from '../../lib/pki/verify-certificate.ts';

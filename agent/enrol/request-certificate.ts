@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { request } from 'node:https';
 import { z } from 'zod';
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
 import { parseAuthorityCertificate, scopeOfAuthority } from '../../lib/pki/authority.ts';
 import { createCertificateRequest } from '../../lib/pki/certificate-request.ts';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { agentSettings } from '../settings.ts';
 import { discoverEtcd } from './discover-etcd.ts';
-import { type EtcdPlace } from './etcd-place.ts';
+import type { EtcdPlace } from './etcd-place.ts';
 
 const folders: string[] = [];
 after(async () => {

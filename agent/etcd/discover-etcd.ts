@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type AgentSettings } from '../settings.ts';
+import type { AgentSettings } from '../settings.ts';
 import { type EtcdFlags, flagsOf, flagsOfConfigFile } from './etcd-flags.ts';
-import { type EtcdPlace } from './etcd-place.ts';
+import type { EtcdPlace } from './etcd-place.ts';
 import { placeOfFlags, type PathOnNode } from './place-of-flags.ts';
 import { staticPods } from './static-pod.ts';
 import { systemdUnit } from './systemd-unit.ts';

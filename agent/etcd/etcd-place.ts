@@ -1,4 +1,4 @@
-import { type EtcdSettings } from '../../lib/etcd/client/etcd-settings.ts';
+import type { EtcdSettings } from '../../lib/etcd/client/etcd-settings.ts';
 
 /** How the etcd of this node runs; names as in agent.proto. */
 export type RunsAs = 'STATIC_POD' | 'SYSTEMD_UNIT' | 'BY_SETTINGS' | 'RUNS_AS_UNKNOWN';

@@ -1,7 +1,7 @@
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { discoverEtcd, type DiscoverySettings } from './discover-etcd.ts';
-import { type EtcdPlace } from './etcd-place.ts';
+import type { EtcdPlace } from './etcd-place.ts';
 
 /** The etcd of this node with a connection to it. */
 export interface ConnectedEtcd {

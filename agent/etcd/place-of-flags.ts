@@ -1,8 +1,8 @@
 import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type TlsSettings } from '../../lib/etcd/client/etcd-settings.ts';
-import { type EtcdFlags } from './etcd-flags.ts';
-import { type EtcdPlace } from './etcd-place.ts';
+import type { TlsSettings } from '../../lib/etcd/client/etcd-settings.ts';
+import type { EtcdFlags } from './etcd-flags.ts';
+import type { EtcdPlace } from './etcd-place.ts';
 
 /** Where the paths of a configuration lie on the node. */
 export type PathOnNode = (path: string) => string;

@@ -1,5 +1,5 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type AgentPart, type PartTools } from '../agent-part.ts';
+import type { AgentPart, PartTools } from '../agent-part.ts';
 import { runHook } from './run-hook.ts';
 
 const LONGEST_S = 3_600;

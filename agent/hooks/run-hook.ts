@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { type HookUpdate } from '../../lib/agent-api/task-messages.ts';
-import { type Sent } from '../../lib/agent-api/fields.ts';
+import type { HookUpdate } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 
 export interface Hook {

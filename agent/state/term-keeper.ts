@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Fence } from '../../lib/agent-api/request-parts.ts';
+import type { Fence } from '../../lib/agent-api/request-parts.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { readState, stateError, writeState } from './state-file.ts';
 

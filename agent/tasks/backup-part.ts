@@ -1,9 +1,9 @@
-import { type BackupTask } from '../../lib/backup/task/run-backup-task.ts';
-import { type Fence } from '../../lib/agent-api/request-parts.ts';
-import { type BuildRestorePointRequest, type TakeBackupRequest } from '../../lib/agent-api/task-messages.ts';
+import type { BackupTask } from '../../lib/backup/task/run-backup-task.ts';
+import type { Fence } from '../../lib/agent-api/request-parts.ts';
+import type { BuildRestorePointRequest, TakeBackupRequest } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type AgentPart, type PartTools } from '../agent-part.ts';
-import { type TaskWork } from './task-book.ts';
+import type { AgentPart, PartTools } from '../agent-part.ts';
+import type { TaskWork } from './task-book.ts';
 import { accessOf, emptyAsUndefined, knownPointsOf, spoolOf } from './task-request.ts';
 import { Turns } from './turns.ts';
 

@@ -1,7 +1,7 @@
-import { type BackUpNamespacesRequest } from '../../lib/agent-api/task-messages.ts';
+import type { BackUpNamespacesRequest } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type AgentPart, type PartTools } from '../agent-part.ts';
-import { type TaskWork } from './task-book.ts';
+import type { AgentPart, PartTools } from '../agent-part.ts';
+import type { TaskWork } from './task-book.ts';
 import { accessOf, spoolOf } from './task-request.ts';
 import { Turns } from './turns.ts';
 

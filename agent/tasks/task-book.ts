@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type TaskState, type TaskUpdate } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { TaskState, TaskUpdate } from '../../lib/agent-api/task-messages.ts';
 import { wholeUpdate } from '../../lib/agent-api/task-record.ts';
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type TaskRecords } from './task-records.ts';
+import type { TaskRecords } from './task-records.ts';
 
 /** The work of a task. `update` tells how far it is; what it resolves to is its last update, which holds what came of it. */
 export type TaskWork = (

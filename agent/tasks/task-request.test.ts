@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { storeAccess } from '../../lib/storage/store-access.ts';
 import { openStore } from '../../lib/storage/open-store.ts';

@@ -1,8 +1,8 @@
-import { type Keys, type Store } from '../../lib/agent-api/request-parts.ts';
-import { type RepositoryAccess, type SpoolSettings } from '../../lib/backup/task/task-repository.ts';
+import type { Keys, Store } from '../../lib/agent-api/request-parts.ts';
+import type { RepositoryAccess, SpoolSettings } from '../../lib/backup/task/task-repository.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { join } from 'node:path';
-import { type AgentSettings } from '../settings.ts';
+import type { AgentSettings } from '../settings.ts';
 
 /** Where a request wants backups, and with which keys. Throws `agent.request`. */
 export function accessOf({

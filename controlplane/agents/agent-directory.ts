@@ -1,7 +1,7 @@
-import { type AgentClient } from '../../lib/agent-api/agent-client.ts';
-import { type Description } from '../../lib/agent-api/description.ts';
-import { type Fence } from '../../lib/agent-api/request-parts.ts';
-import { type GuardianError } from '../../lib/guardian-error.ts';
+import type { AgentClient } from '../../lib/agent-api/agent-client.ts';
+import type { Description } from '../../lib/agent-api/description.ts';
+import type { Fence } from '../../lib/agent-api/request-parts.ts';
+import type { GuardianError } from '../../lib/guardian-error.ts';
 
 /** What is known of one agent's pod, and of what it told last. */
 export interface KnownAgent {

@@ -1,5 +1,5 @@
-import { type Description } from '../../lib/agent-api/description.ts';
-import { type ControlPlaneMetrics } from '../metrics.ts';
+import type { Description } from '../../lib/agent-api/description.ts';
+import type { ControlPlaneMetrics } from '../metrics.ts';
 
 /** What agents told, as metrics; what they don't tell any more is taken out. */
 export interface AgentMetrics {

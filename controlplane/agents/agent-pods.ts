@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { type Pod } from '../core-resources.ts';
+import type { Pod } from '../core-resources.ts';
 
 /** Where an agent's pod is. */
 export interface AgentPod {

@@ -1,5 +1,5 @@
-import { type AgentClient } from '../../lib/agent-api/agent-client.ts';
-import { type Description } from '../../lib/agent-api/description.ts';
+import type { AgentClient } from '../../lib/agent-api/agent-client.ts';
+import type { Description } from '../../lib/agent-api/description.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 
 /** Who holds a term for the control plane, as agents remember it. */

@@ -1,6 +1,6 @@
-import { type Description, type EtcdFound } from '../../lib/agent-api/description.ts';
+import type { Description, EtcdFound } from '../../lib/agent-api/description.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type AgentChoice, type AgentWish, type KnownAgent } from './agent-directory.ts';
+import type { AgentChoice, AgentWish, KnownAgent } from './agent-directory.ts';
 
 /**
  * The agent to back up by: its member answers, is not known to be corrupt, is no learner; a follower before the leader,

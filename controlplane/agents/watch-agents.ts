@@ -1,11 +1,11 @@
 import { type AgentClient, connectAgent } from '../../lib/agent-api/agent-client.ts';
-import { type Description } from '../../lib/agent-api/description.ts';
+import type { Description } from '../../lib/agent-api/description.ts';
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
 import { startReflector } from '../../lib/kubernetes/reflector.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import { PODS, type Pod } from '../core-resources.ts';
-import { type ControlPlaneTools } from '../tools.ts';
-import { type AgentDirectory, type KnownAgent } from './agent-directory.ts';
+import type { ControlPlaneTools } from '../tools.ts';
+import type { AgentDirectory, KnownAgent } from './agent-directory.ts';
 import { agentMetrics } from './agent-metrics.ts';
 import { type AgentPod, agentPods } from './agent-pods.ts';
 import { takeTerm } from './agent-terms.ts';

@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type TakeBackupRequest, type TaskUpdate } from '../../lib/agent-api/task-messages.ts';
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type Keys, type Store } from '../../lib/agent-api/request-parts.ts';
+import type { TakeBackupRequest, TaskUpdate } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { Keys, Store } from '../../lib/agent-api/request-parts.ts';
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
-import { type RunSecrets } from '../secrets/backup-secrets.ts';
-import { type BackupOutcome, type BackupRun, type BackupRunRequest } from './backup-run.ts';
+import type { RunSecrets } from '../secrets/backup-secrets.ts';
+import type { BackupOutcome, BackupRun, BackupRunRequest } from './backup-run.ts';
 import { rightsSettings } from './judge-backup.ts';
 import { proofWanted } from './proof-wanted.ts';
 import { reportedBackup } from './reported-backup.ts';

@@ -1,9 +1,9 @@
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { selectsAll } from '../../lib/kubernetes/rights/required-rights.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
 import { manifestLabels } from './backup-labels.ts';
-import { type BackupOutcome, type BackupRun, type BackupRunRequest, type RunProgress } from './backup-run.ts';
+import type { BackupOutcome, BackupRun, BackupRunRequest, RunProgress } from './backup-run.ts';
 import { judgeBackup } from './judge-backup.ts';
 import { type HookResult, runHooks } from './run-hooks.ts';
 

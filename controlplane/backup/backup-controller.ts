@@ -1,11 +1,11 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import { splitKey } from '../../lib/kubernetes/object-key.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
-import { type Again, type Controller, type KeyQueue } from '../controller.ts';
-import { type ControlPlaneTools } from '../tools.ts';
-import { type BackupRuns } from './attempt-backup.ts';
+import type { Again, Controller, KeyQueue } from '../controller.ts';
+import type { ControlPlaneTools } from '../tools.ts';
+import type { BackupRuns } from './attempt-backup.ts';
 import { BackupMetrics } from './backup-metrics.ts';
 import { begunStatus, completedStatus, failedStatus, runningStatus, waitingStatus } from './backup-status.ts';
 import { type BackupWatch, backupWatch } from './backup-watch.ts';

@@ -1,4 +1,4 @@
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 
 /** On runs of a schedule: its name. */
 export const SCHEDULE_LABEL = 'etcdguardian.io/schedule';

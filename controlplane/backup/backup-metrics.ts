@@ -1,6 +1,6 @@
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type ControlPlaneMetrics } from '../metrics.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { ControlPlaneMetrics } from '../metrics.ts';
 import { metricName } from './backup-labels.ts';
 import { UNSOUND } from './backup-status.ts';
 

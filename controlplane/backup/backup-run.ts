@@ -1,12 +1,9 @@
-import { type BackupTaskResult } from '../../lib/backup/task/backup-result.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import {
-  type BackedUpNamespaces,
-  type EtcdBackupStatus,
-} from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type Judgement } from '../../lib/kubernetes/rights/judge-rights.ts';
-import { type RunSecrets } from '../secrets/backup-secrets.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { BackupTaskResult } from '../../lib/backup/task/backup-result.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { BackedUpNamespaces, EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { Judgement } from '../../lib/kubernetes/rights/judge-rights.ts';
+import type { RunSecrets } from '../secrets/backup-secrets.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 /**
  * Makes what one EtcdBackup asks for: by an agent, in this process, or namespace by namespace. Called again with the same

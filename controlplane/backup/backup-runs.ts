@@ -1,6 +1,6 @@
 import { runNamespaceBackup } from '../namespace-backup/run-namespace-backup.ts';
 import { agentRun } from './agent-run.ts';
-import { type BackupRuns } from './attempt-backup.ts';
+import type { BackupRuns } from './attempt-backup.ts';
 import { inProcessRun } from './in-process-run.ts';
 import { Places } from './places.ts';
 

@@ -1,10 +1,10 @@
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type Condition, type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { Condition, EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import { setCondition } from '../../lib/kubernetes/set-condition.ts';
 import { visibleText } from '../../lib/visible-text.ts';
-import { type AttemptResult } from './attempt-backup.ts';
-import { type RunProgress } from './backup-run.ts';
+import type { AttemptResult } from './attempt-backup.ts';
+import type { RunProgress } from './backup-run.ts';
 import { outcomeStatus, validatedCondition } from './outcome-status.ts';
 
 /** What the status of an EtcdBackup becomes; pure: from what it was, what is known and the time. */

@@ -1,7 +1,7 @@
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { type Change, type Reflector, startReflector } from '../../lib/kubernetes/reflector.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 type Listener = (key: string, change: Change) => void;
 

@@ -1,5 +1,5 @@
-import { type Controller } from '../controller.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { Controller } from '../controller.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { backupController } from './backup-controller.ts';
 import { backupRuns } from './backup-runs.ts';
 

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import { clusterName } from '../../lib/backup/cluster-name.ts';
 import { runBackupTask } from '../../lib/backup/task/run-backup-task.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
-import { type BackupRun } from './backup-run.ts';
+import type { BackupRun } from './backup-run.ts';
 import { rightsSettings } from './judge-backup.ts';
-import { type Places } from './places.ts';
+import type { Places } from './places.ts';
 import { proofWanted } from './proof-wanted.ts';
 
 /**

@@ -1,10 +1,10 @@
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { type Judgement, judgeRights } from '../../lib/kubernetes/rights/judge-rights.ts';
 import { type Asked, type RightsSettings, selectsAll } from '../../lib/kubernetes/rights/required-rights.ts';
 import { readSurroundings } from '../../lib/kubernetes/rights/surroundings.ts';
 import { tenantEndpoints } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { noRequester } from '../secrets/secret-reader.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 export type JudgingTools = Pick<ControlPlaneTools, 'kube' | 'namespace' | 'settings' | 'audit'>;
 

@@ -1,7 +1,7 @@
-import { type GuardianError } from '../../lib/guardian-error.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { GuardianError } from '../../lib/guardian-error.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { attemptBackup, type AttemptResult, type AttemptTools } from './attempt-backup.ts';
-import { type RunProgress } from './backup-run.ts';
+import type { RunProgress } from './backup-run.ts';
 
 export interface LiveRunTools extends Pick<AttemptTools, 'tools' | 'runs'> {
   /** Leadership. */

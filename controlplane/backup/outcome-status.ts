@@ -1,6 +1,6 @@
-import { type BackupValidation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type Condition, type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type BackupOutcome } from './backup-run.ts';
+import type { BackupValidation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { Condition, EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { BackupOutcome } from './backup-run.ts';
 import { snapshotLocation } from './snapshot-location.ts';
 
 /** What was made, as the status has it. */

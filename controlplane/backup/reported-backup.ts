@@ -1,6 +1,6 @@
-import { type BackupResult } from '../../lib/agent-api/task-messages.ts';
+import type { BackupResult } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type BackupOutcome } from './backup-run.ts';
+import type { BackupOutcome } from './backup-run.ts';
 
 /** What an agent says it made. Throws `agent.protocol` where that makes no sense. */
 export function reportedBackup(result: BackupResult, node: string): BackupOutcome {

@@ -1,8 +1,8 @@
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { errorText } from '../../lib/log-lines.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 /** A hook that failed on a node. */
 export interface HookResult {

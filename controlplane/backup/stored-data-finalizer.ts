@@ -1,5 +1,5 @@
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 
 /** On EtcdBackups with `deletionPolicy: Delete`: they wait until their data is removed. */
 export const STORED_DATA = 'etcdguardian.io/stored-data';

@@ -1,9 +1,9 @@
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type EventTarget } from '../object-events.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { EventTarget } from '../object-events.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { failureOf } from './backup-status.ts';
-import { type RunEnd } from './live-run.ts';
+import type { RunEnd } from './live-run.ts';
 
 type TellingTools = Pick<ControlPlaneTools, 'events' | 'log' | 'audit'>;
 

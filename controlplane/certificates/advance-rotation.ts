@@ -1,5 +1,5 @@
 import { createAuthority } from '../../lib/pki/authority.ts';
-import { type AuthorityBundle } from '../../lib/pki/authority-bundle.ts';
+import type { AuthorityBundle } from '../../lib/pki/authority-bundle.ts';
 import {
   dropAuthorities,
   introduceAuthority,
@@ -7,8 +7,8 @@ import {
   type PeerTrust,
   switchAuthority,
 } from '../../lib/pki/rotation.ts';
-import { type Secret } from '../core-resources.ts';
-import { type AuthorityStore, type StoredAuthority } from './authority-store.ts';
+import type { Secret } from '../core-resources.ts';
+import type { AuthorityStore, StoredAuthority } from './authority-store.ts';
 
 /** On the authority's Secret, with any value: make a new authority now. Taken away when that has begun. */
 export const ROTATE = 'etcdguardian.io/rotate';

@@ -1,9 +1,9 @@
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type KubeClient, type KubeReference } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient, KubeReference } from '../../lib/kubernetes/kube-client.ts';
 import { createAuthority } from '../../lib/pki/authority.ts';
 import { type AuthorityBundle, fromSecretData, toSecretData } from '../../lib/pki/authority-bundle.ts';
-import { type AuthorityScope } from '../../lib/pki/identity.ts';
+import type { AuthorityScope } from '../../lib/pki/identity.ts';
 import { CONFIG_MAPS, type ConfigMap, OUR_LABELS, type Secret, SECRETS } from '../core-resources.ts';
 
 /** The authorities as the Secret has them. */

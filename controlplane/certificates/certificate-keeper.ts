@@ -1,8 +1,8 @@
 import { createPublicKey } from 'node:crypto';
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { type AuthorityBundle, trustPem } from '../../lib/pki/authority-bundle.ts';
-import { type CredentialSource } from '../../lib/pki/credential-folder.ts';
+import type { CredentialSource } from '../../lib/pki/credential-folder.ts';
 import { type Credentials, parseCredentials } from '../../lib/pki/credentials.ts';
 import { issueCertificate } from '../../lib/pki/issue-certificate.ts';
 import { createKey, privateKeyPem } from '../../lib/pki/key-pair.ts';

@@ -5,10 +5,10 @@ import { hasCode } from '../../lib/guardian-error.ts';
 import { createAuthority } from '../../lib/pki/authority.ts';
 import { trustPem, toSecretData } from '../../lib/pki/authority-bundle.ts';
 import { loadKeys } from '../../lib/encryption/load-keys.ts';
-import { type Description } from '../../lib/agent-api/description.ts';
+import type { Description } from '../../lib/agent-api/description.ts';
 import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { needs } from '../../test/harness/tools.ts';
-import { type KnownAgent } from '../agents/agent-directory.ts';
+import type { KnownAgent } from '../agents/agent-directory.ts';
 import {
   CONFIG_MAPS,
   MUTATING_WEBHOOKS,

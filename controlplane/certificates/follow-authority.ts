@@ -3,8 +3,8 @@ import { reasonOf } from '../../lib/guardian-error.ts';
 import { errorFields, errorText, type LogLines } from '../../lib/log-lines.ts';
 import { backOffMs } from '../key-queue.ts';
 import { RepeatedFailures } from '../repeated-failures.ts';
-import { type AuthorityStore } from './authority-store.ts';
-import { type CertificateKeeper } from './certificate-keeper.ts';
+import type { AuthorityStore } from './authority-store.ts';
+import type { CertificateKeeper } from './certificate-keeper.ts';
 
 /** A rotation leaves a day for everybody to hear of it. */
 const LOOK_MS = 30_000;

@@ -1,7 +1,7 @@
 import { type AuthorityBundle, trustedAuthorities } from '../../lib/pki/authority-bundle.ts';
 import { ROLES } from '../../lib/pki/identity.ts';
-import { type PeerTrust } from '../../lib/pki/rotation.ts';
-import { type KnownAgent } from '../agents/agent-directory.ts';
+import type { PeerTrust } from '../../lib/pki/rotation.ts';
+import type { KnownAgent } from '../agents/agent-directory.ts';
 
 /**
  * Which authorities agents trust, from when their certificates were issued: with each certificate an agent gets all the

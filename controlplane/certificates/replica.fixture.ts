@@ -1,8 +1,8 @@
 import { systemClock } from '../../lib/clock.ts';
 import { formatKeyFile } from '../../lib/encryption/key-file.ts';
 import { createKeys } from '../../lib/encryption/keys.ts';
-import { type KnownAgent } from '../agents/agent-directory.ts';
-import { type Controller } from '../controller.ts';
+import type { KnownAgent } from '../agents/agent-directory.ts';
+import type { Controller } from '../controller.ts';
 import { base64, CONFIG_MAPS, type ConfigMap, NAMESPACES, type Secret, SECRETS } from '../core-resources.ts';
 import { type Installation, type LogLine, recordedLog } from '../installation.fixture.ts';
 import { controlPlaneMetrics } from '../metrics.ts';

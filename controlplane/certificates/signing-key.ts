@@ -1,9 +1,9 @@
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { formatKeyFile, parseKeyFile } from '../../lib/encryption/key-file.ts';
 import { keySetOfKeyFile } from '../../lib/encryption/key-set.ts';
 import { createKeys, type Keys } from '../../lib/encryption/keys.ts';
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type KubeClient, type KubeReference } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient, KubeReference } from '../../lib/kubernetes/kube-client.ts';
 import { base64, fromBase64, OUR_LABELS, type Secret, SECRETS } from '../core-resources.ts';
 
 /** The keys that sign where no encryption is asked for. */

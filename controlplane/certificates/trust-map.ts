@@ -1,5 +1,5 @@
 import { hasCode } from '../../lib/guardian-error.ts';
-import { type KubeClient, type KubeReference } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient, KubeReference } from '../../lib/kubernetes/kube-client.ts';
 import { CONFIG_MAPS, type ConfigMap, OUR_LABELS } from '../core-resources.ts';
 
 /** Whom to trust, as the ConfigMap tells agents, people and restores. */

@@ -1,6 +1,6 @@
 import { createPublicKey } from 'node:crypto';
 import { hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type KubeClient, type KubeReference } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient, KubeReference } from '../../lib/kubernetes/kube-client.ts';
 import { type AuthorityBundle, trustedAuthorities, trustPem } from '../../lib/pki/authority-bundle.ts';
 import { type Credentials, parseCredentials } from '../../lib/pki/credentials.ts';
 import { issueCertificate } from '../../lib/pki/issue-certificate.ts';

@@ -1,4 +1,4 @@
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, type WebhookConfiguration } from '../core-resources.ts';
 
 export interface WebhookServiceName {

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { type AuditLog } from '../../lib/audit-log.ts';
-import { type Clock } from '../../lib/clock.ts';
+import type { AuditLog } from '../../lib/audit-log.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { trustPem } from '../../lib/pki/authority-bundle.ts';
 import { requestedKey } from '../../lib/pki/certificate-request.ts';
 import { issueCertificate } from '../../lib/pki/issue-certificate.ts';
-import { type CertificateKeeper } from '../certificates/certificate-keeper.ts';
-import { type ControlPlaneMetrics } from '../metrics.ts';
+import type { CertificateKeeper } from '../certificates/certificate-keeper.ts';
+import type { ControlPlaneMetrics } from '../metrics.ts';
 import { identifyAgent, type IdentifyAgentTools } from './identify-agent.ts';
-import { type SenderLimit } from './sender-limit.ts';
+import type { SenderLimit } from './sender-limit.ts';
 
 export interface EnrolmentTools extends IdentifyAgentTools {
   readonly keeper: CertificateKeeper;

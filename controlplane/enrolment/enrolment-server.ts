@@ -1,9 +1,9 @@
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { createServer, type Server } from 'node:https';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
 import { errorFields, type LogLines } from '../../lib/log-lines.ts';
-import { type Credentials } from '../../lib/pki/credentials.ts';
+import type { Credentials } from '../../lib/pki/credentials.ts';
 import { enrolAgent, type EnrolmentTools } from './enrol-agent.ts';
 import { EnrolmentBusy, senderLimit } from './sender-limit.ts';
 

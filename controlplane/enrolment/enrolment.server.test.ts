@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
 import { after, test } from 'node:test';
-import { type KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { reviewToken } from '../../lib/kubernetes/token-review.ts';
 import { createCertificateRequest } from '../../lib/pki/certificate-request.ts';
 import { createKey } from '../../lib/pki/key-pair.ts';

@@ -1,6 +1,6 @@
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { NODE_NAME, POD_NAME, POD_UID, reviewToken } from '../../lib/kubernetes/token-review.ts';
 import { DAEMON_SETS, PODS, type Pod } from '../core-resources.ts';
 

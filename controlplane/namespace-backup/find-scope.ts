@@ -1,9 +1,9 @@
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { mayI, mayUser } from '../../lib/kubernetes/access-review.ts';
-import { type Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { discovery } from '../../lib/kubernetes/discovery.ts';
 import { type ExportScope, exportScope } from '../../lib/kubernetes/export/export-scope.ts';
-import { type KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 
 /** Asks the API server what there is in these namespaces that the requester may list. Rejects with the client's errors. */
 export async function findScope(

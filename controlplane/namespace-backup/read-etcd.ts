@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Sent } from '../../lib/agent-api/fields.ts';
-import { type BackUpNamespacesRequest, type NamespacesResult } from '../../lib/agent-api/task-messages.ts';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { BackUpNamespacesRequest, NamespacesResult } from '../../lib/agent-api/task-messages.ts';
 import { backUpNamespaces } from '../../lib/backup/namespaces/back-up-namespaces.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type ExportScope } from '../../lib/kubernetes/export/export-scope.ts';
+import type { ExportScope } from '../../lib/kubernetes/export/export-scope.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
-import { type NamespaceBackupWriter } from '../../lib/repository/namespace-backups.ts';
-import { type NamespacePart } from '../../lib/repository/namespace-manifest.ts';
-import { type Repository } from '../../lib/repository/repository.ts';
+import type { NamespaceBackupWriter } from '../../lib/repository/namespace-backups.ts';
+import type { NamespacePart } from '../../lib/repository/namespace-manifest.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
-import { type BackupRunRequest } from '../backup/backup-run.ts';
+import type { BackupRunRequest } from '../backup/backup-run.ts';
 import { rightsSettings } from '../backup/judge-backup.ts';
 
 /** What was read from etcd, straight. */

@@ -1,14 +1,10 @@
 import { hasCode } from '../../lib/guardian-error.ts';
-import { type KubeClient, type KubeObject } from '../../lib/kubernetes/kube-client.ts';
-import {
-  type ExportedResource,
-  type ExportScope,
-  type Omission,
-} from '../../lib/kubernetes/export/export-scope.ts';
+import type { KubeClient, KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { ExportedResource, ExportScope, Omission } from '../../lib/kubernetes/export/export-scope.ts';
 import { listKind } from '../../lib/kubernetes/export/list-kind.ts';
 import { SERVICE_ACCOUNT_TOKEN, secretType } from '../../lib/keyspace/secret-type.ts';
-import { type NamespaceResource } from '../../lib/repository/namespace-manifest.ts';
-import { type PartRecord } from '../../lib/repository/part-records.ts';
+import type { NamespaceResource } from '../../lib/repository/namespace-manifest.ts';
+import type { PartRecord } from '../../lib/repository/part-records.ts';
 
 export interface ApiReading {
   readonly scope: ExportScope;

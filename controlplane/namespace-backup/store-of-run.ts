@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { openTaskRepository, type TaskRepository } from '../../lib/backup/task/task-repository.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
-import { type RunSecrets } from '../secrets/backup-secrets.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { RunSecrets } from '../secrets/backup-secrets.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 /** Opens what a custom resource names from this process, which has no disk of a node. Rejects as `openTaskRepository`. */
 export async function openStoreOfRun(

@@ -1,8 +1,8 @@
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type RestoredObjects } from '../../lib/kubernetes/api/etcd-restore-status.ts';
-import { type ObjectOutcome } from '../../lib/kubernetes/import/stored-record.ts';
-import { type KubeClient, type KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { RestoredObjects } from '../../lib/kubernetes/api/etcd-restore-status.ts';
+import type { ObjectOutcome } from '../../lib/kubernetes/import/stored-record.ts';
+import type { KubeClient, KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { CONFIG_MAPS } from '../core-resources.ts';
 
 /** A ConfigMap holds 1 MiB in all. */

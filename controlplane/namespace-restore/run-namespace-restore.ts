@@ -1,22 +1,22 @@
 import { openEphemeralFile } from '../../lib/encryption/ephemeral-file.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type RestoredObjects } from '../../lib/kubernetes/api/etcd-restore-status.ts';
-import { type StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { RestoredObjects } from '../../lib/kubernetes/api/etcd-restore-status.ts';
+import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { discovery } from '../../lib/kubernetes/discovery.ts';
 import { importObjects } from '../../lib/kubernetes/import/import-objects.ts';
-import { type ObjectOutcome, type UntrustedRecord } from '../../lib/kubernetes/import/stored-record.ts';
+import type { ObjectOutcome, UntrustedRecord } from '../../lib/kubernetes/import/stored-record.ts';
 import { judgeRights } from '../../lib/kubernetes/rights/judge-rights.ts';
-import { type RestoreSource } from '../../lib/kubernetes/rights/required-rights.ts';
+import type { RestoreSource } from '../../lib/kubernetes/rights/required-rights.ts';
 import { parseRecordKey, directoryOfKey } from '../../lib/keyspace/resource-directory.ts';
-import { type SoundNamespaceBackup } from '../../lib/repository/namespace-backups.ts';
-import { type Repository } from '../../lib/repository/repository.ts';
+import type { SoundNamespaceBackup } from '../../lib/repository/namespace-backups.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
 import { rightsSettings } from '../backup/judge-backup.ts';
-import { type SnapshotPlace } from '../backup/snapshot-location.ts';
+import type { SnapshotPlace } from '../backup/snapshot-location.ts';
 import { openStoreOfRun } from '../namespace-backup/store-of-run.ts';
-import { type RunSecrets } from '../secrets/backup-secrets.ts';
+import type { RunSecrets } from '../secrets/backup-secrets.ts';
 import { noRequester } from '../secrets/secret-reader.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { countsOf, reportText, writeReport } from './restore-report.ts';
 
 /** A restore of namespaces, with everything that its spec names already followed. */

@@ -1,10 +1,6 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import {
-  type RetentionPolicy,
-  type Repository,
-  type RetentionPlan,
-} from '../../lib/repository/repository.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { RetentionPolicy, Repository, RetentionPlan } from '../../lib/repository/repository.ts';
 import { retentionScope, SCOPE_LABEL } from '../backup/backup-labels.ts';
 import { durationMs } from './duration.ts';
 

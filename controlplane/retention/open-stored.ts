@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { taskKeys } from '../../lib/backup/task/task-keys.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { TOOL } from '../../lib/program-version.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
-import { type Repository } from '../../lib/repository/repository.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
 import { openStore } from '../../lib/storage/open-store.ts';
 import { storeAccess } from '../../lib/storage/store-access.ts';
 import { rightsSettings } from '../backup/judge-backup.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 /**
  * Opens the repository that an EtcdBackup is in, with the Secrets that it names, as whoever asked for it. Rejects as

@@ -1,12 +1,12 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
-import { type Repository } from '../../lib/repository/repository.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
 import { parentOf } from '../backup/backup-labels.ts';
 import { type BackupWatch, backupWatch } from '../backup/backup-watch.ts';
 import { target } from '../backup/tell-backup.ts';
-import { type Again, type Controller } from '../controller.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { Again, Controller } from '../controller.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { type Applied, applyPolicy } from './apply-policy.ts';
 import { openStored } from './open-stored.ts';
 import { newestOf, retentionGroup } from './retention-group.ts';

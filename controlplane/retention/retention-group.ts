@@ -1,4 +1,4 @@
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { retentionScope } from '../backup/backup-labels.ts';
 
 /**

@@ -1,15 +1,15 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type KubeObject, type KubeResource } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeObject, KubeResource } from '../../lib/kubernetes/kube-client.ts';
 import { errorText } from '../../lib/log-lines.ts';
-import { type Repository } from '../../lib/repository/repository.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
 import { OPERATION_LABEL } from '../../lib/backup/task/run-backup-task.ts';
 import { type BackupWatch, backupWatch } from '../backup/backup-watch.ts';
 import { STORED_DATA } from '../backup/stored-data-finalizer.ts';
 import { target } from '../backup/tell-backup.ts';
-import { type Again, type Controller } from '../controller.ts';
+import type { Again, Controller } from '../controller.ts';
 import { NAMESPACES } from '../core-resources.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { openStored } from './open-stored.ts';
 
 /** So long a store that is out of reach holds up a deletion; then the data stays, and an Event tells. */

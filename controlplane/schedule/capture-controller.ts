@@ -1,4 +1,4 @@
-import { type CaptureState } from '../../lib/agent-api/task-messages.ts';
+import type { CaptureState } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
@@ -6,9 +6,9 @@ import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import { type BackupWatch, backupWatch } from '../backup/backup-watch.ts';
 import { judgeBackup, rightsSettings } from '../backup/judge-backup.ts';
-import { type Controller } from '../controller.ts';
+import type { Controller } from '../controller.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { CaptureStatusWriter } from './capture-status.ts';
 import { sourceOfBackup, sourceOfSchedule } from './schedule-source.ts';
 import { type ScheduleWatch, scheduleWatch } from './schedule-watch.ts';

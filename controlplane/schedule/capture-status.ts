@@ -1,15 +1,15 @@
-import { type CaptureState } from '../../lib/agent-api/task-messages.ts';
+import type { CaptureState } from '../../lib/agent-api/task-messages.ts';
 import { hasCode } from '../../lib/guardian-error.ts';
 import { ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { ETCD_BACKUP_SCHEDULE_RESOURCE } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
-import { type CaptureStatus } from '../../lib/kubernetes/api/etcd-backup-schedule-status.ts';
-import { type Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { CaptureStatus } from '../../lib/kubernetes/api/etcd-backup-schedule-status.ts';
+import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import { setCondition } from '../../lib/kubernetes/set-condition.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
 import { failureOf } from '../backup/backup-status.ts';
-import { type ControlPlaneTools } from '../tools.ts';
-import { type ScheduleSource } from './schedule-source.ts';
-import { type WantedCapture } from './wanted-captures.ts';
+import type { ControlPlaneTools } from '../tools.ts';
+import type { ScheduleSource } from './schedule-source.ts';
+import type { WantedCapture } from './wanted-captures.ts';
 
 /** How far a capture has come is written so often at most. */
 const WRITE_MS = 60_000;

@@ -1,4 +1,4 @@
-import { type Slots } from './slots.ts';
+import type { Slots } from './slots.ts';
 
 /** What is known of a schedule when it is decided on. */
 export interface ScheduleState {

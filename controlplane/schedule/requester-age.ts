@@ -1,5 +1,5 @@
-import { type Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type ScheduleSource } from './schedule-source.ts';
+import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { ScheduleSource } from './schedule-source.ts';
 
 /** Older stamps show as a warning: people change jobs, and what runs with their rights goes on. */
 export const STALE_MS = 90 * 24 * 3_600_000;

@@ -1,4 +1,4 @@
-import { type Slots } from './slots.ts';
+import type { Slots } from './slots.ts';
 
 /**
  * The name of the run of one slot: `NAME-YYYYMMDD`, the date in the schedule's time zone; where that date has several

@@ -1,6 +1,6 @@
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { SCHEDULE_LABEL } from '../backup/backup-labels.ts';
-import { type ScheduleSource } from './schedule-source.ts';
+import type { ScheduleSource } from './schedule-source.ts';
 
 /** On a run: the slot that it is of. RFC 3339. */
 export const SLOT_ANNOTATION = 'etcdguardian.io/scheduled-at';

@@ -7,8 +7,8 @@ import {
 import { splitKey } from '../../lib/kubernetes/object-key.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
 import { type BackupWatch, backupWatch } from '../backup/backup-watch.ts';
-import { type Again, type Controller } from '../controller.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { Again, Controller } from '../controller.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { type ScheduleWatch, scheduleWatch } from './schedule-watch.ts';
 import { ScheduleReconciler } from './schedule-reconciler.ts';
 import { type ScheduleSource, sourceOfBackup, sourceOfSchedule } from './schedule-source.ts';

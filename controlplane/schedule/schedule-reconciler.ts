@@ -2,14 +2,14 @@ import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { CANCEL_ANNOTATION } from '../backup/backup-controller.ts';
 import { failureOf } from '../backup/backup-status.ts';
-import { type Again } from '../controller.ts';
-import { type EventTarget } from '../object-events.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { Again } from '../controller.ts';
+import type { EventTarget } from '../object-events.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { type Decision, decideRun } from './decide-run.ts';
 import { runName } from './run-name.ts';
 import { isRunOf, runObject, slotOf } from './run-object.ts';
 import { activeRuns, newestFirst, type ScheduleNews, scheduleStatus, statusFor } from './schedule-status.ts';
-import { type ScheduleSource } from './schedule-source.ts';
+import type { ScheduleSource } from './schedule-source.ts';
 import { type Slots, slotsOf } from './slots.ts';
 
 export interface ScheduleStep {

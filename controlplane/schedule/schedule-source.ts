@@ -3,11 +3,11 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
-import { type TemplateMetadata } from '../../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
-import { type EtcdBackupScheduleStatus } from '../../lib/kubernetes/api/etcd-backup-schedule-status.ts';
-import { type EtcdBackupSpec } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type ObjectMeta } from '../../lib/kubernetes/object-meta.ts';
+import type { TemplateMetadata } from '../../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
+import type { EtcdBackupScheduleStatus } from '../../lib/kubernetes/api/etcd-backup-schedule-status.ts';
+import type { EtcdBackupSpec } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { ObjectMeta } from '../../lib/kubernetes/object-meta.ts';
 
 /** Whatever makes backups by a clock: an EtcdBackupSchedule, or an EtcdBackup with a schedule. */
 export interface ScheduleSource {

@@ -1,9 +1,9 @@
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type BackupRun, type Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { BackupRun, Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import { setCondition } from '../../lib/kubernetes/set-condition.ts';
 import { requesterStale } from './requester-age.ts';
 import { slotOf } from './run-object.ts';
-import { type ScheduleSource } from './schedule-source.ts';
+import type { ScheduleSource } from './schedule-source.ts';
 
 export interface ScheduleNews {
   /** All that are there. */

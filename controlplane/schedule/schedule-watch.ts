@@ -5,7 +5,7 @@ import {
 import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import { type Reflector, startReflector } from '../../lib/kubernetes/reflector.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 /** The copy of all EtcdBackupSchedules that the controllers of one leadership share. */
 export interface ScheduleWatch {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { type Decision, decideRun, type ScheduleState } from './decide-run.ts';
 import { requesterStale } from './requester-age.ts';
 import { runName } from './run-name.ts';

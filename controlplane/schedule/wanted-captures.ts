@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { selectsAll } from '../../lib/kubernetes/rights/required-rights.ts';
-import { type ScheduleSource } from './schedule-source.ts';
+import type { ScheduleSource } from './schedule-source.ts';
 
 /** A capture that schedules want: of this cluster, into one place, with one key. */
 export interface WantedCapture {

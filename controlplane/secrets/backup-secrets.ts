@@ -1,14 +1,14 @@
-import { type KeyMaterial } from '../../lib/backup/task/task-keys.ts';
-import { type TlsSettings } from '../../lib/etcd/client/etcd-settings.ts';
+import type { KeyMaterial } from '../../lib/backup/task/task-keys.ts';
+import type { TlsSettings } from '../../lib/etcd/client/etcd-settings.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import {
-  type Encryption,
-  type EtcdCertificates,
-  type StorageLocation,
+import type {
+  Encryption,
+  EtcdCertificates,
+  StorageLocation,
 } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { pause } from '../../lib/kubernetes/pause.ts';
-import { type StoreSecret } from '../../lib/storage/store-access.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { StoreSecret } from '../../lib/storage/store-access.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { encryptionKeyOf } from './encryption-key.ts';
 import { type SecretReader, secretReader, type SecretsOf } from './secret-reader.ts';
 

@@ -1,4 +1,4 @@
-import { type KeyMaterial } from '../../lib/backup/task/task-keys.ts';
+import type { KeyMaterial } from '../../lib/backup/task/task-keys.ts';
 import { keysHint, type ReadSecret } from './secret-reader.ts';
 
 /** Entries that are looked for, in this order; a Secret with one single entry may call it as it likes. */

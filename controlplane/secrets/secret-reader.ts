@@ -1,8 +1,8 @@
 import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
-import { type Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { type Secret, SECRETS } from '../core-resources.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 /** Who reads, and where. */
 export interface SecretsOf {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { systemClock } from '../clock.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type CredentialSource } from '../pki/credential-folder.ts';
-import { type Credentials } from '../pki/credentials.ts';
+import type { CredentialSource } from '../pki/credential-folder.ts';
+import type { Credentials } from '../pki/credentials.ts';
 import {
   agentOf,
   BREAK_GLASS,

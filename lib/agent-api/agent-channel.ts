@@ -1,6 +1,6 @@
 import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
-import { type Credentials } from '../pki/credentials.ts';
-import { type Clock } from '../clock.ts';
+import type { Credentials } from '../pki/credentials.ts';
+import type { Clock } from '../clock.ts';
 import { reasonOf } from '../guardian-error.ts';
 import { verifyCertificate } from '../pki/verify-certificate.ts';
 import { clientTls } from '../pki/mutual-tls.ts';

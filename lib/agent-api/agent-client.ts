@@ -1,8 +1,8 @@
-import { type Client, type ServiceError } from '@grpc/grpc-js';
-import { type Clock } from '../clock.ts';
+import type { Client, ServiceError } from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type CredentialSource } from '../pki/credential-folder.ts';
-import { type Credentials } from '../pki/credentials.ts';
+import type { CredentialSource } from '../pki/credential-folder.ts';
+import type { Credentials } from '../pki/credentials.ts';
 import { type AgentChannel, agentChannel } from './agent-channel.ts';
 import { type Callee, callError } from './connection-error.ts';
 import { encodable, type Sent } from './fields.ts';

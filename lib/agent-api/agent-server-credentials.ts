@@ -1,6 +1,6 @@
 import { ServerCredentials } from '@grpc/grpc-js';
-import { type CredentialSource } from '../pki/credential-folder.ts';
-import { type Credentials } from '../pki/credentials.ts';
+import type { CredentialSource } from '../pki/credential-folder.ts';
+import type { Credentials } from '../pki/credentials.ts';
 import { serverTls } from '../pki/mutual-tls.ts';
 
 /** Looks so often whether the files of the certificate changed; both old and new are good for days. */

@@ -7,10 +7,10 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import { type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type CredentialSource } from '../pki/credential-folder.ts';
-import { type PeerIdentity } from '../pki/identity.ts';
+import type { CredentialSource } from '../pki/credential-folder.ts';
+import type { PeerIdentity } from '../pki/identity.ts';
 import { admitClient } from '../pki/mutual-tls.ts';
 import { peerIdentity } from '../pki/peer-identity.ts';
 import { AgentServerCredentials } from './agent-server-credentials.ts';

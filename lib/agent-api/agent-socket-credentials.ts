@@ -1,5 +1,5 @@
 import { ChannelCredentials, credentials as grpcCredentials } from '@grpc/grpc-js';
-import { type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { connect as tls, type ConnectionOptions } from 'node:tls';
 
 type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;

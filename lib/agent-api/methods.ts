@@ -1,7 +1,7 @@
 import { loadSync, type MethodDefinition, type ServiceDefinition } from '@grpc/proto-loader';
 import { join } from 'node:path';
-import { type z } from 'zod';
-import { type Role } from '../pki/identity.ts';
+import type { z } from 'zod';
+import type { Role } from '../pki/identity.ts';
 import { describeRequest, description, takeTermRequest, term } from './description.ts';
 import { restoreState, restoreStatusRequest, restoreStepRequest, stageRequest } from './restore-messages.ts';
 import {

@@ -1,6 +1,6 @@
-import { type MemberStatus } from '../etcd/client/etcd-client.ts';
-import { type Anchor, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
-import { type BackupFacts, type Proof } from '../repository/manifest.ts';
+import type { MemberStatus } from '../etcd/client/etcd-client.ts';
+import type { Anchor, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { BackupFacts, Proof } from '../repository/manifest.ts';
 import { snapshotFacts } from '../repository/snapshot-facts.ts';
 
 /** What one backup knows of its source, beside the snapshot itself. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type EndpointStatus, type MemberList, type MemberStatus } from '../etcd/client/etcd-client.ts';
+import type { EndpointStatus, MemberList, MemberStatus } from '../etcd/client/etcd-client.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { chooseSource, type ChoosingClient, type ChosenSource, type SourceOptions } from './choose-source.ts';
 

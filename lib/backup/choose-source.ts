@@ -1,4 +1,4 @@
-import { type EtcdClient, type EndpointStatus, type MemberStatus } from '../etcd/client/etcd-client.ts';
+import type { EtcdClient, EndpointStatus, MemberStatus } from '../etcd/client/etcd-client.ts';
 import { pickMember } from '../etcd/client/pick-member.ts';
 import { listedStatuses } from './listed-members.ts';
 

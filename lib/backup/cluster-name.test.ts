@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type RangeResult } from '../etcd/client/etcd-client.ts';
+import type { RangeResult } from '../etcd/client/etcd-client.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { clusterName } from './cluster-name.ts';
 

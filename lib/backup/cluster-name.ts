@@ -1,4 +1,4 @@
-import { type EtcdClient } from '../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../etcd/client/etcd-client.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { uidOfNamespace } from '../keyspace/cluster-uid.ts';
 

@@ -6,8 +6,8 @@ import { sample } from '../../test/harness/sampling.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { connectEtcd } from '../etcd/client/connect-etcd.ts';
 import { createSnapshotVerifier } from '../etcd/mvcc/snapshot-verifier.ts';
-import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
-import { type Proof } from '../repository/manifest.ts';
+import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { Proof } from '../repository/manifest.ts';
 import { proveSnapshot, type ProvingClient } from './prove.ts';
 
 const AFFORDABLE = 1e9;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type EtcdClient, type HashKV } from '../etcd/client/etcd-client.ts';
-import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { EtcdClient, HashKV } from '../etcd/client/etcd-client.ts';
+import type { SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { hasCode } from '../guardian-error.ts';
 import { type CompactionWatcher, keepsHashes, newestCompaction } from './newest-compaction.ts';
 

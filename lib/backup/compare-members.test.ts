@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type HashKV, type MemberStatus } from '../etcd/client/etcd-client.ts';
-import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { HashKV, MemberStatus } from '../etcd/client/etcd-client.ts';
+import type { SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type Proof } from '../repository/manifest.ts';
+import type { Proof } from '../repository/manifest.ts';
 import { compareMembers } from './compare-members.ts';
-import { type Prover } from './choose-source.ts';
+import type { Prover } from './choose-source.ts';
 import { MembersDifferError } from './members-differ.ts';
-import { type HashedSnapshot, type ProvingClient } from './prove.ts';
+import type { HashedSnapshot, ProvingClient } from './prove.ts';
 
 // Doubles of the members: who answers what is the input here; chosen-member.server.test.ts has real ones that differ.
 

@@ -1,6 +1,6 @@
-import { type Clock } from '../clock.ts';
-import { type Proof } from '../repository/manifest.ts';
-import { type Prover } from './choose-source.ts';
+import type { Clock } from '../clock.ts';
+import type { Proof } from '../repository/manifest.ts';
+import type { Prover } from './choose-source.ts';
 import { membersDiffer, type MemberOpinion } from './members-differ.ts';
 import { type HashedSnapshot, type ProofBudget, proveSnapshot, type ProvingClient } from './prove.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type MemberStatus } from '../etcd/client/etcd-client.ts';
+import type { MemberStatus } from '../etcd/client/etcd-client.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type ChoosingClient, type ChosenSource } from './choose-source.ts';
+import type { ChoosingClient, ChosenSource } from './choose-source.ts';
 import { FailedMembers } from './failed-members.ts';
 import { MembersDifferError } from './members-differ.ts';
 

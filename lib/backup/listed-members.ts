@@ -1,9 +1,4 @@
-import {
-  type EndpointStatus,
-  type EtcdClient,
-  type Member,
-  type MemberStatus,
-} from '../etcd/client/etcd-client.ts';
+import type { EndpointStatus, EtcdClient, Member, MemberStatus } from '../etcd/client/etcd-client.ts';
 
 /** So long a member that nobody named may take to answer, connecting included. */
 const PATIENCE_MS = 3_000;

@@ -1,6 +1,6 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type Proof } from '../repository/manifest.ts';
-import { type Prover } from './choose-source.ts';
+import type { Proof } from '../repository/manifest.ts';
+import type { Prover } from './choose-source.ts';
 
 /** What one member said of a snapshot. */
 export interface MemberOpinion extends Prover {

@@ -1,5 +1,5 @@
 import { EtcdCompactedError } from '../etcd/client/compacted-error.ts';
-import { type EtcdClient } from '../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../etcd/client/etcd-client.ts';
 import { hasCode } from '../guardian-error.ts';
 
 /** What looking for compactions needs of etcd. */

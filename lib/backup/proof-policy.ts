@@ -1,8 +1,8 @@
-import { type VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
-import { type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
+import type { SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type Proof } from '../repository/manifest.ts';
-import { type ChosenSource, type Prover } from './choose-source.ts';
+import type { Proof } from '../repository/manifest.ts';
+import type { ChosenSource, Prover } from './choose-source.ts';
 import { compareMembers, type ComparisonRequest } from './compare-members.ts';
 import { DEFAULT_PROOF_BUDGET, type ProvingClient } from './prove.ts';
 

@@ -4,10 +4,10 @@ import { compact, hashesComputed, putOne } from '../../test/harness/etcd-content
 import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { connectEtcd } from '../etcd/client/connect-etcd.ts';
-import { type EtcdCredentials } from '../etcd/client/etcd-settings.ts';
+import type { EtcdCredentials } from '../etcd/client/etcd-settings.ts';
 import { createSnapshotVerifier } from '../etcd/mvcc/snapshot-verifier.ts';
-import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
-import { type Proof } from '../repository/manifest.ts';
+import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { Proof } from '../repository/manifest.ts';
 import { proveSnapshot, type ProofRequest } from './prove.ts';
 
 const NOW = new Date('2026-11-22T05:30:00.000Z');

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Clock } from '../clock.ts';
-import { type EtcdClient, type HashKV, type MemberStatus } from '../etcd/client/etcd-client.ts';
-import { type HashPoint, type SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { Clock } from '../clock.ts';
+import type { EtcdClient, HashKV, MemberStatus } from '../etcd/client/etcd-client.ts';
+import type { HashPoint, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError, hasCode, reasonOf } from '../guardian-error.ts';
-import { type Proof } from '../repository/manifest.ts';
+import type { Proof } from '../repository/manifest.ts';
 import { type CompactionClient, type CompactionHash, compactionHash } from './compaction-hash.ts';
 
 /**

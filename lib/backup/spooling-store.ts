@@ -1,4 +1,4 @@
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { elasticBuffer, type ElasticBufferSettings } from './elastic-buffer.ts';
 
 /**

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../test/harness/seeded-random.ts';
-import { type SnapshotStream } from '../etcd/client/etcd-client.ts';
+import type { SnapshotStream } from '../etcd/client/etcd-client.ts';
 import { type StreamProgress, verifiedStream } from './verified-stream.ts';
 
 const MIB = 1 << 20;

@@ -1,4 +1,4 @@
-import { type SnapshotStream } from '../etcd/client/etcd-client.ts';
+import type { SnapshotStream } from '../etcd/client/etcd-client.ts';
 
 /** Takes bytes in order; resolves when it can take more. The bytes may be reused by the caller then. */
 export interface ByteTaker {

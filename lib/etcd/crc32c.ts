@@ -1,5 +1,5 @@
 import { crc32c as native } from '@node-rs/crc32';
-import { type ByteWindow } from './byte-window.ts';
+import type { ByteWindow } from './byte-window.ts';
 
 /*
  * CRC-32C (Castagnoli): etcd's hashes, WAL and .snap files. All values are final ones, as in `crc32c("123456789") ===

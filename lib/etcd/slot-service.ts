@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { parentPort, workerData } from 'node:worker_threads';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type FromThread, type SlotThreadData, type ToThread } from './slot-thread.ts';
+import type { FromThread, SlotThreadData, ToThread } from './slot-thread.ts';
 
 /** What a worker thread does with what a `SlotThread` sends. */
 export interface SlotService {

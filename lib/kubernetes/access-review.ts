@@ -1,5 +1,5 @@
-import { type Requester } from './api/etcd-backup-spec.ts';
-import { type KubeCallOptions, type KubeClient, type KubeResource } from './kube-client.ts';
+import type { Requester } from './api/etcd-backup-spec.ts';
+import type { KubeCallOptions, KubeClient, KubeResource } from './kube-client.ts';
 
 /** What someone wants to do, in the words of a SubjectAccessReview. What is left out stands for all of its kind. */
 export interface AccessAttributes {

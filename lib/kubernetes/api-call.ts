@@ -1,9 +1,9 @@
-import { type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { type Answer, AnswerTooLarge, type Exchange, type Exchanger } from './http-exchange.ts';
-import { type KubeAccess } from './kube-access.ts';
+import type { KubeAccess } from './kube-access.ts';
 import { pause } from './pause.ts';
-import { type RequestRate } from './request-rate.ts';
+import type { RequestRate } from './request-rate.ts';
 import { statusError } from './status-error.ts';
 
 /** One call, as often as it takes. */

@@ -17,7 +17,7 @@ import { connectKube, type KubeConnection } from './connect-kube.ts';
 import { discovery } from './discovery.ts';
 import { eventRecorder } from './event-recorder.ts';
 import { inClusterAccess } from './in-cluster-access.ts';
-import { type KubeObject } from './kube-client.ts';
+import type { KubeObject } from './kube-client.ts';
 import { startReflector } from './reflector.ts';
 import { statusOf } from './status-error.ts';
 import { reviewToken, whoAmI } from './token-review.ts';

@@ -2,19 +2,19 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { GuardianError } from '../guardian-error.ts';
 import { VERSION } from '../program-version.ts';
-import { type Requester } from './api/etcd-backup-spec.ts';
+import type { Requester } from './api/etcd-backup-spec.ts';
 import { type ApiCall, callApi, type CallerParts, openStream } from './api-call.ts';
 import { createExchanger } from './http-exchange.ts';
 import { type Headers, impersonationHeaders } from './impersonation-headers.ts';
 import { inClusterAccess, isInCluster } from './in-cluster-access.ts';
-import { type KubeAccess } from './kube-access.ts';
-import {
-  type KubeClient,
-  type KubeList,
-  type KubeListOptions,
-  type KubeObject,
-  type KubeReference,
-  type KubeResource,
+import type { KubeAccess } from './kube-access.ts';
+import type {
+  KubeClient,
+  KubeList,
+  KubeListOptions,
+  KubeObject,
+  KubeReference,
+  KubeResource,
 } from './kube-client.ts';
 import { kubeconfigAccess } from './kubeconfig-access.ts';
 import { createRequestRate } from './request-rate.ts';

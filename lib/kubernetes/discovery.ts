@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GuardianError } from '../guardian-error.ts';
-import { type KubeCallOptions, type KubeClient, type KubeResource } from './kube-client.ts';
+import type { KubeCallOptions, KubeClient, KubeResource } from './kube-client.ts';
 
 /** A resource that the API server serves. */
 export interface ServedResource extends KubeResource {

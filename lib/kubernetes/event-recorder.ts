@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import { hasCode } from '../guardian-error.ts';
 import { visibleText } from '../visible-text.ts';
-import { type KubeClient, type KubeObject, type KubeResource } from './kube-client.ts';
+import type { KubeClient, KubeObject, KubeResource } from './kube-client.ts';
 import { microTime } from './micro-time.ts';
 
 /** What an Event is about: an object as it was read, or as much of it as is known. */

@@ -6,7 +6,7 @@ import {
   request as plainRequest,
 } from 'node:http';
 import { Agent, request, type RequestOptions } from 'node:https';
-import { type KubeCredentials, type KubeTls } from './kube-access.ts';
+import type { KubeCredentials, KubeTls } from './kube-access.ts';
 
 /** One HTTP request to the API server. */
 export interface Exchange {

@@ -1,5 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type Requester } from './api/etcd-backup-spec.ts';
+import type { Requester } from './api/etcd-backup-spec.ts';
 
 /** Node sends a header with several values as several lines of the same name. */
 export type Headers = Readonly<Record<string, string | readonly string[]>>;

@@ -1,4 +1,4 @@
-import { type Agent } from 'node:https';
+import type { Agent } from 'node:https';
 
 /** Where an API server is, and how to log in to it. */
 export interface KubeAccess {

@@ -1,5 +1,5 @@
-import { type Requester } from './api/etcd-backup-spec.ts';
-import { type ObjectMeta } from './object-meta.ts';
+import type { Requester } from './api/etcd-backup-spec.ts';
+import type { ObjectMeta } from './object-meta.ts';
 
 /** A resource of the API: `group` is empty for the core group, `plural` its name in URLs. */
 export interface KubeResource {

@@ -1,6 +1,6 @@
 import { Agent } from 'node:https';
 import { readFile, stat } from 'node:fs/promises';
-import { type RequestOptions } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import { delimiter, dirname, resolve } from 'node:path';
 // Not `{ type … }`, which would load it for nothing.
 import type { KubeConfig } from '@kubernetes/client-node';

@@ -8,7 +8,7 @@ import { needs } from '../../test/harness/tools.ts';
 import { hasCode } from '../guardian-error.ts';
 import { connectKube, type KubeConnection } from './connect-kube.ts';
 import { type ElectionDurations, type LeaderTerm, runElection } from './leader-election.ts';
-import { type Lease } from './lease-lock.ts';
+import type { Lease } from './lease-lock.ts';
 
 const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' };
 const MAPS = { group: '', version: 'v1', plural: 'configmaps' };

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../clock.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type KubeClient } from './kube-client.ts';
+import type { KubeClient } from './kube-client.ts';
 import { pause } from './pause.ts';
 import { type Hold, type LeaseLock, leaseLock } from './lease-lock.ts';
 

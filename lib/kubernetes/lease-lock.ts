@@ -1,6 +1,6 @@
-import { type Clock } from '../clock.ts';
+import type { Clock } from '../clock.ts';
 import { hasCode } from '../guardian-error.ts';
-import { type KubeClient, type KubeObject, type KubeReference } from './kube-client.ts';
+import type { KubeClient, KubeObject, KubeReference } from './kube-client.ts';
 import { microTime } from './micro-time.ts';
 
 /** What of a Lease this program reads and writes. */

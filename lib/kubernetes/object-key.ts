@@ -1,4 +1,4 @@
-import { type KubeObject } from './kube-client.ts';
+import type { KubeObject } from './kube-client.ts';
 
 /** `namespace/name`; the name alone for cluster-wide objects. */
 export function keyOf({ metadata }: Pick<KubeObject, 'metadata'>): string {

@@ -7,7 +7,7 @@ import { KUBE_PROGRAMS, type KubeApiServer, startKubeApiServer } from '../../tes
 import { needs } from '../../test/harness/tools.ts';
 import { hasCode } from '../guardian-error.ts';
 import { connectKube, type KubeConnection } from './connect-kube.ts';
-import { type KubeObject } from './kube-client.ts';
+import type { KubeObject } from './kube-client.ts';
 import { type Change, type Reflector, startReflector } from './reflector.ts';
 
 const MAPS = { group: '', version: 'v1', plural: 'configmaps' };

@@ -1,6 +1,6 @@
 import { hasCode } from '../guardian-error.ts';
 import { createBackoff } from './backoff.ts';
-import { type KubeClient, type KubeList, type KubeObject, type KubeResource } from './kube-client.ts';
+import type { KubeClient, KubeList, KubeObject, KubeResource } from './kube-client.ts';
 import { keyOf } from './object-key.ts';
 
 export type Change = 'added' | 'changed' | 'deleted';

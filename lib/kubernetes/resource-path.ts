@@ -1,5 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type KubeReference, type KubeResource } from './kube-client.ts';
+import type { KubeReference, KubeResource } from './kube-client.ts';
 
 /** The path of all objects of a resource, in one namespace or in all. */
 export function collectionPath({ group, version, plural }: KubeResource, namespace?: string): string {

@@ -1,5 +1,5 @@
 import { visibleText } from '../visible-text.ts';
-import { type Condition } from './api/etcd-backup-status.ts';
+import type { Condition } from './api/etcd-backup-status.ts';
 
 export type ConditionUpdate = Omit<Condition, 'lastTransitionTime'>;
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { GuardianError } from '../guardian-error.ts';
-import { type Requester } from './api/etcd-backup-spec.ts';
-import { type KubeCallOptions, type KubeClient, type KubeResource } from './kube-client.ts';
+import type { Requester } from './api/etcd-backup-spec.ts';
+import type { KubeCallOptions, KubeClient, KubeResource } from './kube-client.ts';
 
 const GROUP = 'authentication.k8s.io';
 const TOKEN_REVIEWS: KubeResource = { group: GROUP, version: 'v1', plural: 'tokenreviews' };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { hasCode } from '../guardian-error.ts';
-import { type KubeObject, type KubeWatchEvent } from './kube-client.ts';
+import type { KubeObject, KubeWatchEvent } from './kube-client.ts';
 import { watchEvents } from './watch-events.ts';
 
 const QUIET_MS = 60_000;

@@ -1,6 +1,6 @@
-import { type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type KubeObject, type KubeWatchEvent } from './kube-client.ts';
+import type { KubeObject, KubeWatchEvent } from './kube-client.ts';
 import { statusError } from './status-error.ts';
 
 /** An object with everything around it; etcd itself takes 1.5 MiB of one unless told otherwise. */

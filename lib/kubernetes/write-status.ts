@@ -1,10 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type KubeClient,
-  type KubeObject,
-  type KubeReference,
-  type KubeWriteOptions,
-} from './kube-client.ts';
+import type { KubeClient, KubeObject, KubeReference, KubeWriteOptions } from './kube-client.ts';
 
 /** An object that has, or will have, a status. */
 export interface WithStatus<S extends object> extends KubeObject {

@@ -1,4 +1,4 @@
-import { type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { type Authority, parseAuthority, parseAuthorityCertificate, scopeOfAuthority } from './authority.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { type TlsOptions } from 'node:tls';
+import type { TlsOptions } from 'node:tls';
 import { runProgram } from '../../test/harness/run-program.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { needs, requireTool } from '../../test/harness/tools.ts';

@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { type Authority, createAuthority } from './authority.ts';
 import { type Credentials, parseCredentials } from './credentials.ts';
-import { type PeerIdentity } from './identity.ts';
+import type { PeerIdentity } from './identity.ts';
 import { type CertificateOrder, issueCertificate } from './issue-certificate.ts';
 import { createKey, privateKeyPem } from './key-pair.ts';
 

@@ -1,4 +1,4 @@
-import { type KeyObject, type X509Certificate } from 'node:crypto';
+import type { KeyObject, X509Certificate } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
 import { type Authority, BACKDATED_MS } from './authority.ts';
 import * as der from './der.ts';

@@ -11,7 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { systemClock } from '../clock.ts';
-import { type Credentials } from './credentials.ts';
+import type { Credentials } from './credentials.ts';
 import {
   agentOf,
   CLUSTER,
@@ -22,7 +22,7 @@ import {
   newAuthority,
 } from './installation.fixture.ts';
 import { admitClient, clientTls, SERVER_NAME, serverTls } from './mutual-tls.ts';
-import { type ExpectedPeer } from './peer-identity.ts';
+import type { ExpectedPeer } from './peer-identity.ts';
 import { listen, talk, talkTo } from './tls-talk.fixture.ts';
 
 const CALLERS: ExpectedPeer = { cluster: CLUSTER, roles: ['control-plane'] };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { systemClock } from '../clock.ts';
-import { type Credentials } from './credentials.ts';
+import type { Credentials } from './credentials.ts';
 import { type ForgedCertificate, forgedCertificate } from './forged-certificate.fixture.ts';
 import { identityUri, type PeerIdentity } from './identity.ts';
 import {
@@ -18,7 +18,7 @@ import {
 } from './installation.fixture.ts';
 import { createKey, privateKeyPem } from './key-pair.ts';
 import { admitClient, clientTls, serverTls, webhookTls } from './mutual-tls.ts';
-import { type ExpectedPeer } from './peer-identity.ts';
+import type { ExpectedPeer } from './peer-identity.ts';
 import { talk } from './tls-talk.fixture.ts';
 
 const authority = await newAuthority();

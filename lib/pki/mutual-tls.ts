@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { type ConnectionOptions, type PeerCertificate, type TLSSocket, type TlsOptions } from 'node:tls';
-import { type Clock } from '../clock.ts';
+import type { ConnectionOptions, PeerCertificate, TLSSocket, TlsOptions } from 'node:tls';
+import type { Clock } from '../clock.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type Credentials } from './credentials.ts';
-import { type PeerIdentity } from './identity.ts';
+import type { Credentials } from './credentials.ts';
+import type { PeerIdentity } from './identity.ts';
 import { type ExpectedPeer, peerIdentity, requirePeer } from './peer-identity.ts';
 import { verifyCertificate } from './verify-certificate.ts';
 

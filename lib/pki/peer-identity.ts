@@ -1,4 +1,4 @@
-import { type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
 import { describeIdentity, parseIdentityUri, type PeerIdentity, type Role } from './identity.ts';
 import { uriNames } from './subject-alternative-names.ts';

@@ -1,4 +1,4 @@
-import { type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 
 /**
  * When to renew a certificate: at two thirds of its life, a tenth of its life earlier or later. That jitter comes from

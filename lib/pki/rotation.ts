@@ -1,5 +1,5 @@
-import { type Authority } from './authority.ts';
-import { type AuthorityBundle } from './authority-bundle.ts';
+import type { Authority } from './authority.ts';
+import type { AuthorityBundle } from './authority-bundle.ts';
 import { ROLES } from './identity.ts';
 
 /** What is known of one who has to trust our certificates: an agent, a replica, the webhook configurations. */

@@ -1,4 +1,4 @@
-import { type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 
 /** The URIs among a certificate's names; undefined when its names hold anything that ours never do. */
 export function uriNames(certificate: X509Certificate): string[] | undefined {

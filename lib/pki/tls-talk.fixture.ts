@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import {
   connect,
   type ConnectionOptions,
@@ -8,7 +8,7 @@ import {
   type TlsOptions,
   type TLSSocket,
 } from 'node:tls';
-import { type PeerIdentity } from './identity.ts';
+import type { PeerIdentity } from './identity.ts';
 
 export interface Talk {
   /** Whom the server found the client to be, or why it let nobody in. */

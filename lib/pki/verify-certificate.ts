@@ -1,7 +1,7 @@
-import { type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
 import { scopeOfAuthority } from './authority.ts';
-import { type Usage } from './identity.ts';
+import type { Usage } from './identity.ts';
 import { peerIdentity } from './peer-identity.ts';
 
 export interface Trust {

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GuardianError } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import {
   type AppendOptions,
   ChainTakenError,
@@ -14,7 +14,7 @@ import { tailBehind } from './chain-tails.ts';
 import { joinedSteps } from './clock-steps.ts';
 import { damagedDocument, encodeDocument, FORMAT_VERSION } from './document.ts';
 import { segmentName } from './layout.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { type SegmentHead, segmentHeadDocument } from './segment-head.ts';
 import { decodeSegment, readSegmentHead, segmentFront } from './segment-object.ts';
 

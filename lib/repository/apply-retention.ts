@@ -1,11 +1,11 @@
-import { type CallOptions } from './call-options.ts';
-import { type ChainPlace } from './chain.ts';
+import type { CallOptions } from './call-options.ts';
+import type { ChainPlace } from './chain.ts';
 import { listBackups } from './list-backups.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { type Holdings, planRetention } from './retention.ts';
-import { type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
+import type { RetentionPlan, RetentionPolicy } from './retention-policy.ts';
 import { basesAmong, readTimelineContent, type SegmentLists } from './timeline-content.ts';
-import { type NameRange } from './trims.ts';
+import type { NameRange } from './trims.ts';
 
 /** See `Repository.planRetention`. */
 export async function planFor(

@@ -1,5 +1,5 @@
-import { type GuardianError } from '../guardian-error.ts';
-import { type Manifest } from './manifest.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { Manifest } from './manifest.ts';
 
 /** Where a backup stands; names it. */
 export interface BackupPlace {

@@ -1,4 +1,4 @@
-import { type CallOptions } from './call-options.ts';
+import type { CallOptions } from './call-options.ts';
 
 export interface ListOptions extends CallOptions {
   readonly includeRemoved?: boolean | undefined;

@@ -10,7 +10,7 @@ import {
   type StoreOperation,
 } from '../storage/fault-injecting-store.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type BackupFacts } from './manifest.ts';
+import type { BackupFacts } from './manifest.ts';
 import { openRepository } from './open-repository.ts';
 
 const OPERATIONS: readonly StoreOperation[] = ['put', 'putIfAbsent', 'get', 'stat', 'list'];

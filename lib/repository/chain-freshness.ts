@@ -1,7 +1,7 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type ChainTail, type ListedSegment } from './chain.ts';
-import { type KnownChain } from './known-points.ts';
-import { type BackupEntry, type Repository } from './repository.ts';
+import type { ChainTail, ListedSegment } from './chain.ts';
+import type { KnownChain } from './known-points.ts';
+import type { BackupEntry, Repository } from './repository.ts';
 import { isTrimmed } from './trimmed-segments.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { type CallOptions } from './call-options.ts';
-import { type ChainPlace } from './chain.ts';
-import { type VerifyProblem } from './verify-problem.ts';
+import type { CallOptions } from './call-options.ts';
+import type { ChainPlace } from './chain.ts';
+import type { VerifyProblem } from './verify-problem.ts';
 
 export interface VerifyChainOptions extends CallOptions {
   /**

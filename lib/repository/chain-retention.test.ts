@@ -12,9 +12,9 @@ import { seededRandom, type SeededRandom } from '../../test/harness/seeded-rando
 import { trimsIn } from './apply-retention.ts';
 import { choosePoint } from './choose-point.ts';
 import { type PointInTime, revisionOf, spansOf, type TimelineContent } from './point-spans.ts';
-import { type SoundBackup } from './repository.ts';
+import type { SoundBackup } from './repository.ts';
 import { type Holdings, planRetention } from './retention.ts';
-import { type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
+import type { RetentionPlan, RetentionPolicy } from './retention-policy.ts';
 import { followsOf } from './segment-outline.ts';
 import { isTrimmed } from './trimmed-segments.ts';
 

@@ -1,15 +1,9 @@
-import {
-  type ChainBase,
-  type ChainPlace,
-  type ChainTail,
-  type SegmentedChain,
-  type StoredSegment,
-} from './chain.ts';
+import type { ChainBase, ChainPlace, ChainTail, SegmentedChain, StoredSegment } from './chain.ts';
 import { listChains } from './list-chains.ts';
 import { newestOnTimeline, newestSound } from './list-backups.ts';
 import { segmentName } from './layout.ts';
 import { readHead, type ReadHead } from './list-segments.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { lastUsable, type NamedSegment } from './segment-names.ts';
 import { newestTimeline } from './timelines.ts';
 

@@ -1,8 +1,8 @@
-import { type EntryBatch } from '../etcd/bolt/entry-batch.ts';
+import type { EntryBatch } from '../etcd/bolt/entry-batch.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type CallOptions } from './call-options.ts';
-import { type Manifest } from './manifest.ts';
-import { type SegmentHead } from './segment-head.ts';
+import type { CallOptions } from './call-options.ts';
+import type { Manifest } from './manifest.ts';
+import type { SegmentHead } from './segment-head.ts';
 
 /**
  * Segments: what a capture saw after a base. They stand in the folder of the chain whose base the capture began with,

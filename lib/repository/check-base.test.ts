@@ -6,7 +6,7 @@ import { smallSnapshot } from '../../test/harness/small-snapshot.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { checkBase } from './check-base.ts';
-import { type Manifest } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
 
 const { snapshot, manifest } = await sampleBackup();
 

@@ -1,13 +1,9 @@
 import { createSnapshotVerifier } from '../etcd/mvcc/snapshot-verifier.ts';
-import {
-  type HashPoint,
-  type SnapshotVerdict,
-  type SnapshotVerdictData,
-} from '../etcd/mvcc/snapshot-verdict.ts';
+import type { HashPoint, SnapshotVerdict, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { startVerifierThread, type VerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { ENCRYPTED_VALUES, keysNeeded } from '../keyspace/keys-needed.ts';
-import { type Manifest } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
 
 /** What is wrong with a base, or differs from its manifest. */
 export interface BaseFindings {

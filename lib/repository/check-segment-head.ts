@@ -1,6 +1,6 @@
 import { damagedDocument } from './document.ts';
 import { MAX_BATCH_BYTES, MAX_BATCH_EVENTS } from './segment-batch.ts';
-import { type SegmentHead } from './segment-head.ts';
+import type { SegmentHead } from './segment-head.ts';
 
 /**
  * Throws `repository.damaged` for a head that contradicts itself, so that whoever reads one may rely on its figures:

@@ -10,8 +10,8 @@ import {
   spansOf,
   type TimelineContent,
 } from './point-spans.ts';
-import { type SoundBackup } from './backup-entry.ts';
-import { type SegmentOutline } from './segment-outline.ts';
+import type { SoundBackup } from './backup-entry.ts';
+import type { SegmentOutline } from './segment-outline.ts';
 import { firstIndex } from './time-map.ts';
 
 export type PointQuery =

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../guardian-error.ts';
 import { chooseRestore, JOIN_WITHIN_MS } from './choose-restore.ts';
-import { type JoinRequest, type RestoredMember, type RestoreRecord } from './restore-record.ts';
+import type { JoinRequest, RestoredMember, RestoreRecord } from './restore-record.ts';
 
 const NOW = new Date('2026-11-22T05:30:00.000Z');
 const THREE = ['m1', 'm2', 'm3'].map((name) => ({ name, peerUrls: [`http://${name}:2380`] }));

@@ -1,5 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type JoinRequest, type RestoredMember, type RestoreRecord } from './restore-record.ts';
+import type { JoinRequest, RestoredMember, RestoreRecord } from './restore-record.ts';
 
 /** What a run shall take part in: a restore that was begun, or a new one, apart from the one named. */
 export type RestoreChoice =

@@ -2,10 +2,10 @@ import { GuardianError } from '../guardian-error.ts';
 import { capturedUpTo, readHighWater } from './high-water.ts';
 import { checkClusterName } from './layout.ts';
 import { newestOnTimeline, newestSound } from './list-backups.ts';
-import { type Anchor } from './manifest.ts';
+import type { Anchor } from './manifest.ts';
 import { ensureMarker } from './marker.ts';
 import { breakOfHistory, type TimelineReason } from './pick-timeline.ts';
-import { type BackupRequest, type RepositorySettings, type Timeline } from './repository.ts';
+import type { BackupRequest, RepositorySettings, Timeline } from './repository.ts';
 import { wasRestoredAs } from './restores.ts';
 import { beginTimelineAfter, newestTimeline } from './timelines.ts';
 

@@ -1,4 +1,4 @@
-import { type SegmentHead } from './segment-head.ts';
+import type { SegmentHead } from './segment-head.ts';
 
 /** Less is what clocks do that are slowly put right, and pauses of a process. */
 export const CLOCK_NOISE_MS = 1_000;

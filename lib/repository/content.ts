@@ -4,8 +4,8 @@ import { untilAborted } from '../storage/until-aborted.ts';
 import { compressFrames, COMPRESSION } from './compress-frames.ts';
 import { decompressFrames } from './decompress-frames.ts';
 import { damagedDocument } from './document.ts';
-import { type StoredContent } from './manifest.ts';
-import { type BackupPlace, type RepositorySettings } from './repository.ts';
+import type { StoredContent } from './manifest.ts';
+import type { BackupPlace, RepositorySettings } from './repository.ts';
 
 export interface PutContentOptions {
   readonly retainUntil?: Date | undefined;

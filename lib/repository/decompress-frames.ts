@@ -1,4 +1,4 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { promisify } from 'node:util';
 import { constants, zstdDecompress } from 'node:zlib';
 import { reasonOf } from '../guardian-error.ts';

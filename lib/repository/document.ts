@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { type SignatureVerifier, type Signer } from '../encryption/object-encryption.ts';
+import type { SignatureVerifier, Signer } from '../encryption/object-encryption.ts';
 import { openDocument, signDocument } from '../encryption/signed-document.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 
 /** A kind of document: its DSSE payload type and what its JSON must look like. */
 export interface DocumentKind<Schema extends z.ZodType> {

@@ -1,6 +1,6 @@
 import { CLOCK_NOISE_MS, type ClockStep, joinedSteps, stepMs } from './clock-steps.ts';
 import { revisionOf, type TimelineContent } from './point-spans.ts';
-import { type SegmentOutline } from './segment-outline.ts';
+import type { SegmentOutline } from './segment-outline.ts';
 
 /** Times of which nobody can say for sure what the state was, because a clock had stepped. Revisions are not in doubt. */
 export interface DoubtfulTimes {

@@ -1,9 +1,9 @@
 import { diskError } from '../etcd/durable-file.ts';
 import { SnapshotDigest } from '../etcd/mvcc/snapshot-digest.ts';
 import { openStreamFile } from '../etcd/stream-file.ts';
-import { type CallOptions } from './call-options.ts';
+import type { CallOptions } from './call-options.ts';
 import { damagedDocument } from './document.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 
 export interface FetchOptions extends CallOptions {
   readonly onProgress?: ((bytesDone: number, bytesTotal: number) => void) | undefined;

@@ -12,7 +12,7 @@ import {
 } from '../../test/harness/repository.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import {
   checkFreshness,
   findStaleness,
@@ -23,7 +23,7 @@ import {
 import { manifestName, removalName } from './layout.ts';
 import { readKnownPoints } from './known-points.ts';
 import { openRepository } from './open-repository.ts';
-import { type BackupPlace, type Repository, type RepositorySettings } from './repository.ts';
+import type { BackupPlace, Repository, RepositorySettings } from './repository.ts';
 
 const by = { by: 'alice' };
 const IDENTITY = 'the store of this test';

@@ -1,5 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type ChainTail } from './chain.ts';
+import type { ChainTail } from './chain.ts';
 import { chainProblem, withTails } from './chain-freshness.ts';
 import {
   type Known,
@@ -10,14 +10,14 @@ import {
   readKnownPoints,
   writeKnownPoints,
 } from './known-points.ts';
-import {
-  type BackupEntry,
-  type BackupPlace,
-  type CallOptions,
-  type DamagedBackup,
-  type Removal,
-  type Repository,
-  type SoundBackup,
+import type {
+  BackupEntry,
+  BackupPlace,
+  CallOptions,
+  DamagedBackup,
+  Removal,
+  Repository,
+  SoundBackup,
 } from './repository.ts';
 
 /** What a machine remembers of a store, outside of it. */

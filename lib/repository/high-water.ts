@@ -5,7 +5,7 @@ import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
 import { highWaterFolder, highWaterName, parseName } from './layout.ts';
 import { listBackups } from './list-backups.ts';
 import { misplaced } from './misplaced.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { readRestores } from './restores.ts';
 import { listTimelines } from './timelines.ts';
 import { listTrimMarks, readTrims } from './trims.ts';

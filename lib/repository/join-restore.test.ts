@@ -16,8 +16,8 @@ import { FaultInjectingStore, type FaultPlan } from '../storage/fault-injecting-
 import { LocalStore } from '../storage/local-store.ts';
 import { restoreClaimName, restoreName, restoresFolder } from './layout.ts';
 import { openRepository } from './open-repository.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
-import { type JoinedRestore, type JoinRequest } from './restore-record.ts';
+import type { Repository, SoundBackup } from './repository.ts';
+import type { JoinedRestore, JoinRequest } from './restore-record.ts';
 
 const MARGIN = 1000n;
 const NAMES = ['m1', 'm2', 'm3'];

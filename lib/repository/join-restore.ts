@@ -4,7 +4,7 @@ import { chooseRestore } from './choose-restore.ts';
 import { encodeDocument, FORMAT_VERSION } from './document.ts';
 import { clusterHighWater } from './high-water.ts';
 import { checkClusterName, restoreClaimName } from './layout.ts';
-import { type CallOptions, type RepositorySettings } from './repository.ts';
+import type { CallOptions, RepositorySettings } from './repository.ts';
 import {
   type JoinedRestore,
   type JoinRequest,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hasCode } from '../guardian-error.ts';
-import { type StoredSegment } from './chain.ts';
+import type { StoredSegment } from './chain.ts';
 import { judgeHashes } from './kept-hashes.ts';
-import { type RecordedHash } from './read-segments.ts';
+import type { RecordedHash } from './read-segments.ts';
 
 /** Its HashKV is its revision. */
 const FILE = {

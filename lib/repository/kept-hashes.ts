@@ -1,6 +1,6 @@
-import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type RecordedHash } from './read-segments.ts';
+import type { RecordedHash } from './read-segments.ts';
 
 /** Each takes a pass over what is kept of all entries: the newest ones suffice, as each covers what a compaction left. */
 const MOST_CHECKED = 16;

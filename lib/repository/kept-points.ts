@@ -1,4 +1,4 @@
-import { type SoundBackup } from './backup-entry.ts';
+import type { SoundBackup } from './backup-entry.ts';
 import {
   type RestorableRange,
   revisionAt,
@@ -7,7 +7,7 @@ import {
   spansOf,
   type TimelineContent,
 } from './point-spans.ts';
-import { type KeptPoint, type RetentionPolicy } from './retention-policy.ts';
+import type { KeptPoint, RetentionPolicy } from './retention-policy.ts';
 import { SegmentCover } from './segment-outline.ts';
 
 /** Which restore points a policy keeps, and what these need. */

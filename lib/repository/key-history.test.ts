@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { encodeKeyValue, encodeTombstone } from '../etcd/mvcc/key-value.ts';
-import { type KeyChange } from '../etcd/mvcc/history.ts';
+import type { KeyChange } from '../etcd/mvcc/history.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { repositorySettings, repositoryWithBackup } from '../../test/harness/repository.ts';
 import { CAPTURE } from '../../test/harness/segments.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
-import { type ChainTail } from './chain.ts';
+import type { ChainTail } from './chain.ts';
 import { type CapturedChange, capturedChanges, changesInBase } from './key-history.ts';
 import { type RestorableRange, spansOf } from './point-spans.ts';
-import { type Repository } from './repository.ts';
+import type { Repository } from './repository.ts';
 import { startSegment } from './start-segment.ts';
 import { readBases, readTimelineContent } from './timeline-content.ts';
 

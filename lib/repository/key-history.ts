@@ -1,12 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { openBoltFile } from '../etcd/bolt/reader.ts';
 import { changesOf, historyOf, type KeyChange } from '../etcd/mvcc/history.ts';
-import { type CallOptions } from './call-options.ts';
-import { type SegmentLog, type StoredSegment } from './chain.ts';
+import type { CallOptions } from './call-options.ts';
+import type { SegmentLog, StoredSegment } from './chain.ts';
 import { fetchBase, type FetchOptions } from './fetch-base.ts';
-import { type RestorableRange } from './point-spans.ts';
+import type { RestorableRange } from './point-spans.ts';
 import { SegmentsBetween } from './read-segments.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 import { TimeMap } from './time-map.ts';
 
 /** A change that a capture saw. */

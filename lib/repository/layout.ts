@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { GuardianError } from '../guardian-error.ts';
 import { isBackupId } from './backup-id.ts';
-import { type BackupPlace } from './repository.ts';
+import type { BackupPlace } from './repository.ts';
 
 /** Where things stand in a store; docs/format.md, "Layout", shows it as a tree. */
 export const MARKER = 'etcdguardian.json';

@@ -6,14 +6,14 @@ import { listFolders } from './list-folders.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { readBackup } from './read-backup.ts';
 import { listRemovalMarks } from './removals.ts';
-import {
-  type BackupEntry,
-  type BackupPlace,
-  type DamagedBackup,
-  type FoundBackup,
-  type ListOptions,
-  type RepositorySettings,
-  type SoundBackup,
+import type {
+  BackupEntry,
+  BackupPlace,
+  DamagedBackup,
+  FoundBackup,
+  ListOptions,
+  RepositorySettings,
+  SoundBackup,
 } from './repository.ts';
 
 /** See `Repository.listBackups`. */

@@ -1,6 +1,6 @@
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { afterFolder, chainsFolder, manifestName, parseName, segmentsFolder } from './layout.ts';
-import { type BackupPlace } from './repository.ts';
+import type { BackupPlace } from './repository.ts';
 
 /** The folder of a chain, as names tell it; nothing in it was read. */
 export interface FoundChain {

@@ -1,4 +1,4 @@
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { afterFolder } from './layout.ts';
 
 /** The names of the folders right under `parent` (which ends with `/`), in order: one request each, whatever they hold. */

@@ -1,6 +1,6 @@
-import { type StoredObject } from '../storage/object-store.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import { parseName } from './layout.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 
 /** The write-once, counted documents of one kind in a folder, by the id that they are about, each in order of numbers. */
 export async function listMarks(

@@ -1,9 +1,9 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type ChainPlace, type ListedSegment, type StoredSegment } from './chain.ts';
+import type { ChainPlace, ListedSegment, StoredSegment } from './chain.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { readManifest } from './read-backup.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type { RepositorySettings } from './repository.ts';
 import { lastUsable, type NamedSegment, namedSegments } from './segment-names.ts';
 import { type SoundOrBroken, SegmentLinks } from './segment-links.ts';
 import { readSegmentHead } from './segment-object.ts';

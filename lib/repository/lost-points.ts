@@ -6,7 +6,7 @@ import {
   spansOf,
   type TimelineContent,
 } from './point-spans.ts';
-import { type SoundBackup } from './backup-entry.ts';
+import type { SoundBackup } from './backup-entry.ts';
 
 /** Points that can't be restored any more once a base is gone, one behind the other. */
 export interface LostPoints {

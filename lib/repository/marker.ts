@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { damagedDocument, FORMAT_VERSION, newerFormat, readSmallObject } from './document.ts';
 import { MARKER } from './layout.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 
 /** The marker's bytes: always the same ones, so that a changed byte is seen although nothing signs them. */
 const CONTENT = Buffer.from(`{"format":"etcdguardian","formatVersion":${FORMAT_VERSION}}\n`);

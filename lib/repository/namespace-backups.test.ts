@@ -14,10 +14,10 @@ import { smallSnapshot } from '../../test/harness/small-snapshot.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { namespaceManifestName } from './layout.ts';
-import { type SoundNamespaceBackup } from './namespace-backups.ts';
+import type { SoundNamespaceBackup } from './namespace-backups.ts';
 import { openRepository } from './open-repository.ts';
 import { decodeRecords, encodeRecords, type PartRecord } from './part-records.ts';
-import { type Repository } from './repository.ts';
+import type { Repository } from './repository.ts';
 
 const RECORDS: readonly PartRecord[] = [
   { key: 'configmaps/prod/settings', value: Buffer.from('k8s\0…') },

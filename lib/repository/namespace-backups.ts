@@ -1,10 +1,10 @@
-import { type GuardianError } from '../guardian-error.ts';
-import { type BackupPlace, type DamagedBackup, type Removal, type RemovalRequest } from './backup-entry.ts';
-import { type BackupRequest, type ListOptions } from './backup-request.ts';
-import { type CallOptions } from './call-options.ts';
-import { type NamespaceManifest, type NamespacePart } from './namespace-manifest.ts';
-import { type PartRecord } from './part-records.ts';
-import { type RetentionPolicy } from './retention-policy.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { BackupPlace, DamagedBackup, Removal, RemovalRequest } from './backup-entry.ts';
+import type { BackupRequest, ListOptions } from './backup-request.ts';
+import type { CallOptions } from './call-options.ts';
+import type { NamespaceManifest, NamespacePart } from './namespace-manifest.ts';
+import type { PartRecord } from './part-records.ts';
+import type { RetentionPolicy } from './retention-policy.ts';
 
 /**
  * The backups of namespaces in one store. They are no restore points of a cluster: nothing here is ever found among

@@ -1,8 +1,8 @@
-import {
-  type NamespaceBackupEntry,
-  type NamespaceRetention,
-  type NamespaceRetentionDecision,
-  type NamespaceRetentionPlan,
+import type {
+  NamespaceBackupEntry,
+  NamespaceRetention,
+  NamespaceRetentionDecision,
+  NamespaceRetentionPlan,
 } from './namespace-backups.ts';
 import { hoursText } from './kept-points.ts';
 

@@ -1,23 +1,19 @@
 import { createHash } from 'node:crypto';
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import { timeOfBackupId } from './backup-id.ts';
 import { COMPRESSION } from './compress-frames.ts';
 import { putContent, readContent } from './content.ts';
 import { checkClusterName, namespacePartName, namespacesFolder, parseName } from './layout.ts';
 import { timelinesOf } from './list-backups.ts';
-import {
-  type NamespaceBackupEntry,
-  type NamespaceBackups,
-  type SoundNamespaceBackup,
-} from './namespace-backups.ts';
-import { type NamespacePart } from './namespace-manifest.ts';
+import type { NamespaceBackupEntry, NamespaceBackups, SoundNamespaceBackup } from './namespace-backups.ts';
+import type { NamespacePart } from './namespace-manifest.ts';
 import { planNamespaceRetention } from './namespace-retention.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { decodeRecords, encodeRecords, type PartRecord } from './part-records.ts';
 import { readNamespaceManifest } from './read-namespace-manifest.ts';
 import { listRemovalMarks, markRemoval, readRemoval } from './removals.ts';
-import { type BackupPlace, type ListOptions, type RepositorySettings } from './repository.ts';
+import type { BackupPlace, ListOptions, RepositorySettings } from './repository.ts';
 import { beginNamespaceBackup } from './write-namespace-backup.ts';
 
 /** See `NamespaceBackups`. */

@@ -1,6 +1,6 @@
 import { GuardianError } from '../guardian-error.ts';
 import { planFor, trimsIn } from './apply-retention.ts';
-import { type SegmentLog } from './chain.ts';
+import type { SegmentLog } from './chain.ts';
 import { readContent } from './content.ts';
 import { clusterHighWater } from './high-water.ts';
 import { attachmentName, checkClusterName, CLUSTERS } from './layout.ts';
@@ -9,17 +9,17 @@ import { joinRestore } from './join-restore.ts';
 import { listFolders } from './list-folders.ts';
 import { checkMarker, ensureMarker } from './marker.ts';
 import { markRemoval, removalOf, type RemovalState } from './removals.ts';
-import {
-  type BackupPlace,
-  type CallOptions,
-  type Removal,
-  type RemovalRequest,
-  type Repository,
-  type RepositorySettings,
-  type RetentionPlan,
-  type RetentionPolicy,
-  type Timeline,
-  type TimelineRequest,
+import type {
+  BackupPlace,
+  CallOptions,
+  Removal,
+  RemovalRequest,
+  Repository,
+  RepositorySettings,
+  RetentionPlan,
+  RetentionPolicy,
+  Timeline,
+  TimelineRequest,
 } from './repository.ts';
 import { openNamespaceBackups } from './open-namespace-backups.ts';
 import { readRestores } from './restores.ts';

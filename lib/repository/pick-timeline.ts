@@ -1,4 +1,4 @@
-import { type Anchor } from './manifest.ts';
+import type { Anchor } from './manifest.ts';
 
 /** Why a timeline began. */
 export type TimelineReason =

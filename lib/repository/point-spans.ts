@@ -5,8 +5,8 @@ import {
   type SegmentOutline,
 } from './segment-outline.ts';
 import { firstIndex } from './time-map.ts';
-import { type SoundBackup } from './backup-entry.ts';
-import { type TrimmedSegments } from './trimmed-segments.ts';
+import type { SoundBackup } from './backup-entry.ts';
+import type { TrimmedSegments } from './trimmed-segments.ts';
 
 /** What stands in the store of one timeline, as far as it was read. */
 export interface TimelineContent {

@@ -1,13 +1,13 @@
-import { type GuardianError } from '../guardian-error.ts';
-import { type BackupEntry, type BackupPlace, type RemovalRequest, type SoundBackup } from './backup-entry.ts';
-import { type CallOptions } from './call-options.ts';
-import { type ChainPlace, type StoredSegment } from './chain.ts';
-import { type PointQuery } from './choose-point.ts';
-import { type DoubtfulTimes } from './doubtful-times.ts';
-import { type LostPoints } from './lost-points.ts';
-import { type Hole, type PointInTime, type PointSpan } from './point-spans.ts';
-import { type TimelineEntry } from './timeline-entry.ts';
-import { type TrimState } from './trim-state.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { BackupEntry, BackupPlace, RemovalRequest, SoundBackup } from './backup-entry.ts';
+import type { CallOptions } from './call-options.ts';
+import type { ChainPlace, StoredSegment } from './chain.ts';
+import type { PointQuery } from './choose-point.ts';
+import type { DoubtfulTimes } from './doubtful-times.ts';
+import type { LostPoints } from './lost-points.ts';
+import type { Hole, PointInTime, PointSpan } from './point-spans.ts';
+import type { TimelineEntry } from './timeline-entry.ts';
+import type { TrimState } from './trim-state.ts';
 
 /** What can be restored: bases, and every revision that segments add behind them. Rejects as `Repository` does. */
 export interface RestorePoints {

@@ -6,10 +6,10 @@ import { appendSegments } from '../../test/harness/segments.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { FaultInjectingStore } from '../storage/fault-injecting-store.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ChainTail } from './chain.ts';
+import type { ChainTail } from './chain.ts';
 import { segmentName } from './layout.ts';
-import { type ReachCheck } from './points.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { ReachCheck } from './points.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 import { markTrim } from './trims.ts';
 
 test('what stands is found so, and is not read again while the store shows the same', async () => {

@@ -1,14 +1,14 @@
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type ChainPlace } from './chain.ts';
+import type { ChainPlace } from './chain.ts';
 import { PointUnavailableError } from './choose-point.ts';
 import { damagedDocument } from './document.ts';
 import { newestOnTimeline } from './list-backups.ts';
 import { baseOf, readHead, startAt } from './list-segments.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { revisionOf } from './point-spans.ts';
-import { type Reach, type ReachCheck, type ReachOptions, type RestorePoints } from './points.ts';
+import type { Reach, ReachCheck, ReachOptions, RestorePoints } from './points.ts';
 import { readStoredSegment } from './read-segment.ts';
-import { type RepositorySettings, type SoundBackup } from './repository.ts';
+import type { RepositorySettings, SoundBackup } from './repository.ts';
 import { type LinkedSegment, missingSegment, SegmentLinks, type SoundOrBroken } from './segment-links.ts';
 import { type NamedSegment, namedSegments } from './segment-names.ts';
 import { asSegmentProblem, readSegmentHead } from './segment-object.ts';

@@ -1,11 +1,11 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import { readDocument } from './document.ts';
 import { baseName, manifestName, parseName } from './layout.ts';
 import { type Manifest, manifestDocument } from './manifest.ts';
 import { misplaced } from './misplaced.ts';
 import { readRemoval } from './removals.ts';
-import { type BackupEntry, type BackupPlace, type RepositorySettings } from './repository.ts';
+import type { BackupEntry, BackupPlace, RepositorySettings } from './repository.ts';
 
 /** A backup's entry in a list, whatever state it is in. Rejects only when the store can't be read at the moment. */
 export async function readBackup(

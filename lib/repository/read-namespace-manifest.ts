@@ -2,7 +2,7 @@ import { readDocument } from './document.ts';
 import { namespaceManifestName, namespacePartName } from './layout.ts';
 import { misplaced } from './misplaced.ts';
 import { type NamespaceManifest, namespaceManifestDocument } from './namespace-manifest.ts';
-import { type BackupPlace, type RepositorySettings } from './repository.ts';
+import type { BackupPlace, RepositorySettings } from './repository.ts';
 
 /** Also checks that it is of this place, and speaks of nothing outside its own folder. */
 export async function readNamespaceManifest(

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type EntryBatch, EntryBatchBuilder } from '../etcd/bolt/entry-batch.ts';
 import { TOMBSTONE_KEY_SIZE } from '../etcd/mvcc/revision.ts';
-import { type StoredSegment } from './chain.ts';
+import type { StoredSegment } from './chain.ts';
 import { unsealed } from './content.ts';
 import { decompressFrames } from './decompress-frames.ts';
 import { damagedDocument } from './document.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { type BatchPosition, decodeBatch } from './segment-batch.ts';
 import { asSegmentProblem } from './segment-object.ts';
 

@@ -1,12 +1,12 @@
 import { type EntryBatch, sliceOf } from '../etcd/bolt/entry-batch.ts';
-import { type LeaseChange } from '../etcd/mvcc/lease-table.ts';
+import type { LeaseChange } from '../etcd/mvcc/lease-table.ts';
 import { readMain } from '../etcd/mvcc/revision.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type CallOptions } from './call-options.ts';
-import { type SegmentLog, type StoredSegment } from './chain.ts';
+import type { CallOptions } from './call-options.ts';
+import type { SegmentLog, StoredSegment } from './chain.ts';
 import { orderedAhead } from './ordered-ahead.ts';
-import { type BackupPlace } from './repository.ts';
-import { type SegmentHead } from './segment-head.ts';
+import type { BackupPlace } from './repository.ts';
+import type { SegmentHead } from './segment-head.ts';
 
 /** A hash that a member had kept from a compaction. */
 export type KeptHash = SegmentHead['proofs'][number];

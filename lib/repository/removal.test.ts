@@ -14,10 +14,10 @@ import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { FaultInjectingStore } from '../storage/fault-injecting-store.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { removalName } from './layout.ts';
 import { openRepository } from './open-repository.ts';
-import { type SweepReport } from './repository.ts';
+import type { SweepReport } from './repository.ts';
 
 const by = { by: 'alice', reason: 'too old' };
 

@@ -1,16 +1,11 @@
 import { z } from 'zod';
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
 import { removalName, removalsFolder } from './layout.ts';
 import { listMarks } from './list-marks.ts';
 import { misplaced } from './misplaced.ts';
-import {
-  type BackupPlace,
-  type Removal,
-  type RemovalRequest,
-  type RepositorySettings,
-} from './repository.ts';
+import type { BackupPlace, Removal, RemovalRequest, RepositorySettings } from './repository.ts';
 import { instant, words } from './wire.ts';
 
 /** How long a removed backup can be had back at least. */

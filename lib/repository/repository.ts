@@ -1,45 +1,41 @@
-import { type Clock } from '../clock.ts';
-import {
-  type ObjectEncryption,
-  type SignatureVerifier,
-  type Signer,
-} from '../encryption/object-encryption.ts';
-import { type GuardianError } from '../guardian-error.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
-import {
-  type BackupEntry,
-  type BackupPlace,
-  type DamagedBackup,
-  type Removal,
-  type RemovalRequest,
-  type SoundBackup,
+import type { Clock } from '../clock.ts';
+import type { ObjectEncryption, SignatureVerifier, Signer } from '../encryption/object-encryption.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
+import type {
+  BackupEntry,
+  BackupPlace,
+  DamagedBackup,
+  Removal,
+  RemovalRequest,
+  SoundBackup,
 } from './backup-entry.ts';
-import { type RandomBytes } from './backup-id.ts';
-import { type BackupRequest, type ListOptions } from './backup-request.ts';
-import { type CallOptions } from './call-options.ts';
-import { type ChainPlace, type SegmentLog } from './chain.ts';
-import { type ChainReport, type VerifyChainOptions } from './chain-report.ts';
-import { type BackupFacts, type StoredContent } from './manifest.ts';
-import { type NamespaceBackups } from './namespace-backups.ts';
-import { type HistoryEntry, type TimelineReason } from './pick-timeline.ts';
-import { type RestorePoints } from './points.ts';
-import { type JoinedRestore, type JoinRequest, type KnownRestores } from './restore-record.ts';
-import { type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
-import { type Timeline, type TimelineEntry } from './timeline-entry.ts';
+import type { RandomBytes } from './backup-id.ts';
+import type { BackupRequest, ListOptions } from './backup-request.ts';
+import type { CallOptions } from './call-options.ts';
+import type { ChainPlace, SegmentLog } from './chain.ts';
+import type { ChainReport, VerifyChainOptions } from './chain-report.ts';
+import type { BackupFacts, StoredContent } from './manifest.ts';
+import type { NamespaceBackups } from './namespace-backups.ts';
+import type { HistoryEntry, TimelineReason } from './pick-timeline.ts';
+import type { RestorePoints } from './points.ts';
+import type { JoinedRestore, JoinRequest, KnownRestores } from './restore-record.ts';
+import type { RetentionPlan, RetentionPolicy } from './retention-policy.ts';
+import type { Timeline, TimelineEntry } from './timeline-entry.ts';
 
-export {
-  type BackupEntry,
-  type BackupPlace,
-  type DamagedBackup,
-  type Removal,
-  type RemovalRequest,
-  type SoundBackup,
+export type {
+  BackupEntry,
+  BackupPlace,
+  DamagedBackup,
+  Removal,
+  RemovalRequest,
+  SoundBackup,
 } from './backup-entry.ts';
-export { type BackupRequest, type ListOptions } from './backup-request.ts';
-export { type CallOptions } from './call-options.ts';
-export { type RetentionDecision, type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
-export { type Timeline, type TimelineEntry } from './timeline-entry.ts';
-import { type VerifyProblem } from './verify-problem.ts';
+export type { BackupRequest, ListOptions } from './backup-request.ts';
+export type { CallOptions } from './call-options.ts';
+export type { RetentionDecision, RetentionPlan, RetentionPolicy } from './retention-policy.ts';
+export type { Timeline, TimelineEntry } from './timeline-entry.ts';
+import type { VerifyProblem } from './verify-problem.ts';
 
 /**
  * The backups in one store, of any number of clusters.

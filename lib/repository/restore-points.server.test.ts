@@ -10,7 +10,7 @@ import {
 import { sharedBucket } from '../../test/harness/shared-bucket.ts';
 import { appendSegments } from '../../test/harness/segments.ts';
 import { FaultInjectingStore } from '../storage/fault-injecting-store.ts';
-import { type PointQuery } from './choose-point.ts';
+import type { PointQuery } from './choose-point.ts';
 import { openRepository } from './open-repository.ts';
 
 const { openPrefix } = sharedBucket();

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { capturedTimelines, type CapturedTimelines } from '../../test/harness/captured-timelines.ts';
 import { type PointQuery, PointUnavailableError } from './choose-point.ts';
 import { segmentName } from './layout.ts';
-import { type PointSpan } from './point-spans.ts';
-import { type RestorePoint } from './points.ts';
+import type { PointSpan } from './point-spans.ts';
+import type { RestorePoint } from './points.ts';
 import { markTrim } from './trims.ts';
 
 test('points are listed by timeline, newest first, from what stands in the store', async () => {

@@ -1,5 +1,5 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type CallOptions } from './call-options.ts';
+import type { CallOptions } from './call-options.ts';
 import {
   type ChosenPoint,
   choosePoint,
@@ -12,19 +12,9 @@ import { checkClusterName } from './layout.ts';
 import { type LostPoints, lostPoints } from './lost-points.ts';
 import { revisionOf, spansOf } from './point-spans.ts';
 import { refuseDoubtfulTime } from './sure-time.ts';
-import {
-  type FindPointOptions,
-  type RestorePoint,
-  type RestorePoints,
-  type TimelinePoints,
-} from './points.ts';
+import type { FindPointOptions, RestorePoint, RestorePoints, TimelinePoints } from './points.ts';
 import { reachCheck } from './reach-check.ts';
-import {
-  type BackupEntry,
-  type BackupPlace,
-  type RepositorySettings,
-  type SoundBackup,
-} from './repository.ts';
+import type { BackupEntry, BackupPlace, RepositorySettings, SoundBackup } from './repository.ts';
 import {
   basesUpTo,
   readBases,
@@ -37,7 +27,7 @@ import {
 import { listTimelines } from './timelines.ts';
 import { markTrim, trimsOf } from './trims.ts';
 
-export { type FindPointOptions, type RestorePoint, type TimelinePoints } from './points.ts';
+export type { FindPointOptions, RestorePoint, TimelinePoints } from './points.ts';
 
 export function restorePoints(settings: RepositorySettings, segments: SegmentLists): RestorePoints {
   const find: RestorePoints['find'] = (cluster, query, options) =>

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type GuardianError } from '../guardian-error.ts';
+import type { GuardianError } from '../guardian-error.ts';
 import { FORMAT_VERSION } from './document.ts';
 import { decimal64, instant, words } from './wire.ts';
 

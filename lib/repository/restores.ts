@@ -4,7 +4,7 @@ import { damagedDocument, encodeDocument, FORMAT_VERSION, readDocument } from '.
 import { parseName, restoreClaimName, restoreName, restoresFolder } from './layout.ts';
 import { misplaced } from './misplaced.ts';
 import { orderedAhead } from './ordered-ahead.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { type KnownRestores, restoreDocument, type RestoreRecord } from './restore-record.ts';
 
 /** See `Repository.listRestores`. */

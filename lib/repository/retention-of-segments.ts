@@ -1,6 +1,6 @@
-import { type KeptPoints } from './kept-points.ts';
+import type { KeptPoints } from './kept-points.ts';
 import { spansOf, type TimelineContent } from './point-spans.ts';
-import { type RetentionPolicy, type SegmentsDecision } from './retention-policy.ts';
+import type { RetentionPolicy, SegmentsDecision } from './retention-policy.ts';
 import { followsOf, type ListedOutline, type SegmentOutline } from './segment-outline.ts';
 
 /** The fate of every segment, in stretches; newest first. `timelines`: newest first. */

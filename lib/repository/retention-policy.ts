@@ -1,6 +1,6 @@
-import { type BackupEntry } from './backup-entry.ts';
-import { type ChainPlace } from './chain.ts';
-import { type PointInTime } from './point-spans.ts';
+import type { BackupEntry } from './backup-entry.ts';
+import type { ChainPlace } from './chain.ts';
+import type { PointInTime } from './point-spans.ts';
 
 /**
  * What to keep. The limits (`maxBackups`, `maxAgeMs`) say what goes in any case; of the rest, where any `keep…` is

@@ -4,7 +4,7 @@ import { HOUR_MS, repositorySettings, repositoryWithBackup } from '../../test/ha
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type BackupEntry, type RetentionPolicy, type SoundBackup } from './repository.ts';
+import type { BackupEntry, RetentionPolicy, SoundBackup } from './repository.ts';
 import { planRetention } from './retention.ts';
 
 const now = new Date('2026-11-22T12:00:00Z');

@@ -1,8 +1,8 @@
-import { type BackupEntry, type SoundBackup } from './backup-entry.ts';
+import type { BackupEntry, SoundBackup } from './backup-entry.ts';
 import { hasKeepRules, hoursText, keptPoints } from './kept-points.ts';
-import { type TimelineContent } from './point-spans.ts';
+import type { TimelineContent } from './point-spans.ts';
 import { decideSegments } from './retention-of-segments.ts';
-import { type RetentionDecision, type RetentionPlan, type RetentionPolicy } from './retention-policy.ts';
+import type { RetentionDecision, RetentionPlan, RetentionPolicy } from './retention-policy.ts';
 import { isGoodBase } from './timeline-content.ts';
 
 /** What retention decides on. */

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type EntryBatchBuilder } from '../etcd/bolt/entry-batch.ts';
+import type { EntryBatchBuilder } from '../etcd/bolt/entry-batch.ts';
 import { REVISION_KEY_SIZE, TOMBSTONE_KEY_SIZE, writeRevisionKey } from '../etcd/mvcc/revision.ts';
 import { GuardianError } from '../guardian-error.ts';
 

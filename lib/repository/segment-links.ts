@@ -1,8 +1,8 @@
 import { GuardianError } from '../guardian-error.ts';
-import { type BrokenSegment, type ChainPlace, type StoredSegment } from './chain.ts';
+import type { BrokenSegment, ChainPlace, StoredSegment } from './chain.ts';
 import { damagedDocument } from './document.ts';
 import { segmentName } from './layout.ts';
-import { type SegmentHead } from './segment-head.ts';
+import type { SegmentHead } from './segment-head.ts';
 
 /** What of a segment tells whether it joins its neighbours. */
 export interface LinkedSegment extends Pick<StoredSegment, 'name' | 'sha256'> {

@@ -17,7 +17,7 @@ import {
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { hasCode } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type StoredSegment } from './chain.ts';
+import type { StoredSegment } from './chain.ts';
 import { manifestName, segmentName } from './layout.ts';
 import { openRepository } from './open-repository.ts';
 

@@ -1,10 +1,10 @@
 import { appendSegment } from './append-segment.ts';
 import { chainTails, endOfChain, segmentedChains, tailOf } from './chain-tails.ts';
-import { type SegmentLog } from './chain.ts';
+import type { SegmentLog } from './chain.ts';
 import { checkClusterName } from './layout.ts';
 import { listSegments } from './list-segments.ts';
 import { readSegment } from './read-segment.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 
 /** The segments in one store. */
 export function segmentLog(settings: RepositorySettings): SegmentLog {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readOnlyStore } from '../../test/harness/objects-in-memory.ts';
 import { testRandom } from '../../test/harness/sampling.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { chainFolder, segmentName } from './layout.ts';
 import { lastSegmentUpTo, lastUsable, type NamedSegment } from './segment-names.ts';
 

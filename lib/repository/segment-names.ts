@@ -1,5 +1,5 @@
-import { type ObjectStore, type StoredObject } from '../storage/object-store.ts';
-import { type ChainPlace } from './chain.ts';
+import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
+import type { ChainPlace } from './chain.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { parseName, segmentName, segmentsFolder } from './layout.ts';
 

@@ -1,12 +1,12 @@
 import { Buffer } from 'node:buffer';
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
-import { type StoredSegment } from './chain.ts';
+import type { StoredObject } from '../storage/object-store.ts';
+import type { StoredSegment } from './chain.ts';
 import { checkSegmentHead } from './check-segment-head.ts';
 import { damagedDocument, decodeDocument, MAX_DOCUMENT_BYTES } from './document.ts';
 import { segmentName } from './layout.ts';
 import { misplaced } from './misplaced.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 import { type SegmentHead, segmentHeadDocument } from './segment-head.ts';
 
 /** What stands before a segment's body: magic, length, head document. */

@@ -1,6 +1,6 @@
-import { type BrokenSegment, type ListedSegment, type StoredSegment } from './chain.ts';
-import { type ClockStep } from './clock-steps.ts';
-import { type SegmentHead } from './segment-head.ts';
+import type { BrokenSegment, ListedSegment, StoredSegment } from './chain.ts';
+import type { ClockStep } from './clock-steps.ts';
+import type { SegmentHead } from './segment-head.ts';
 import { TimeMap } from './time-map.ts';
 
 /** What a list of points keeps of a segment: its head is many times larger. */

@@ -15,10 +15,10 @@ import {
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ChainPlace, type ChainTail, type ListedSegment } from './chain.ts';
+import type { ChainPlace, ChainTail, ListedSegment } from './chain.ts';
 import { segmentName } from './layout.ts';
 import { segmentLog } from './segment-log.ts';
-import { type RepositorySettings } from './repository.ts';
+import type { RepositorySettings } from './repository.ts';
 
 /** The base is at 21; segments follow it up to these revisions. */
 const ENDS = [24n, 27n, 30n];

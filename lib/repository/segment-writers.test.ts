@@ -19,7 +19,7 @@ import {
   type StoreOperation,
 } from '../storage/fault-injecting-store.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ObjectStore } from '../storage/object-store.ts';
+import type { ObjectStore } from '../storage/object-store.ts';
 import { RetryingStore } from '../storage/retrying-store.ts';
 import { tailBehind } from './chain-tails.ts';
 import { ChainTakenError, type StoredSegment } from './chain.ts';

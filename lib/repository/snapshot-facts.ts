@@ -1,10 +1,6 @@
-import {
-  type GroupStatistics,
-  type LivePrefix,
-  type SnapshotVerdictData,
-} from '../etcd/mvcc/snapshot-verdict.ts';
+import type { GroupStatistics, LivePrefix, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { keysNeeded } from '../keyspace/keys-needed.ts';
-import { type BackupFacts, type KeyStatistics } from './manifest.ts';
+import type { BackupFacts, KeyStatistics } from './manifest.ts';
 
 /** The part of a manifest that tells what the snapshot is. */
 export function snapshotFacts(

@@ -7,7 +7,7 @@ import { testRandom } from '../../test/harness/sampling.ts';
 import { EntryBatchBuilder, keyOf } from '../etcd/bolt/entry-batch.ts';
 import { decodeRevisionKey } from '../etcd/mvcc/revision.ts';
 import { hasCode } from '../guardian-error.ts';
-import { type SegmentDraft } from './chain.ts';
+import type { SegmentDraft } from './chain.ts';
 import { decodeBatch } from './segment-batch.ts';
 import { startSegment } from './start-segment.ts';
 

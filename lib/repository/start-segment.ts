@@ -1,7 +1,7 @@
-import { type Buffer } from 'node:buffer';
-import { type Clock } from '../clock.ts';
+import type { Buffer } from 'node:buffer';
+import type { Clock } from '../clock.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type SegmentDraft, type SegmentFacts } from './chain.ts';
+import type { SegmentDraft, SegmentFacts } from './chain.ts';
 import { compressBatch } from './compress-batch.ts';
 import { BatchEncoder, MAX_VALUE_BYTES } from './segment-batch.ts';
 import { MAX_BATCHES } from './segment-head.ts';

@@ -5,7 +5,7 @@ import { baseMaker, contentOf, secondsIn } from '../../test/harness/restore-poin
 import { seededRandom } from '../../test/harness/seeded-random.ts';
 import { choosePoint, PointUnavailableError } from './choose-point.ts';
 import { doubtfulTimes } from './doubtful-times.ts';
-import { type TimelineContent } from './point-spans.ts';
+import type { TimelineContent } from './point-spans.ts';
 import { refuseDoubtfulTime } from './sure-time.ts';
 
 const base = await baseMaker();

@@ -1,6 +1,6 @@
-import { type StoredObject } from '../storage/object-store.ts';
-import { type ChainPlace } from './chain.ts';
-import { type RepositorySettings, type SweepOptions } from './repository.ts';
+import type { StoredObject } from '../storage/object-store.ts';
+import type { ChainPlace } from './chain.ts';
+import type { RepositorySettings, SweepOptions } from './repository.ts';
 import { listTrimMarks, markTrim, readTrims } from './trims.ts';
 import { isTrimmed, type TrimmedSegments } from './trimmed-segments.ts';
 

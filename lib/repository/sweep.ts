@@ -1,17 +1,12 @@
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import { timeOfBackupId } from './backup-id.ts';
 import { chainFolder, manifestName, namespaceManifestName, parseName } from './layout.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { readManifest } from './read-backup.ts';
 import { readNamespaceManifest } from './read-namespace-manifest.ts';
 import { listRemovalMarks, markRemoval, readRemoval, type RemovalState } from './removals.ts';
-import {
-  type BackupPlace,
-  type RepositorySettings,
-  type SweepOptions,
-  type SweepReport,
-} from './repository.ts';
+import type { BackupPlace, RepositorySettings, SweepOptions, SweepReport } from './repository.ts';
 import { TrimSweep } from './sweep-trims.ts';
 
 const HOUR_MS = 60 * 60 * 1000;

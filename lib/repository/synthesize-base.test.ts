@@ -8,9 +8,9 @@ import { testRandom } from '../../test/harness/sampling.ts';
 import { temporaryFolder, type TemporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { hasCode } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ChainTail, type StoredSegment } from './chain.ts';
+import type { ChainTail, StoredSegment } from './chain.ts';
 import { openRepository } from './open-repository.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 import { synthesizeBase } from './synthesize-base.ts';
 import { writeRestorePoint } from './write-restore-point.ts';
 

@@ -7,15 +7,10 @@ import { smallSnapshot } from '../../test/harness/small-snapshot.ts';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ObjectStore, type StoredObject } from '../storage/object-store.ts';
+import type { ObjectStore, StoredObject } from '../storage/object-store.ts';
 import { chainFolder } from './layout.ts';
 import { openRepository } from './open-repository.ts';
-import {
-  type BackupPlace,
-  type RepositorySettings,
-  type VerifyOptions,
-  type VerifyReport,
-} from './repository.ts';
+import type { BackupPlace, RepositorySettings, VerifyOptions, VerifyReport } from './repository.ts';
 import { verifyBackup } from './verify-backup.ts';
 
 const DEPTHS = ['stored', 'deep'] as const;

@@ -1,4 +1,4 @@
-import { type SegmentHead } from './segment-head.ts';
+import type { SegmentHead } from './segment-head.ts';
 
 /**
  * When the revisions of a segment were seen: its head's `times`, 16 bytes an entry, since a list of points holds those

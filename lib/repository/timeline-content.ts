@@ -1,13 +1,13 @@
-import { type GuardianError } from '../guardian-error.ts';
-import { type CallOptions } from './call-options.ts';
-import { type ListedSegment, type SegmentedChain, type SegmentLog, type StoredSegment } from './chain.ts';
-import { type StoredObject } from '../storage/object-store.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { CallOptions } from './call-options.ts';
+import type { ListedSegment, SegmentedChain, SegmentLog, StoredSegment } from './chain.ts';
+import type { StoredObject } from '../storage/object-store.ts';
 import { newestOnTimeline } from './list-backups.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { revisionOf, type TimelineContent } from './point-spans.ts';
-import { type BackupEntry, type RepositorySettings, type SoundBackup } from './repository.ts';
+import type { BackupEntry, RepositorySettings, SoundBackup } from './repository.ts';
 import { followsOf, type ListedOutline, outlineOf } from './segment-outline.ts';
-import { type TrimState } from './trim-state.ts';
+import type { TrimState } from './trim-state.ts';
 import { listTrimMarks, readTrims } from './trims.ts';
 import { isTrimmed, type TrimmedSegments } from './trimmed-segments.ts';
 

@@ -1,5 +1,5 @@
-import { type GuardianError } from '../guardian-error.ts';
-import { type TimelineReason } from './pick-timeline.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { TimelineReason } from './pick-timeline.ts';
 
 export interface Timeline {
   readonly cluster: string;

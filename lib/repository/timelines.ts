@@ -4,12 +4,7 @@ import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
 import { timelineId, timelineName, timelinesFolder } from './layout.ts';
 import { listFolders } from './list-folders.ts';
 import { misplaced } from './misplaced.ts';
-import {
-  type RepositorySettings,
-  type Timeline,
-  type TimelineEntry,
-  type TimelineRequest,
-} from './repository.ts';
+import type { RepositorySettings, Timeline, TimelineEntry, TimelineRequest } from './repository.ts';
 import { hex64, instant, words } from './wire.ts';
 
 /** Names where a timeline comes from; written once, when it begins. */

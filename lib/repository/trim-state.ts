@@ -1,6 +1,6 @@
-import { type GuardianError } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
-import { type TrimmedSegments } from './trimmed-segments.ts';
+import type { GuardianError } from '../guardian-error.ts';
+import type { StoredObject } from '../storage/object-store.ts';
+import type { TrimmedSegments } from './trimmed-segments.ts';
 
 /** What the documents of a chain's trimming say together. */
 export interface TrimState {

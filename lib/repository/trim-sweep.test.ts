@@ -5,7 +5,7 @@ import { HOUR_MS, repositorySettings, testKeys } from '../../test/harness/reposi
 import { GuardianError } from '../guardian-error.ts';
 import { FaultInjectingStore } from '../storage/fault-injecting-store.ts';
 import { openRepository } from './open-repository.ts';
-import { type Repository } from './repository.ts';
+import type { Repository } from './repository.ts';
 import { markTrim } from './trims.ts';
 
 const by = { by: 'alice' };

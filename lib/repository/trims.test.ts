@@ -5,8 +5,8 @@ import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
 import { newBackupId } from './backup-id.ts';
 import { trimName } from './layout.ts';
-import { type RepositorySettings } from './repository.ts';
-import { type TrimState } from './trim-state.ts';
+import type { RepositorySettings } from './repository.ts';
+import type { TrimState } from './trim-state.ts';
 import { markTrim, type NameRange, trimsOf } from './trims.ts';
 import { cutOut, isTrimmed } from './trimmed-segments.ts';
 

@@ -1,15 +1,15 @@
 import { z } from 'zod';
 import { GuardianError, hasCode } from '../guardian-error.ts';
-import { type StoredObject } from '../storage/object-store.ts';
-import { type ChainPlace } from './chain.ts';
+import type { StoredObject } from '../storage/object-store.ts';
+import type { ChainPlace } from './chain.ts';
 import { encodeDocument, FORMAT_VERSION, readDocument } from './document.ts';
 import { trimName, trimsFolder } from './layout.ts';
 import { listMarks } from './list-marks.ts';
 import { misplaced } from './misplaced.ts';
 import { GRACE_MS } from './removals.ts';
-import { type RemovalRequest, type RepositorySettings } from './repository.ts';
+import type { RemovalRequest, RepositorySettings } from './repository.ts';
 import { cutOut, type TrimmedSegments, withTrimmed } from './trimmed-segments.ts';
-import { type TrimState } from './trim-state.ts';
+import type { TrimState } from './trim-state.ts';
 import { count, decimal64, instant, words } from './wire.ts';
 
 /** Removed segments: those whose names hold a revision x with `from` ≤ x < `to`. */

@@ -3,18 +3,13 @@ import { checkBase } from './check-base.ts';
 import { readContent, type ReadContentOptions, readStored } from './content.ts';
 import { checkHighWaterMark } from './high-water.ts';
 import { highWaterName, manifestName, MARKER, removalsFolder, timelineName } from './layout.ts';
-import { type Manifest, type StoredContent } from './manifest.ts';
+import type { Manifest, StoredContent } from './manifest.ts';
 import { checkMarker } from './marker.ts';
 import { readManifest } from './read-backup.ts';
 import { removalOf } from './removals.ts';
-import {
-  type BackupPlace,
-  type RepositorySettings,
-  type VerifyOptions,
-  type VerifyReport,
-} from './repository.ts';
+import type { BackupPlace, RepositorySettings, VerifyOptions, VerifyReport } from './repository.ts';
 import { readTimeline } from './timelines.ts';
-import { type VerifyProblem } from './verify-problem.ts';
+import type { VerifyProblem } from './verify-problem.ts';
 
 /** See `Repository.verifyBackup`. */
 export async function verifyBackup(

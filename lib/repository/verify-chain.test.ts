@@ -9,11 +9,11 @@ import { MadeHistory } from '../../test/harness/made-history.ts';
 import { seededRandom } from '../../test/harness/seeded-random.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type ChainReport } from './chain-report.ts';
+import type { ChainReport } from './chain-report.ts';
 import { segmentName } from './layout.ts';
 import { openRepository } from './open-repository.ts';
 import { revisionOf } from './point-spans.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 import { markTrim } from './trims.ts';
 
 test('a sound chain is found so, as stored also without keys to open it', async () => {

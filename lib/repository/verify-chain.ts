@@ -1,21 +1,21 @@
 import { join } from 'node:path';
-import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type ChainPlace, type ListedSegment, type SegmentLog, type StoredSegment } from './chain.ts';
-import { type ChainReport, type MergedRange, type VerifyChainOptions } from './chain-report.ts';
+import type { ChainPlace, ListedSegment, SegmentLog, StoredSegment } from './chain.ts';
+import type { ChainReport, MergedRange, VerifyChainOptions } from './chain-report.ts';
 import { doubtfulTimes } from './doubtful-times.ts';
 import { segmentsFolder, trimsFolder } from './layout.ts';
 import { orderedAhead } from './ordered-ahead.ts';
 import { type RestorableRange, spansOf } from './point-spans.ts';
 import { readStoredSegment } from './read-segment.ts';
-import { type Repository, type RepositorySettings } from './repository.ts';
+import type { Repository, RepositorySettings } from './repository.ts';
 import { type DifferingHash, textOf } from './kept-hashes.ts';
 import { followsOf, type ListedOutline, outlineOf } from './segment-outline.ts';
 import { scratchFolder } from './scratch-folder.ts';
 import { readBases } from './timeline-content.ts';
 import { trimsOf } from './trims.ts';
 import { isTrimmed, type TrimmedSegments } from './trimmed-segments.ts';
-import { type VerifyProblem } from './verify-problem.ts';
+import type { VerifyProblem } from './verify-problem.ts';
 import { writeRestorePoint } from './write-restore-point.ts';
 
 /** Where a chain and what it needs are read from. */

@@ -13,14 +13,14 @@ import {
   type StoredContent,
 } from './manifest.ts';
 import { contradictedAnchor, type TimelineReason } from './pick-timeline.ts';
-import {
-  type BackupRequest,
-  type BackupWriter,
-  type CallOptions,
-  type CommitOptions,
-  type RepositorySettings,
-  type SnapshotHistory,
-  type SoundBackup,
+import type {
+  BackupRequest,
+  BackupWriter,
+  CallOptions,
+  CommitOptions,
+  RepositorySettings,
+  SnapshotHistory,
+  SoundBackup,
 } from './repository.ts';
 import { COMMIT_WITHIN_MS } from './sweep.ts';
 import { beginTimelineAfter } from './timelines.ts';

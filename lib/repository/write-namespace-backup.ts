@@ -6,14 +6,14 @@ import { decodeDocument, encodeDocument, FORMAT_VERSION } from './document.ts';
 import { recordHighWater } from './high-water.ts';
 import { namespaceManifestName, namespacePartName } from './layout.ts';
 import { misplaced } from './misplaced.ts';
-import {
-  type NamespaceBackupWriter,
-  type NamespaceFacts,
-  type PutElsewhere,
-  type SoundNamespaceBackup,
+import type {
+  NamespaceBackupWriter,
+  NamespaceFacts,
+  PutElsewhere,
+  SoundNamespaceBackup,
 } from './namespace-backups.ts';
 import { namespaceManifestDocument, type NamespacePart } from './namespace-manifest.ts';
-import { type BackupRequest, type CallOptions, type RepositorySettings } from './repository.ts';
+import type { BackupRequest, CallOptions, RepositorySettings } from './repository.ts';
 import { COMMIT_WITHIN_MS } from './sweep.ts';
 
 /** See `NamespaceBackups.begin`. */

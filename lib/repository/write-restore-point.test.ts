@@ -10,9 +10,9 @@ import { temporaryFolder, type TemporaryFolder } from '../../test/harness/tempor
 import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, hasCode } from '../guardian-error.ts';
 import { LocalStore } from '../storage/local-store.ts';
-import { type StoredSegment } from './chain.ts';
+import type { StoredSegment } from './chain.ts';
 import { openRepository } from './open-repository.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 import { type PointProgress, writeRestorePoint, type WrittenPoint } from './write-restore-point.ts';
 
 test('a point is made from its base and segments, at the base, within and at the end of segments', async () => {

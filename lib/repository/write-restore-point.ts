@@ -2,14 +2,14 @@ import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { diskError, syncFolder } from '../etcd/durable-file.ts';
 import { makeSnapshotAt, type MergeProgress, type SnapshotAtOptions } from '../etcd/mvcc/snapshot-at.ts';
-import { type SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
-import { type CallOptions } from './call-options.ts';
-import { type SegmentLog, type StoredSegment } from './chain.ts';
+import type { CallOptions } from './call-options.ts';
+import type { SegmentLog, StoredSegment } from './chain.ts';
 import { fetchBase } from './fetch-base.ts';
 import { canAnswer, type HashJudgement, judgeHashes } from './kept-hashes.ts';
 import { SegmentsBetween } from './read-segments.ts';
-import { type Repository, type SoundBackup } from './repository.ts';
+import type { Repository, SoundBackup } from './repository.ts';
 
 /** Where a restore point's data is. */
 export interface PointSources {

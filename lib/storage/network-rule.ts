@@ -2,7 +2,7 @@ import { lookup as systemLookup } from 'node:dns';
 import { Agent as HttpAgent, type AgentOptions, type ClientRequestArgs } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions as HttpsAgentOptions } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { type Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { GuardianError } from '../guardian-error.ts';
 import { type HostList, parseHostList } from '../host-list.ts';
 import { type AddressKind, addressKind } from '../network-address.ts';

@@ -1,4 +1,4 @@
-import { type NetworkRule } from './network-rule.ts';
+import type { NetworkRule } from './network-rule.ts';
 
 /** Where and how to reach a bucket. Credentials stand apart from what a URL may hold. */
 export interface S3Settings {

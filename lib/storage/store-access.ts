@@ -1,9 +1,9 @@
 import { join, normalize } from 'node:path';
 import { GuardianError } from '../guardian-error.ts';
-import { type NetworkRule } from './network-rule.ts';
+import type { NetworkRule } from './network-rule.ts';
 import { isObjectName } from './object-name.ts';
-import { type S3Credentials } from './s3-settings.ts';
-import { type StoreSettings } from './store-url.ts';
+import type { S3Credentials } from './s3-settings.ts';
+import type { StoreSettings } from './store-url.ts';
 
 /** Where backups lie, as `storageLocation` of an EtcdBackup has it. */
 export interface StorageLocation {

@@ -1,4 +1,4 @@
-import { type StoreSettings } from './store-url.ts';
+import type { StoreSettings } from './store-url.ts';
 
 /**
  * Tells a store from every other one that a machine may meet. `location`, which is for people, doesn't: two S3 servers

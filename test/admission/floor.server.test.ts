@@ -10,10 +10,10 @@ import {
 } from '../harness/admission-scene.ts';
 import { eventually } from '../harness/eventually.ts';
 import { KUBERNETES_VERSIONS } from '../harness/kube-apiserver.ts';
-import { type ApiResponse } from '../harness/kube-request.ts';
+import type { ApiResponse } from '../harness/kube-request.ts';
 import { sample } from '../harness/sampling.ts';
 import { needs } from '../harness/tools.ts';
-import { type Attack } from './attack.ts';
+import type { Attack } from './attack.ts';
 import { CRAFTED_RESOURCES } from './crafted-resources.ts';
 import { RIGHTS_ATTACKS } from './rights-attacks.ts';
 

@@ -5,7 +5,7 @@ import { type BackupScene, NEEDED_FOR_BACKUP_SCENE, startBackupScene } from '../
 import { backupAnswer, sweptAnswer } from '../harness/guardian-answers.ts';
 import { HOUR_MS } from '../harness/repository.ts';
 import { sample } from '../harness/sampling.ts';
-import { type ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
 
 const INTERRUPTED = 130;
 const NOTHING_THERE = /interrupted; nothing half-done is listed$/;

@@ -6,7 +6,7 @@ import { spoolingStore } from '../../lib/backup/spooling-store.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { openEphemeralFile } from '../../lib/encryption/ephemeral-file.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { openStore } from '../../lib/storage/open-store.ts';
 import { parseStoreUrl } from '../../lib/storage/store-url.ts';
 import { putOne } from '../harness/etcd-content.ts';

@@ -1,4 +1,4 @@
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { startLiveCapture } from '../harness/live-capture.ts';
 

@@ -9,10 +9,10 @@ import {
 } from '../../lib/backup/capture/catch-up.ts';
 import { fullBackup } from '../../lib/backup/full-backup.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { assertCaptured } from '../harness/captured-entries.ts';
 import { putOne } from '../harness/etcd-content.ts';
 import { callGateway } from '../harness/etcd-gateway.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepMs } from '../../lib/repository/clock-steps.ts';
 import { PointUnavailableError } from '../../lib/repository/choose-point.ts';
-import { type Repository } from '../../lib/repository/repository.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { assertCaptured } from '../harness/captured-entries.ts';
 import { putOne } from '../harness/etcd-content.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type StoredSegment } from '../../lib/repository/chain.ts';
+import type { StoredSegment } from '../../lib/repository/chain.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { collectBytes } from '../harness/byte-stream.ts';
 import { liveEntries, pointEntries } from '../harness/captured-entries.ts';
 import { putOne } from '../harness/etcd-content.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { base64, callGateway } from '../harness/etcd-gateway.ts';
 import { startEtcd } from '../harness/etcd.ts';

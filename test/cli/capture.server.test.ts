@@ -7,7 +7,7 @@ import { eventually } from '../harness/eventually.ts';
 import { listAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions } from '../harness/guardian-store.ts';
-import { type ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { needs } from '../harness/tools.ts';
 

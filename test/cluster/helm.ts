@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Cluster } from '../harness/cluster/start-cluster.ts';
+import type { Cluster } from '../harness/cluster/start-cluster.ts';
 import { runProgram } from '../harness/run-program.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { requireTool } from '../harness/tools.ts';

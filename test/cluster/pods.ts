@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Cluster } from '../harness/cluster/start-cluster.ts';
+import type { Cluster } from '../harness/cluster/start-cluster.ts';
 import { GUARDIAN_IMAGE } from './guardian-archive.ts';
 
 /** A container of the product's image, as little trusted as it can be. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createAuthority } from '../harness/certificates.ts';
-import { type Cluster } from '../harness/cluster/start-cluster.ts';
+import type { Cluster } from '../harness/cluster/start-cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startS3Server } from '../harness/s3.ts';
 import { guardianVersion } from '../../tools/image/guardian-image.ts';

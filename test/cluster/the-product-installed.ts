@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { type Cluster } from '../harness/cluster/start-cluster.ts';
+import type { Cluster } from '../harness/cluster/start-cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startS3Server } from '../harness/s3.ts';
 import { GUARDIAN_IMAGE } from './guardian-archive.ts';

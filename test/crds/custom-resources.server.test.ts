@@ -7,10 +7,10 @@ import { ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { ETCD_BACKUP_SCHEDULE_RESOURCE } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import { ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { type KubeApiServer, KUBE_PROGRAMS, startKubeApiServer } from '../harness/kube-apiserver.ts';
-import { type ApiResponse } from '../harness/kube-request.ts';
+import type { ApiResponse } from '../harness/kube-request.ts';
 import { needs } from '../harness/tools.ts';
 import { BACKUP_CASES, BACKUP_CHANGES } from './backup-cases.ts';
-import { type Fields } from './cases.ts';
+import type { Fields } from './cases.ts';
 import { RESTORE_CASES, RESTORE_CHANGES } from './restore-cases.ts';
 import { SCHEDULE_CASES, SCHEDULE_CHANGES } from './schedule-cases.ts';
 

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { type EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import { readResource, type Schema } from '../../tools/api/resource.ts';
 
 const root = join(import.meta.dirname, '..', '..');

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { KINDS } from '../../bench/kubernetes-kinds.ts';
 import { base64, callGateway } from '../harness/etcd-gateway.ts';
-import { type Etcd } from '../harness/etcd.ts';
+import type { Etcd } from '../harness/etcd.ts';
 
 const rangeSchema = z.object({
   kvs: z.array(z.object({ key: z.string(), value: z.string().optional() })).default([]),

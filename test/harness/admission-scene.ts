@@ -16,7 +16,7 @@ import {
   type KubeUser,
   startKubeApiServer,
 } from './kube-apiserver.ts';
-import { type ApiRequest, type ApiResponse } from './kube-request.ts';
+import type { ApiRequest, ApiResponse } from './kube-request.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export const OUR_NAMESPACE = 'etcd-guardian-system';

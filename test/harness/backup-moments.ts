@@ -1,4 +1,4 @@
-import { type ProxiedRequest, type ProxyScript } from './http-proxy.ts';
+import type { ProxiedRequest, ProxyScript } from './http-proxy.ts';
 
 /** A moment in a backup: a request to the store that is about to be served, or was served without an answer. */
 export interface BackupMoment {

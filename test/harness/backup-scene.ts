@@ -8,7 +8,7 @@ import { s3StoreOptions } from './guardian-store.ts';
 import { type HttpProxy, type ProxyScript, startHttpProxy } from './http-proxy.ts';
 import { type S3Server, startS3Server } from './s3.ts';
 import { testRandom } from './sampling.ts';
-import { type ServerProcess } from './server-process.ts';
+import type { ServerProcess } from './server-process.ts';
 import { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts';
 import { needs } from './tools.ts';
 import { type Proxy, startToxiproxy } from './toxiproxy.ts';

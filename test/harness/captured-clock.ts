@@ -1,7 +1,7 @@
 import { ClockWatch } from '../../lib/backup/capture/clock-watch.ts';
-import { type ChainTail } from '../../lib/repository/chain.ts';
+import type { ChainTail } from '../../lib/repository/chain.ts';
 import { joinedSteps } from '../../lib/repository/clock-steps.ts';
-import { type SegmentOutline } from '../../lib/repository/segment-outline.ts';
+import type { SegmentOutline } from '../../lib/repository/segment-outline.ts';
 import { SeenTimes } from '../../lib/repository/seen-times.ts';
 import { TimeMap } from '../../lib/repository/time-map.ts';
 import { secondsIn } from './restore-points.ts';

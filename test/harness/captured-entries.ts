@@ -4,11 +4,11 @@ import { writeFile } from 'node:fs/promises';
 import { type EntryBatch, keyOf, valueOf } from '../../lib/etcd/bolt/entry-batch.ts';
 import { openBoltFile } from '../../lib/etcd/bolt/reader.ts';
 import { readStoreRevisions } from '../../lib/etcd/mvcc/store-revisions.ts';
-import { type StoredSegment } from '../../lib/repository/chain.ts';
-import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
-import { type PointQuery } from '../../lib/repository/choose-point.ts';
+import type { StoredSegment } from '../../lib/repository/chain.ts';
+import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
+import type { PointQuery } from '../../lib/repository/choose-point.ts';
 import { writeRestorePoint } from '../../lib/repository/write-restore-point.ts';
-import { type Etcd } from './etcd.ts';
+import type { Etcd } from './etcd.ts';
 import { CLUSTER } from './live-capture.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 

@@ -1,12 +1,12 @@
 import { encodeKeyValue, encodeTombstone } from '../../lib/etcd/mvcc/key-value.ts';
-import { type ChainTail } from '../../lib/repository/chain.ts';
-import { type ClockStep } from '../../lib/repository/clock-steps.ts';
-import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
+import type { ChainTail } from '../../lib/repository/chain.ts';
+import type { ClockStep } from '../../lib/repository/clock-steps.ts';
+import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
 import { startSegment } from '../../lib/repository/start-segment.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { repositorySettings, repositoryWithBackup } from './repository.ts';
 import { CAPTURE } from './segments.ts';
-import { type TemporaryFolder } from './temporary-folder.ts';
+import type { TemporaryFolder } from './temporary-folder.ts';
 
 /** What becomes of a key in one revision: a value, or its deletion. */
 export type CapturedRevision = readonly [key: string, value: string | null];

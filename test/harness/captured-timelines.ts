@@ -1,12 +1,8 @@
-import { type SegmentLog } from '../../lib/repository/chain.ts';
+import type { SegmentLog } from '../../lib/repository/chain.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
-import {
-  type Repository,
-  type RepositorySettings,
-  type SoundBackup,
-} from '../../lib/repository/repository.ts';
+import type { Repository, RepositorySettings, SoundBackup } from '../../lib/repository/repository.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { backUp, ETCD_CLUSTER, repositorySettings, TestClock, testKeys } from './repository.ts';
 import { segmentDraft } from './segments.ts';
 import { smallSnapshot } from './small-snapshot.ts';

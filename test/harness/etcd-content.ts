@@ -1,9 +1,9 @@
 import { base64, callGateway } from './etcd-gateway.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
 import { testRandom } from './sampling.ts';
-import { type SeededRandom } from './seeded-random.ts';
-import { type TemporaryFolder } from './temporary-folder.ts';
-import { type EtcdVersion } from './tools.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import type { TemporaryFolder } from './temporary-folder.ts';
+import type { EtcdVersion } from './tools.ts';
 
 /** What a member answers for HashKV(0). */
 export interface LiveHash {

@@ -1,4 +1,4 @@
-import { type Etcd } from './etcd.ts';
+import type { Etcd } from './etcd.ts';
 
 /** An answer of etcd's JSON gateway: 64-bit numbers are strings, bytes are base64, zero values are absent. */
 export interface GatewayAnswer {

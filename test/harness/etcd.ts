@@ -1,4 +1,4 @@
-import { type Authority, type Certificate } from './certificates.ts';
+import type { Authority, Certificate } from './certificates.ts';
 import { etcdctl } from './etcd-programs.ts';
 import { DEADLINE_MS } from './eventually.ts';
 import { onFreePorts } from './free-port.ts';

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type z } from 'zod';
+import type { z } from 'zod';
 import { run } from '../../cli/run.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { type ServerProcess, startProcess } from './server-process.ts';
-import { type TemporaryFolder } from './temporary-folder.ts';
+import type { TemporaryFolder } from './temporary-folder.ts';
 
 /** What one command line did. */
 export interface Outcome {

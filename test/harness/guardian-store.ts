@@ -1,5 +1,5 @@
-import { type S3Server } from './s3.ts';
-import { type TemporaryFolder } from './temporary-folder.ts';
+import type { S3Server } from './s3.ts';
+import type { TemporaryFolder } from './temporary-folder.ts';
 
 /** The options that name a local store below `folder`. */
 export function localStoreOptions(folder: TemporaryFolder, name = 'store'): string[] {

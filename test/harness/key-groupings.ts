@@ -1,4 +1,4 @@
-import { type KeyGrouping } from '../../lib/etcd/mvcc/snapshot-verdict.ts';
+import type { KeyGrouping } from '../../lib/etcd/mvcc/snapshot-verdict.ts';
 
 /** Groupings that a verifier thread loads by this module's URL. */
 

@@ -8,11 +8,11 @@ import {
 } from '../../lib/backup/capture/run-capture.ts';
 import { fullBackup } from '../../lib/backup/full-backup.ts';
 import { openEphemeralFile } from '../../lib/encryption/ephemeral-file.ts';
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
-import { type Repository, type RepositorySettings } from '../../lib/repository/repository.ts';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { Repository, RepositorySettings } from '../../lib/repository/repository.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { eventually } from './eventually.ts';
 import { repositorySettings } from './repository.ts';
 

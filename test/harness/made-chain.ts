@@ -1,11 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { verifySnapshotFile } from '../../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { ENCRYPTED_VALUES } from '../../lib/keyspace/keys-needed.ts';
-import { type ChainTail, type SegmentLog } from '../../lib/repository/chain.ts';
-import { type Repository, type SnapshotHistory, type SoundBackup } from '../../lib/repository/repository.ts';
+import type { ChainTail, SegmentLog } from '../../lib/repository/chain.ts';
+import type { Repository, SnapshotHistory, SoundBackup } from '../../lib/repository/repository.ts';
 import { snapshotFacts } from '../../lib/repository/snapshot-facts.ts';
 import { type SegmentExtras, startSegment } from '../../lib/repository/start-segment.ts';
-import { type BaseOptions, type MadeHistory } from './made-history.ts';
+import type { BaseOptions, MadeHistory } from './made-history.ts';
 import { ETCD_CLUSTER } from './repository.ts';
 import { CAPTURE } from './segments.ts';
 import { temporaryFolder } from './temporary-folder.ts';

@@ -3,7 +3,7 @@ import { writeBoltFile } from '../../lib/etcd/bolt/writer.ts';
 import { encodeKeyValue, encodeTombstone } from '../../lib/etcd/mvcc/key-value.ts';
 import { encodeLease, encodeLeaseKey } from '../../lib/etcd/mvcc/lease.ts';
 import { encodeRevisionKey } from '../../lib/etcd/mvcc/revision.ts';
-import { type SeededRandom } from './seeded-random.ts';
+import type { SeededRandom } from './seeded-random.ts';
 
 /** An entry of bucket `key`. */
 export interface MadeEntry {

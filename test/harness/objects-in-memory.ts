@@ -1,6 +1,6 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { checkRange } from '../../lib/storage/byte-range.ts';
-import { type ObjectStore, type StoredObject } from '../../lib/storage/object-store.ts';
+import type { ObjectStore, StoredObject } from '../../lib/storage/object-store.ts';
 import { collectBytes } from './byte-stream.ts';
 
 /** Everything that a store holds, by name, in order. */

@@ -1,9 +1,9 @@
-import { type EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
-import { type KeptHash } from '../../lib/repository/read-segments.ts';
+import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
+import type { KeptHash } from '../../lib/repository/read-segments.ts';
 import { base64, callGateway } from './etcd-gateway.ts';
-import { type Etcd } from './etcd.ts';
+import type { Etcd } from './etcd.ts';
 import { eventually } from './eventually.ts';
-import { type SeededRandom } from './seeded-random.ts';
+import type { SeededRandom } from './seeded-random.ts';
 
 const LONG_TTL = 3600;
 const SHORT_TTL = 1;

@@ -1,7 +1,7 @@
-import { type EtcdClient, type WatchEvent } from '../../lib/etcd/client/etcd-client.ts';
+import type { EtcdClient, WatchEvent } from '../../lib/etcd/client/etcd-client.ts';
 import { encodeTombstone } from '../../lib/etcd/mvcc/key-value.ts';
-import { type ChainTail, type SegmentLog } from '../../lib/repository/chain.ts';
-import { type KeptHash } from '../../lib/repository/read-segments.ts';
+import type { ChainTail, SegmentLog } from '../../lib/repository/chain.ts';
+import type { KeptHash } from '../../lib/repository/read-segments.ts';
 import { startSegment } from '../../lib/repository/start-segment.ts';
 import { eventually } from './eventually.ts';
 import { CAPTURE } from './segments.ts';

@@ -1,16 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { aesKeyOf } from '../../lib/encryption/aes-key.ts';
 import { type KeySet, keySetOfAesKey } from '../../lib/encryption/key-set.ts';
-import { type BackupFacts } from '../../lib/repository/manifest.ts';
+import type { BackupFacts } from '../../lib/repository/manifest.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
-import {
-  type BackupRequest,
-  type Repository,
-  type RepositorySettings,
-  type SnapshotHistory,
-  type SoundBackup,
+import type {
+  BackupRequest,
+  Repository,
+  RepositorySettings,
+  SnapshotHistory,
+  SoundBackup,
 } from '../../lib/repository/repository.ts';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { chunksOf } from './byte-stream.ts';
 import { type SmallSnapshot, smallSnapshot } from './small-snapshot.ts';
 

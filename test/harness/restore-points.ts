@@ -1,11 +1,11 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { revisionOf, type TimelineContent } from '../../lib/repository/point-spans.ts';
-import { type SoundBackup } from '../../lib/repository/repository.ts';
-import { type ListedOutline, type SegmentOutline } from '../../lib/repository/segment-outline.ts';
+import type { SoundBackup } from '../../lib/repository/repository.ts';
+import type { ListedOutline, SegmentOutline } from '../../lib/repository/segment-outline.ts';
 import { TimeMap } from '../../lib/repository/time-map.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { repositorySettings, repositoryWithBackup } from './repository.ts';
-import { type SeededRandom } from './seeded-random.ts';
+import type { SeededRandom } from './seeded-random.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 /** Revision r of hand-made points was seen r seconds after this. */

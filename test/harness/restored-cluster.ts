@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type Etcd, startMember } from './etcd.ts';
 import { onFreePorts } from './free-port.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-import { type EtcdVersion } from './tools.ts';
+import type { EtcdVersion } from './tools.ts';
 
 /** What a cluster is to be when its data dirs are made. */
 export interface ClusterToBe {

@@ -7,7 +7,7 @@ import {
 import { type Etcd, startMember } from './etcd.ts';
 import { onFreePorts } from './free-port.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-import { type EtcdVersion } from './tools.ts';
+import type { EtcdVersion } from './tools.ts';
 
 export interface RestoreOptions extends Partial<
   Pick<MemberDirOptions, 'bumpTo' | 'clearAlarms' | 'versionEdits'>

@@ -4,11 +4,11 @@ import { Agent } from 'node:https';
 import { connect } from 'node:net';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { type Authority } from './certificates.ts';
+import type { Authority } from './certificates.ts';
 import { DEADLINE_MS, eventually } from './eventually.ts';
 import { onFreePorts } from './free-port.ts';
 import { type ServerProcess, startProcess } from './server-process.ts';
-import { type SmallDisk } from './small-disk.ts';
+import type { SmallDisk } from './small-disk.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import { requireTool } from './tools.ts';
 

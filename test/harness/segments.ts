@@ -1,13 +1,13 @@
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { keyOf, valueOf } from '../../lib/etcd/bolt/entry-batch.ts';
 import { encodeKeyValue, encodeTombstone } from '../../lib/etcd/mvcc/key-value.ts';
 import { encodeRevisionKey } from '../../lib/etcd/mvcc/revision.ts';
-import {
-  type ChainTail,
-  type ListedSegment,
-  type SegmentDraft,
-  type SegmentLog,
-  type StoredSegment,
+import type {
+  ChainTail,
+  ListedSegment,
+  SegmentDraft,
+  SegmentLog,
+  StoredSegment,
 } from '../../lib/repository/chain.ts';
 import { type SegmentExtras, startSegment } from '../../lib/repository/start-segment.ts';
 

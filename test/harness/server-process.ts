@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { reasonOf } from '../../lib/guardian-error.ts';
 import { DEADLINE_MS } from './eventually.ts';
 import { leftovers } from './leftovers.ts';

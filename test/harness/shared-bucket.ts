@@ -1,5 +1,5 @@
 import { after, before } from 'node:test';
-import { type ObjectStore } from '../../lib/storage/object-store.ts';
+import type { ObjectStore } from '../../lib/storage/object-store.ts';
 import { S3Store } from '../../lib/storage/s3-store.ts';
 import { type S3Server, startS3Server } from './s3.ts';
 

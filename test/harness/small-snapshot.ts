@@ -5,7 +5,7 @@ import { crc32c } from '../../lib/etcd/crc32c.ts';
 import { encodeKeyValue } from '../../lib/etcd/mvcc/key-value.ts';
 import { encodeLease, encodeLeaseKey } from '../../lib/etcd/mvcc/lease.ts';
 import { encodeRevisionKey } from '../../lib/etcd/mvcc/revision.ts';
-import { type BackupFacts } from '../../lib/repository/manifest.ts';
+import type { BackupFacts } from '../../lib/repository/manifest.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 export interface SmallSnapshot {

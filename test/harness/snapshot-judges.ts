@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { copyFile, rm } from 'node:fs/promises';
-import { type SnapshotVerdict } from '../../lib/etcd/mvcc/snapshot-verdict.ts';
+import type { SnapshotVerdict } from '../../lib/etcd/mvcc/snapshot-verdict.ts';
 import { etcdctl, etcdutl } from './etcd-programs.ts';
-import { type Etcd } from './etcd.ts';
-import { type SeededRandom } from './seeded-random.ts';
-import { type EtcdVersion } from './tools.ts';
+import type { Etcd } from './etcd.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import type { EtcdVersion } from './tools.ts';
 
 /** What `snapshot status` prints; before 3.6, `totalKey` counts the entries of all buckets. */
 export interface StatusFigures {

@@ -10,7 +10,7 @@ import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions, s3StoreOptions } from '../harness/guardian-store.ts';
 import { startS3Server } from '../harness/s3.ts';
 import { testRandom } from '../harness/sampling.ts';
-import { type ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
 import { needsSmallDisk, smallDisk } from '../harness/small-disk.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { needs } from '../harness/tools.ts';

@@ -1,4 +1,4 @@
-import { type Schema } from './resource.ts';
+import type { Schema } from './resource.ts';
 
 /** What a nested object is called where its property's name wouldn't do. */
 const NAMES: Readonly<Record<string, string>> = {

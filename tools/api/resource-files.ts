@@ -1,4 +1,4 @@
-import { type Resource, type Schema } from './resource.ts';
+import type { Resource, Schema } from './resource.ts';
 import { Declarations } from './declarations.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Image } from './image-archive.ts';
+import type { Image } from './image-archive.ts';
 import { fileEntry, linkEntry, type TarEntry, textEntry, treeEntries, withFolders } from './layer.ts';
 import { sharedLibraries } from './shared-libraries.ts';
 

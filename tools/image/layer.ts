@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type TarEntry } from './tar.ts';
+import type { TarEntry } from './tar.ts';
 
-export { type TarEntry } from './tar.ts';
+export type { TarEntry } from './tar.ts';
 
 /** A file of this machine at a path of the image; links are followed. Its mode is 755 or 644 unless it is told. */
 export function fileEntry(path: string, source: string, mode?: number): TarEntry {

@@ -1,4 +1,4 @@
-import { type Architecture } from './image-archive.ts';
+import type { Architecture } from './image-archive.ts';
 
 /** Of the machine this runs on. */
 export function thisArchitecture(): Architecture {

@@ -1,6 +1,6 @@
 import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TarEntry } from './tar.ts';
+import type { TarEntry } from './tar.ts';
 
 /** Writes layers over each other into an empty folder, as a container would see them. */
 export async function writeTree(layers: readonly (readonly TarEntry[])[], folder: string): Promise<void> {

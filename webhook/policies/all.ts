@@ -1,4 +1,4 @@
-import { type Policy } from '../policy.ts';
+import type { Policy } from '../policy.ts';
 import { backup } from './backup.ts';
 import { immutability } from './immutability.ts';
 import { names } from './names.ts';

@@ -1,4 +1,4 @@
-import { type Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { selectorProblems } from '../../lib/kubernetes/rights/label-selector.ts';
 import { durationSeconds } from '../duration.ts';
 import { CONTENT, invalid, type Objection, type Policy, verdict } from '../policy.ts';

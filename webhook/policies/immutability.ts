@@ -1,4 +1,4 @@
-import { type Admission } from '../admission-review.ts';
+import type { Admission } from '../admission-review.ts';
 import { invalid, type Objection, type Policy, verdict } from '../policy.ts';
 import { hasSchedule, isOneOff, isSpecChanged, stampOf } from '../subject.ts';
 

@@ -1,5 +1,5 @@
 import { invalid, type Objection, type Policy, verdict } from '../policy.ts';
-import { type Admission } from '../admission-review.ts';
+import type { Admission } from '../admission-review.ts';
 import { hasSchedule } from '../subject.ts';
 
 /** A name becomes a label, and with a schedule the beginning of its runs' names. */

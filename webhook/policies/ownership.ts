@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type OwnerReference } from '../../lib/kubernetes/object-meta.ts';
+import type { OwnerReference } from '../../lib/kubernetes/object-meta.ts';
 import { checkRights, forbidden } from '../../lib/kubernetes/rights/check-rights.ts';
-import { type Right } from '../../lib/kubernetes/rights/right.ts';
-import { type Admission } from '../admission-review.ts';
+import type { Right } from '../../lib/kubernetes/rights/right.ts';
+import type { Admission } from '../admission-review.ts';
 import { CONTENT, isControlPlane, type Objection, type Policy, verdict } from '../policy.ts';
 import { hasSchedule } from '../subject.ts';
 

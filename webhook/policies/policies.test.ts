@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { BACKUP_CASES, BACKUP_CHANGES } from '../../test/crds/backup-cases.ts';
 import { RESTORE_CASES, RESTORE_CHANGES } from '../../test/crds/restore-cases.ts';
 import { SCHEDULE_CASES, SCHEDULE_CHANGES } from '../../test/crds/schedule-cases.ts';
 import { admission, BACKUP, RESTORE, SCHEDULE, SETTINGS } from '../review.fixture.ts';
-import { type Objection, type PolicyTools } from '../policy.ts';
+import type { Objection, PolicyTools } from '../policy.ts';
 import { POLICIES } from './all.ts';
 
 /** Policies that ask nobody don't reach it. */

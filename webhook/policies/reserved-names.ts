@@ -7,7 +7,7 @@ import {
   type PolicyTools,
   verdict,
 } from '../policy.ts';
-import { type Admission } from '../admission-review.ts';
+import type { Admission } from '../admission-review.ts';
 import { checkRights, forbidden } from '../../lib/kubernetes/rights/check-rights.ts';
 import { clusterRight } from '../../lib/kubernetes/rights/single-rights.ts';
 

@@ -1,4 +1,4 @@
-import { type EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
+import type { EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
 import { impossibleEndpoint } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { CONTENT, invalid, type Objection, type Policy, verdict } from '../policy.ts';
 import { askedOf, isAsked } from '../subject.ts';

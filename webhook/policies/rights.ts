@@ -1,4 +1,4 @@
-import { type Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { Requester } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import {
   type Asked,
   isNamespaced,

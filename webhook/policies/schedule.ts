@@ -1,6 +1,6 @@
 import { Cron } from 'croner';
 import { reasonOf } from '../../lib/guardian-error.ts';
-import { type EtcdBackupScheduleSpec } from '../../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
+import type { EtcdBackupScheduleSpec } from '../../lib/kubernetes/api/etcd-backup-schedule-spec.ts';
 import { isLabelKey, isLabelValue } from '../../lib/kubernetes/rights/label-selector.ts';
 import { durationSeconds } from '../duration.ts';
 import { CONTENT, invalid, type Objection, type Policy, verdict } from '../policy.ts';

@@ -4,7 +4,7 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
-import { type Admission } from '../admission-review.ts';
+import type { Admission } from '../admission-review.ts';
 import {
   CONTENT,
   isControlPlane,

@@ -1,4 +1,4 @@
-import { type Encryption, type StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { Encryption, StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { impossibleEndpoint } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { CONTENT, invalid, type Objection, type Policy, verdict } from '../policy.ts';
 import { askedOf, backupOf, isAsked } from '../subject.ts';

@@ -1,6 +1,6 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type SegmentFacts } from '../../repository/chain.ts';
-import { type TimelineReason } from '../../repository/pick-timeline.ts';
+import type { SegmentFacts } from '../../repository/chain.ts';
+import type { TimelineReason } from '../../repository/pick-timeline.ts';
 
 /** Why a history can't be followed without a hole. */
 export type BreakKind =

@@ -1,13 +1,13 @@
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { crc32c } from '../../etcd/crc32c.ts';
 import { keyOf, valueOf } from '../../etcd/bolt/entry-batch.ts';
 import { decodeRevisionKey } from '../../etcd/mvcc/revision.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type ChainTail, type SegmentLog, type StoredSegment } from '../../repository/chain.ts';
-import { type Anchor } from '../../repository/manifest.ts';
-import { type Repository } from '../../repository/repository.ts';
-import { type Mark } from './revision-order.ts';
-import { type ChainWord, type Gap } from './ship-segments.ts';
+import type { ChainTail, SegmentLog, StoredSegment } from '../../repository/chain.ts';
+import type { Anchor } from '../../repository/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { Mark } from './revision-order.ts';
+import type { ChainWord, Gap } from './ship-segments.ts';
 
 /** Where watching begins, and what whoever stores is told of it. */
 export interface CapturePosition {

@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Clock } from '../../clock.ts';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { Clock } from '../../clock.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type SegmentFacts } from '../../repository/chain.ts';
-import { type Repository } from '../../repository/repository.ts';
+import type { SegmentFacts } from '../../repository/chain.ts';
+import type { Repository } from '../../repository/repository.ts';
 import { CaptureBreak, otherHistory } from './capture-break.ts';
 import { type CapturePosition, positionBehind, positionNow } from './capture-position.ts';
-import { type CaptureProgress } from './capture-status.ts';
-import { type ClockWatch } from './clock-watch.ts';
+import type { CaptureProgress } from './capture-status.ts';
+import type { ClockWatch } from './clock-watch.ts';
 import { KeptHashes } from './kept-hashes.ts';
 import { LeaseTable } from './lease-table.ts';
 import { type SealLimits, Sealer } from './sealer.ts';
-import { type SegmentQueue } from './segment-queue.ts';
+import type { SegmentQueue } from './segment-queue.ts';
 import { type ChainWord, type Gap, shipSegments, type ShipSettings } from './ship-segments.ts';
 import { watchRevisions, type WatchTrouble } from './watch-revisions.ts';
 

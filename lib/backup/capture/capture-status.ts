@@ -1,13 +1,13 @@
 import { reasonOf } from '../../guardian-error.ts';
-import { type Clock } from '../../clock.ts';
-import { type ChainPlace } from '../../repository/chain.ts';
-import { type ClockStep } from '../../repository/clock-steps.ts';
-import { type SegmentQueue } from './segment-queue.ts';
-import { type Sealer } from './sealer.ts';
-import { type ChainCheckEvent } from './chain-check.ts';
-import { type ExtraBaseEvent } from './extra-bases.ts';
-import { type ChainWord, type ShipEvent } from './ship-segments.ts';
-import { type RevisionPiece } from './watch-revisions.ts';
+import type { Clock } from '../../clock.ts';
+import type { ChainPlace } from '../../repository/chain.ts';
+import type { ClockStep } from '../../repository/clock-steps.ts';
+import type { SegmentQueue } from './segment-queue.ts';
+import type { Sealer } from './sealer.ts';
+import type { ChainCheckEvent } from './chain-check.ts';
+import type { ExtraBaseEvent } from './extra-bases.ts';
+import type { ChainWord, ShipEvent } from './ship-segments.ts';
+import type { RevisionPiece } from './watch-revisions.ts';
 
 /** How a capture does, for a status line, /metrics and /healthz. */
 export interface CaptureStatus {

@@ -1,18 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Clock } from '../../clock.ts';
-import { type EtcdClient, type ResponseHeader } from '../../etcd/client/etcd-client.ts';
+import type { Clock } from '../../clock.ts';
+import type { EtcdClient, ResponseHeader } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { ChainTakenError, type ChainTail, type SegmentFacts } from '../../repository/chain.ts';
-import { type ClockStep } from '../../repository/clock-steps.ts';
-import { type Repository } from '../../repository/repository.ts';
-import { type ObjectStore } from '../../storage/object-store.ts';
+import type { ClockStep } from '../../repository/clock-steps.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
 import { clusterName } from '../cluster-name.ts';
 import { CaptureBreak, gapFact, otherHistory } from './capture-break.ts';
 import { positionBehind } from './capture-position.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { LeaseTable } from './lease-table.ts';
 import { SEAL_LIMITS, Sealer } from './sealer.ts';
-import { type BaseTaken, type Gap, type TakeBase } from './ship-segments.ts';
+import type { BaseTaken, Gap, TakeBase } from './ship-segments.ts';
 import { refuseUnfit } from './store-fitness.ts';
 import { watchRevisions, type WatchTrouble } from './watch-revisions.ts';
 

@@ -1,8 +1,8 @@
-import { type Repository } from '../../repository/repository.ts';
-import { type CaptureProgress } from './capture-status.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { CaptureProgress } from './capture-status.ts';
 import { checkChain, type ChainCheckEvent, type ChainCheckSettings } from './chain-check.ts';
 import { type ExtraBaseEvent, extraBaseDelayMs, ExtraBases } from './extra-bases.ts';
-import { type TakeBase } from './ship-segments.ts';
+import type { TakeBase } from './ship-segments.ts';
 
 export interface ChainCareSettings {
   /** Left out: with the defaults. */

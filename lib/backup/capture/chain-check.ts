@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuardianError } from '../../guardian-error.ts';
-import { type ChainPlace } from '../../repository/chain.ts';
-import { type ReachCheck } from '../../repository/points.ts';
+import type { ChainPlace } from '../../repository/chain.ts';
+import type { ReachCheck } from '../../repository/points.ts';
 
 export interface ChainCheckSettings {
   /** Between two looks at the store. Default 180,000. */

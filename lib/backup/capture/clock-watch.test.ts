@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ChainTail } from '../../repository/chain.ts';
-import { type ClockStep } from '../../repository/clock-steps.ts';
+import type { ChainTail } from '../../repository/chain.ts';
+import type { ClockStep } from '../../repository/clock-steps.ts';
 import { ClockWatch } from './clock-watch.ts';
 
 const START = Date.parse('2026-11-22T14:00:00Z');

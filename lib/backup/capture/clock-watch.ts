@@ -1,5 +1,5 @@
-import { type Clock } from '../../clock.ts';
-import { type ChainTail } from '../../repository/chain.ts';
+import type { Clock } from '../../clock.ts';
+import type { ChainTail } from '../../repository/chain.ts';
 import { CLOCK_NOISE_MS, type ClockStep, joinedSteps } from '../../repository/clock-steps.ts';
 
 export interface ClockWatchSettings {

@@ -1,4 +1,4 @@
-import { type BaseTaken, type TakeBase } from './ship-segments.ts';
+import type { BaseTaken, TakeBase } from './ship-segments.ts';
 
 export interface ExtraBasesSettings {
   readonly takeBase: TakeBase;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type SegmentHead } from '../../repository/segment-head.ts';
+import type { SegmentHead } from '../../repository/segment-head.ts';
 import { type CompactionWatcher, keepsHashes, newestCompaction } from '../newest-compaction.ts';
 
 /** What asking for them needs of etcd. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type SegmentHead } from '../../repository/segment-head.ts';
+import type { SegmentHead } from '../../repository/segment-head.ts';
 
 /** What asking for leases needs of etcd. */
 export type LeaseClient = Pick<EtcdClient, 'leases' | 'leaseTimeToLive'>;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ChainTail } from '../../repository/chain.ts';
+import type { ChainTail } from '../../repository/chain.ts';
 import { type RebaseSettings, Rebasing } from './rebase.ts';
 
 const MIB = 1 << 20;

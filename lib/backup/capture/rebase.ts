@@ -1,6 +1,6 @@
-import { type ChainBase, type ChainTail, type SegmentLog } from '../../repository/chain.ts';
-import { type Manifest } from '../../repository/manifest.ts';
-import { type Repository } from '../../repository/repository.ts';
+import type { ChainBase, ChainTail, SegmentLog } from '../../repository/chain.ts';
+import type { Manifest } from '../../repository/manifest.ts';
+import type { Repository } from '../../repository/repository.ts';
 
 /** When a chain has become long enough for a new base; capture goes on meanwhile. */
 export interface RebaseSettings {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { crc32c } from '../../etcd/crc32c.ts';
-import { type PackedEvents } from '../../etcd/client/packed-events.ts';
+import type { PackedEvents } from '../../etcd/client/packed-events.ts';
 import { encodeRevisionKey } from '../../etcd/mvcc/revision.ts';
 import { RevisionOrder } from './revision-order.ts';
 

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { crc32c } from '../../etcd/crc32c.ts';
-import { type PackedEvents } from '../../etcd/client/packed-events.ts';
+import type { PackedEvents } from '../../etcd/client/packed-events.ts';
 import { REVISION_KEY_SIZE, TOMBSTONE_KEY_SIZE, writeRevisionKey } from '../../etcd/mvcc/revision.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type Anchor } from '../../repository/manifest.ts';
+import type { Anchor } from '../../repository/manifest.ts';
 import { CaptureBreak } from './capture-break.ts';
 
 /** An entry by which a history is recognised. */

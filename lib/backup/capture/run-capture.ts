@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Clock } from '../../clock.ts';
-import { type EphemeralFile } from '../../encryption/ephemeral-file.ts';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
-import { type ClockStep } from '../../repository/clock-steps.ts';
-import { type Repository } from '../../repository/repository.ts';
-import { type ObjectStore } from '../../storage/object-store.ts';
+import type { Clock } from '../../clock.ts';
+import type { EphemeralFile } from '../../encryption/ephemeral-file.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { ClockStep } from '../../repository/clock-steps.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
 import { clusterName } from '../cluster-name.ts';
 import { CaptureBreak } from './capture-break.ts';
 import { captureSession } from './capture-session.ts';
@@ -12,13 +12,13 @@ import { CaptureProgress, type CaptureStatus } from './capture-status.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { behindNewestBase, type RebaseEvent, type RebaseSettings, Rebasing } from './rebase.ts';
 import { type CareEvent, careForChain } from './chain-care.ts';
-import { type ChainCheckSettings } from './chain-check.ts';
+import type { ChainCheckSettings } from './chain-check.ts';
 import { SEAL_LIMITS, type SealLimits } from './sealer.ts';
 import { SegmentQueue } from './segment-queue.ts';
-import { type ChainWord, type Gap, type ShipEvent, type TakeBase } from './ship-segments.ts';
+import type { ChainWord, Gap, ShipEvent, TakeBase } from './ship-segments.ts';
 import { Spill } from './spill.ts';
 import { refuseUnfit } from './store-fitness.ts';
-import { type WatchTrouble } from './watch-revisions.ts';
+import type { WatchTrouble } from './watch-revisions.ts';
 
 export interface CaptureRequest {
   /** Left out: the uid of namespace kube-system. */

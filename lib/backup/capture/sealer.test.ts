@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
-import { type PackedEvents } from '../../etcd/client/packed-events.ts';
+import type { PackedEvents } from '../../etcd/client/packed-events.ts';
 import { CaptureBreak, gapFact } from './capture-break.ts';
 import { LeaseTable } from './lease-table.ts';
 import { SEAL_LIMITS, Sealer } from './sealer.ts';
-import { type RevisionPiece } from './watch-revisions.ts';
+import type { RevisionPiece } from './watch-revisions.ts';
 
 function onePut(revision: number, bytes: Buffer): PackedEvents {
   return {

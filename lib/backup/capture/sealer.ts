@@ -1,11 +1,11 @@
-import { type Clock } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import { hasCode } from '../../guardian-error.ts';
-import { type SegmentDraft, type SegmentFacts } from '../../repository/chain.ts';
-import { type ClockStep } from '../../repository/clock-steps.ts';
+import type { SegmentDraft, SegmentFacts } from '../../repository/chain.ts';
+import type { ClockStep } from '../../repository/clock-steps.ts';
 import { type SegmentBuilder, startSegment } from '../../repository/start-segment.ts';
 import { CaptureBreak } from './capture-break.ts';
-import { type LeaseTable } from './lease-table.ts';
-import { type RevisionPiece } from './watch-revisions.ts';
+import type { LeaseTable } from './lease-table.ts';
+import type { RevisionPiece } from './watch-revisions.ts';
 
 /** When a segment is sealed: as soon as one of these is reached and its last revision is whole. */
 export interface SealLimits {

@@ -4,7 +4,7 @@ import { segmentDraft } from '../../../test/harness/segments.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { type EphemeralFile, openEphemeralFile } from '../../encryption/ephemeral-file.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type SegmentDraft } from '../../repository/chain.ts';
+import type { SegmentDraft } from '../../repository/chain.ts';
 import { SegmentQueue } from './segment-queue.ts';
 import { Spill } from './spill.ts';
 

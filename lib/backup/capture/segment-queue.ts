@@ -1,6 +1,6 @@
-import { type SegmentDraft } from '../../repository/chain.ts';
-import { type SealedSegment } from './sealer.ts';
-import { type Spill, type Spilled } from './spill.ts';
+import type { SegmentDraft } from '../../repository/chain.ts';
+import type { SealedSegment } from './sealer.ts';
+import type { Spill, Spilled } from './spill.ts';
 
 export interface SegmentQueueSettings {
   /** Of segments, before the newest are put on disk. */

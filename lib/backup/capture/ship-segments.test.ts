@@ -11,8 +11,8 @@ import {
 } from '../../../test/harness/segments.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type ChainTail, type SegmentDraft } from '../../repository/chain.ts';
-import { type Repository } from '../../repository/repository.ts';
+import type { ChainTail, SegmentDraft } from '../../repository/chain.ts';
+import type { Repository } from '../../repository/repository.ts';
 import { FaultInjectingStore, type FaultPlan } from '../../storage/fault-injecting-store.ts';
 import { LocalStore } from '../../storage/local-store.ts';
 import { SegmentQueue } from './segment-queue.ts';

@@ -9,10 +9,10 @@ import {
   type SegmentLog,
   type StoredSegment,
 } from '../../repository/chain.ts';
-import { type Manifest } from '../../repository/manifest.ts';
+import type { Manifest } from '../../repository/manifest.ts';
 import { CaptureBreak, gapFact, type OtherHistory } from './capture-break.ts';
-import { type SealedSegment } from './sealer.ts';
-import { type SegmentQueue } from './segment-queue.ts';
+import type { SealedSegment } from './sealer.ts';
+import type { SegmentQueue } from './segment-queue.ts';
 import { trimDraft } from './trim-draft.ts';
 
 /** What whoever watches tells whoever stores, between segments. */

@@ -1,4 +1,4 @@
-import { type EphemeralFile } from '../../encryption/ephemeral-file.ts';
+import type { EphemeralFile } from '../../encryption/ephemeral-file.ts';
 
 export interface SpillSettings {
   /** Opens a fresh, empty, encrypted file; disposing of it gives its disk space back. */

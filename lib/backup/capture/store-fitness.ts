@@ -1,5 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type ObjectStore } from '../../storage/object-store.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
 import { probePutIfAbsent } from '../../storage/put-if-absent-probe.ts';
 
 /** Rejects with `capture.store-unfit` where two writers could overwrite each other's segments. */

@@ -2,7 +2,7 @@ import { promisify } from 'node:util';
 import { zstdDecompress } from 'node:zlib';
 import { EntryBatchBuilder, keyOf, valueOf } from '../../etcd/bolt/entry-batch.ts';
 import { readMain, TOMBSTONE_KEY_SIZE } from '../../etcd/mvcc/revision.ts';
-import { type SegmentDraft } from '../../repository/chain.ts';
+import type { SegmentDraft } from '../../repository/chain.ts';
 import { decodeBatch } from '../../repository/segment-batch.ts';
 import { startSegment } from '../../repository/start-segment.ts';
 

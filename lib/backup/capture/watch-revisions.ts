@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { EtcdCompactedError } from '../../etcd/client/compacted-error.ts';
-import { type EtcdClient, type PackedWatchResponse } from '../../etcd/client/etcd-client.ts';
-import { type PackedEvents } from '../../etcd/client/packed-events.ts';
+import type { EtcdClient, PackedWatchResponse } from '../../etcd/client/etcd-client.ts';
+import type { PackedEvents } from '../../etcd/client/packed-events.ts';
 import { concernsOneMember } from '../../etcd/client/rpc-error.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { CaptureBreak } from './capture-break.ts';

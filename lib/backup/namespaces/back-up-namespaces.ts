@@ -1,10 +1,10 @@
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { DEFAULT_PREFIX } from '../../keyspace/parse-key.ts';
-import { type BackupPlace } from '../../repository/backup-entry.ts';
-import { type NamespacePart } from '../../repository/namespace-manifest.ts';
-import { type PartRecord } from '../../repository/part-records.ts';
-import { type Repository } from '../../repository/repository.ts';
-import { type Clock } from '../../clock.ts';
+import type { BackupPlace } from '../../repository/backup-entry.ts';
+import type { NamespacePart } from '../../repository/namespace-manifest.ts';
+import type { PartRecord } from '../../repository/part-records.ts';
+import type { Repository } from '../../repository/repository.ts';
+import type { Clock } from '../../clock.ts';
 import { type NamespaceScope, readNamespaces } from './read-namespaces.ts';
 
 /** One part of a backup of namespaces that someone else commits. */

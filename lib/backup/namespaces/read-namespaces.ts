@@ -1,4 +1,4 @@
-import { type EtcdClient, type RangeResult } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient, RangeResult } from '../../etcd/client/etcd-client.ts';
 import { GuardianError, hasCode } from '../../guardian-error.ts';
 import { parseKey } from '../../keyspace/parse-key.ts';
 import { directoryOfKey } from '../../keyspace/resource-directory.ts';

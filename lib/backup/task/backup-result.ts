@@ -1,5 +1,5 @@
-import { type Proof } from '../../repository/manifest.ts';
-import { type SoundBackup } from '../../repository/repository.ts';
+import type { Proof } from '../../repository/manifest.ts';
+import type { SoundBackup } from '../../repository/repository.ts';
 
 export type TaskMode = 'FULL' | 'INCREMENTAL';
 

@@ -1,7 +1,7 @@
-import { type Clock } from '../../clock.ts';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
-import { type CatchUpEvent, type CaughtUp } from '../capture/catch-up.ts';
-import { type BackupTaskResult } from './backup-result.ts';
+import type { Clock } from '../../clock.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { CatchUpEvent, CaughtUp } from '../capture/catch-up.ts';
+import type { BackupTaskResult } from './backup-result.ts';
 
 /** Adds up what an increment stored. */
 export class IncrementBooks {

@@ -8,10 +8,10 @@ import { testRandom } from '../../../test/harness/sampling.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { needs } from '../../../test/harness/tools.ts';
 import { systemClock } from '../../clock.ts';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { connectEtcd } from '../../etcd/client/connect-etcd.ts';
 import { type BackupTask, type BackupTaskTools, runBackupTask } from './run-backup-task.ts';
-import { type TaskProgress } from './task-steps.ts';
+import type { TaskProgress } from './task-steps.ts';
 
 describe('a backup task', needs('etcd 3.6.16', 'versitygw'), () => {
   let folder: TemporaryFolder;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type EtcdClient } from '../../etcd/client/etcd-client.ts';
+import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type SoundBackup } from '../../repository/repository.ts';
+import type { SoundBackup } from '../../repository/repository.ts';
 import { catchUp, type CaughtUp } from '../capture/catch-up.ts';
 import { clusterName } from '../cluster-name.ts';
 import { fullBackup, type FullBackup, type FullBackupRequest } from '../full-backup.ts';

@@ -1,8 +1,4 @@
-import {
-  type ObjectEncryption,
-  type SignatureVerifier,
-  type Signer,
-} from '../../encryption/object-encryption.ts';
+import type { ObjectEncryption, SignatureVerifier, Signer } from '../../encryption/object-encryption.ts';
 import { GuardianError } from '../../guardian-error.ts';
 
 /** What encrypts and signs backups, as a Secret has it. */

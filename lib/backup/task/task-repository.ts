@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { type Clock } from '../../clock.ts';
+import type { Clock } from '../../clock.ts';
 import { openEphemeralFile } from '../../encryption/ephemeral-file.ts';
 import { reasonOf } from '../../guardian-error.ts';
 import { TOOL } from '../../program-version.ts';
 import { rememberBackup } from '../../repository/freshness.ts';
 import { openRepository } from '../../repository/open-repository.ts';
-import { type Repository, type SoundBackup } from '../../repository/repository.ts';
-import { type ObjectStore } from '../../storage/object-store.ts';
+import type { Repository, SoundBackup } from '../../repository/repository.ts';
+import type { ObjectStore } from '../../storage/object-store.ts';
 import { openStore } from '../../storage/open-store.ts';
 import { storeAccess, type StorageLocation, type StoreSecret } from '../../storage/store-access.ts';
 import { storeIdentity } from '../../storage/store-identity.ts';

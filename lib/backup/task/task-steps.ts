@@ -1,6 +1,6 @@
 import { reasonOf } from '../../guardian-error.ts';
-import { type CatchUpEvent } from '../capture/catch-up.ts';
-import { type BackupEvent } from '../full-backup.ts';
+import type { CatchUpEvent } from '../capture/catch-up.ts';
+import type { BackupEvent } from '../full-backup.ts';
 
 /** What a task does now; steps as in EtcdBackup's `status.step`. */
 export interface TaskProgress {

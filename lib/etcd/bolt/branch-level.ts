@@ -1,6 +1,6 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { EntryBatchBuilder, keyOf } from './entry-batch.ts';
-import { type PageOutput } from './page-output.ts';
+import type { PageOutput } from './page-output.ts';
 import {
   BRANCH_PAGE,
   ELEMENT_SIZE,

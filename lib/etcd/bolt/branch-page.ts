@@ -1,5 +1,5 @@
-import { type Buffer } from 'node:buffer';
-import { type LoadedPage } from './page-reader.ts';
+import type { Buffer } from 'node:buffer';
+import type { LoadedPage } from './page-reader.ts';
 import { branchChild, branchKeySize, branchKeyStart, compareBytes, elementOffset } from './page.ts';
 
 /** The page ids of a branch's children, in order. */

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type ProblemList } from '../problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import { BUCKET_ELEMENT, BUCKET_HEADER_SIZE, LEAF_PAGE, PAGE_HEADER_SIZE, readU64 } from './page.ts';
 import { plainLeafFault, type LeafElement } from './plain-pages.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFile, copyFile, readFile, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { testRandom } from '../../../test/harness/sampling.ts';
-import { type SeededRandom } from '../../../test/harness/seeded-random.ts';
+import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { type BucketEdit, editBoltFile } from './editor.ts';

@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer';
-import { type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { diskError } from '../durable-file.ts';
 import { BranchLevel, BranchNode } from './branch-level.ts';
 import { childIds } from './branch-page.ts';
 import { batchOf, type EntryBatch } from './entry-batch.ts';
 import { leafEntries } from './leaf-page.ts';
-import { type Meta } from './meta.ts';
+import type { Meta } from './meta.ts';
 import { PageOutput, writeFully } from './page-output.ts';
 import { type LoadedPage, PageReader } from './page-reader.ts';
 import { branchKeySize, branchKeyStart, BUCKET_ELEMENT, elementOffset } from './page.ts';

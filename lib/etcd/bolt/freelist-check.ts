@@ -1,8 +1,8 @@
-import { type Buffer } from 'node:buffer';
-import { type ProblemList } from '../problem-list.ts';
+import type { Buffer } from 'node:buffer';
+import type { ProblemList } from '../problem-list.ts';
 import { FIRST_DATA_PAGE, PAGE_HEADER_SIZE, readU64 } from './page.ts';
 import { PageKind, type PageIndex } from './page-index.ts';
-import { type FileShape } from './tree-walk.ts';
+import type { FileShape } from './tree-walk.ts';
 
 /**
  * Checks a stored freelist after all trees were walked: no id twice or out of range, none that is in use, and no page

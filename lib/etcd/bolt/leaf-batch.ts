@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { type EntryBatch } from './entry-batch.ts';
-import { type LoadedPage, type PageReader } from './page-reader.ts';
+import type { EntryBatch } from './entry-batch.ts';
+import type { LoadedPage, PageReader } from './page-reader.ts';
 import { compareBytes, elementOffset, leafFlags, leafKeySize, leafKeyStart, leafValueSize } from './page.ts';
 
 /** The entries of several leaves whose bytes lie in one buffer. One object serves a whole tree. */

@@ -1,6 +1,6 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { type EntryBatch, EntryBatchBuilder } from './entry-batch.ts';
-import { type PageRun } from './page-output.ts';
+import type { PageRun } from './page-output.ts';
 import {
   ELEMENT_SIZE,
   elementOffset,

@@ -1,4 +1,4 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import {
   MAX_PAGE_SIZE,
   META_PAGE,

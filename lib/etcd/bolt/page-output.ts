@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 
 /** Where a run of pages is to be written. */
 export interface PageRun {

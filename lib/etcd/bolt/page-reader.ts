@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { GuardianError } from '../../guardian-error.ts';
 import { diskError } from '../durable-file.ts';
 import { BRANCH_PAGE, branchFault, FIRST_DATA_PAGE, LEAF_PAGE, leafFault, readPageHeader } from './page.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteWindow } from '../byte-window.ts';
 import { BRANCH_PAGE, LEAF_PAGE, writePageHeader } from './page.ts';
-import { type PageFault } from './page-index.ts';
+import type { PageFault } from './page-index.ts';
 import { PageStream, type PageSink } from './page-stream.ts';
 
 const PAGE_SIZE = 1024;

@@ -1,4 +1,4 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 
 /*
  * The layout of a page in a bbolt file (format version 2, little-endian; unchanged from bbolt 1.3.3 to 1.5.0).

@@ -1,4 +1,4 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import {
   BUCKET_ELEMENT,
   branchChild,

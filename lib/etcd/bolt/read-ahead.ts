@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { childIds, childIndex } from './branch-page.ts';
-import { type EntryBatch } from './entry-batch.ts';
+import type { EntryBatch } from './entry-batch.ts';
 import { LeafBatch } from './leaf-batch.ts';
-import { type LoadedPage, type PageReader } from './page-reader.ts';
+import type { LoadedPage, PageReader } from './page-reader.ts';
 
 /** Bytes of one read. */
 const GROUP_SIZE = 512 * 1024;

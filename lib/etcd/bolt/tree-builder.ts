@@ -3,7 +3,7 @@ import { GuardianError } from '../../guardian-error.ts';
 import { BranchLevel } from './branch-level.ts';
 import { type EntryBatch, EntryBatchBuilder, keyOf } from './entry-batch.ts';
 import { leafSize, writeLeaf } from './leaf-page.ts';
-import { type PageOutput } from './page-output.ts';
+import type { PageOutput } from './page-output.ts';
 import { compareBytes, ELEMENT_SIZE, MAX_KEY_SIZE, MAX_VALUE_SIZE, PAGE_HEADER_SIZE } from './page.ts';
 
 /** Where a finished tree is: its root page, or the image of its only leaf when that is small enough to live inline. */

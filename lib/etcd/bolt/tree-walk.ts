@@ -1,8 +1,8 @@
-import { type Buffer } from 'node:buffer';
-import { type ProblemList } from '../problem-list.ts';
+import type { Buffer } from 'node:buffer';
+import type { ProblemList } from '../problem-list.ts';
 import { FIRST_DATA_PAGE } from './page.ts';
 import { PageKind, type PageIndex } from './page-index.ts';
-import { type Branch } from './plain-pages.ts';
+import type { Branch } from './plain-pages.ts';
 
 /** The content of pages that passed, in whatever form it was kept. */
 export interface TreePages {

@@ -4,7 +4,7 @@ import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { runProgram } from '../../../test/harness/run-program.ts';
 import { testRandom } from '../../../test/harness/sampling.ts';
-import { type SeededRandom } from '../../../test/harness/seeded-random.ts';
+import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { batchOf, type EntryBatch, keyOf, valueOf } from './entry-batch.ts';

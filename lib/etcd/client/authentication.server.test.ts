@@ -5,7 +5,7 @@ import { sample } from '../../../test/harness/sampling.ts';
 import { ETCD_VERSIONS, needs } from '../../../test/harness/tools.ts';
 import { GuardianError, hasCode } from '../../guardian-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
-import { type EtcdClient, type WatchStream } from './etcd-client.ts';
+import type { EtcdClient, WatchStream } from './etcd-client.ts';
 
 const ROOT = { username: 'root', password: 'correct horse' };
 

@@ -1,34 +1,34 @@
 import { GuardianError } from '../../guardian-error.ts';
 import { type DuplexCall, EndpointConnection } from './endpoint-connection.ts';
 import { type Endpoint, parseEndpoint } from './endpoint.ts';
-import {
-  type Alarm,
-  type CallOptions,
-  type EndpointStatus,
-  type EtcdClient,
-  type HashKV,
-  type Key,
-  type LeaseList,
-  type LeaseTimeToLive,
-  type MemberList,
-  type MemberStatus,
-  type PackedWatchRequest,
-  type PackedWatchStream,
-  type RangeOptions,
-  type RangeResult,
-  type SnapshotOptions,
-  type SnapshotStream,
-  type WatchRequest,
-  type WatchStream,
+import type {
+  Alarm,
+  CallOptions,
+  EndpointStatus,
+  EtcdClient,
+  HashKV,
+  Key,
+  LeaseList,
+  LeaseTimeToLive,
+  MemberList,
+  MemberStatus,
+  PackedWatchRequest,
+  PackedWatchStream,
+  RangeOptions,
+  RangeResult,
+  SnapshotOptions,
+  SnapshotStream,
+  WatchRequest,
+  WatchStream,
 } from './etcd-client.ts';
-import { type EtcdSettings } from './etcd-settings.ts';
+import type { EtcdSettings } from './etcd-settings.ts';
 import { gatheredStream } from './gathered-stream.ts';
 import { firstToAnswer } from './first-to-answer.ts';
 import { memberStatus } from './member-status.ts';
-import { type Rpc } from './rpc.ts';
+import type { Rpc } from './rpc.ts';
 import * as rpcs from './rpcs.ts';
-import { type WatchCall } from './rpcs.ts';
-import { type ChannelSettings } from './open-channel.ts';
+import type { WatchCall } from './rpcs.ts';
+import type { ChannelSettings } from './open-channel.ts';
 import { socketRoute } from './route.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { LiveSnapshot } from './snapshot-stream.ts';

@@ -9,7 +9,7 @@ import { startToxiproxy } from '../../../test/harness/toxiproxy.ts';
 import { ETCD_VERSIONS, needs } from '../../../test/harness/tools.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
-import { type TlsSettings } from './etcd-settings.ts';
+import type { TlsSettings } from './etcd-settings.ts';
 
 for (const version of sample(ETCD_VERSIONS, 2, 'tls')) {
   describe(`connecting to etcd ${version} says`, needs(`etcd ${version}`), () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connectionFailure } from './connection-failure.ts';
 import { parseEndpoint } from './endpoint.ts';
-import { type Route } from './route.ts';
-import { type Walk } from './walk-connection.ts';
+import type { Route } from './route.ts';
+import type { Walk } from './walk-connection.ts';
 
 // What a real etcd can be brought to is in connection-failure.server.test.ts; here is the rest.
 const peer = {

@@ -1,7 +1,7 @@
 import { GuardianError, type GuardianErrorDetails } from '../../guardian-error.ts';
-import { type Route } from './route.ts';
-import { type Identity } from './tls-material.ts';
-import { type PeerCertificate, type Walk } from './walk-connection.ts';
+import type { Route } from './route.ts';
+import type { Identity } from './tls-material.ts';
+import type { PeerCertificate, Walk } from './walk-connection.ts';
 
 /**
  * Why there is no connection, in words for whoever has to mend it; undefined when the walk found nothing wrong.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type ClientHttp2Session, type ServerHttp2Session } from 'node:http2';
-import { type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { mock, test } from 'node:test';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { endWhenSilent } from './end-when-silent.ts';

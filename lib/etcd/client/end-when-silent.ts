@@ -1,4 +1,4 @@
-import { type ClientHttp2Session } from 'node:http2';
+import type { ClientHttp2Session } from 'node:http2';
 
 /**
  * Ends a session within 11 seconds of the other side's last word: it is asked after `ASK_AFTER` of silence, and has until

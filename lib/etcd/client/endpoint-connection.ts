@@ -1,15 +1,15 @@
 import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
-import { type Endpoint } from './endpoint.ts';
-import { type CallOptions } from './etcd-client.ts';
-import { type EtcdCredentials } from './etcd-settings.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { CallOptions } from './etcd-client.ts';
+import type { EtcdCredentials } from './etcd-settings.ts';
 import { type MessageReader, readCall } from './message-reader.ts';
 import { type Channel, type ChannelSettings, openChannel } from './open-channel.ts';
-import { type Route } from './route.ts';
-import { type Rpc } from './rpc.ts';
+import type { Route } from './route.ts';
+import type { Rpc } from './rpc.ts';
 import { rpcError } from './rpc-error.ts';
 import { AUTHENTICATE } from './rpcs.ts';
-import { type TlsMaterial, type TlsMaterialSource } from './tls-material.ts';
+import type { TlsMaterial, TlsMaterialSource } from './tls-material.ts';
 
 export interface ConnectionSettings {
   readonly channel: ChannelSettings;

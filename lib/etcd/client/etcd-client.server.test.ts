@@ -5,7 +5,7 @@ import { type Etcd, startEtcd } from '../../../test/harness/etcd.ts';
 import { ETCD_VERSIONS, type EtcdVersion, needs } from '../../../test/harness/tools.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
-import { type EtcdClient } from './etcd-client.ts';
+import type { EtcdClient } from './etcd-client.ts';
 
 for (const version of ETCD_VERSIONS) {
   test(`etcd ${version} answers every call`, needs(`etcd ${version}`, `etcdctl ${version}`), async (t) => {

@@ -1,6 +1,6 @@
-import { type GuardianError } from '../../guardian-error.ts';
-import { type KeyValue } from '../mvcc/key-value.ts';
-import { type PackedEvents } from './packed-events.ts';
+import type { GuardianError } from '../../guardian-error.ts';
+import type { KeyValue } from '../mvcc/key-value.ts';
+import type { PackedEvents } from './packed-events.ts';
 
 /**
  * One etcd cluster, by its endpoints. Made by `connectEtcd`; nothing is dialled before the first call.

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { rootCertificates } from 'node:tls';
 import { GuardianError } from '../../guardian-error.ts';
 import { type Endpoint, parseEndpoint } from './endpoint.ts';
-import { type EtcdSettings } from './etcd-settings.ts';
+import type { EtcdSettings } from './etcd-settings.ts';
 import { type TlsMaterial, tlsMaterialSource } from './tls-material.ts';
 
 /** Keys, leases, locks and elections, by the library etcd3; snapshots, hashes and watches are `EtcdClient`'s. */

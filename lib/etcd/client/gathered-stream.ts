@@ -1,6 +1,6 @@
 import { reasonOf } from '../../guardian-error.ts';
 import { endWhenSilent } from './end-when-silent.ts';
-import { type DuplexCall } from './endpoint-connection.ts';
+import type { DuplexCall } from './endpoint-connection.ts';
 import {
   framed,
   openSession,
@@ -11,8 +11,8 @@ import {
 } from './grpc-call.ts';
 import { MessageCutter, ownMemory } from './message-cutter.ts';
 import { MessageReader, type NoMessage } from './message-reader.ts';
-import { type SocketRoute } from './route.ts';
-import { type Rpc } from './rpc.ts';
+import type { SocketRoute } from './route.ts';
+import type { Rpc } from './rpc.ts';
 import { rpcError } from './rpc-error.ts';
 
 export interface GatheredStreamOptions {

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as http2 } from 'node:http2';
 import { connect as tcp } from 'node:net';
-import { type Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { GatheringSocket } from './gathering-socket.ts';
-import { type SocketRoute } from './route.ts';
+import type { SocketRoute } from './route.ts';
 import { distrustOf, startTls } from './start-tls.ts';
 
 /** How a call ended: a code of gRPC (grpc's doc/statuscodes.md; 0: well) and the server's words. */

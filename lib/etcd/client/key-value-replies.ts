@@ -1,6 +1,6 @@
 import { decodeKeyValue, type KeyValue } from '../mvcc/key-value.ts';
 import { VarintReader } from '../mvcc/varint.ts';
-import { type RangeResult, type ResponseHeader, type WatchEvent } from './etcd-client.ts';
+import type { RangeResult, ResponseHeader, WatchEvent } from './etcd-client.ts';
 import { decodeHeader, NO_HEADER } from './response-header.ts';
 
 /** etcdserverpb.WatchResponse. */

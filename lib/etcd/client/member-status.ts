@@ -1,4 +1,4 @@
-import { type MemberStatus } from './etcd-client.ts';
+import type { MemberStatus } from './etcd-client.ts';
 import { alarmsAmong, type StatusReply } from './rpcs.ts';
 
 /** What a member answers for Status, in our words. */

@@ -1,5 +1,5 @@
-import { type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
-import { type RpcStatus } from './rpc-error.ts';
+import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import type { RpcStatus } from './rpc-error.ts';
 
 /** Why there is no further message: the call ended well, or it failed. */
 export type NoMessage = { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly error: RpcStatus };

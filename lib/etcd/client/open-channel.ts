@@ -2,7 +2,7 @@ import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
 import { isIPv6 } from 'node:net';
 import { GuardianError } from '../../guardian-error.ts';
 import { connectionFailure } from './connection-failure.ts';
-import { type Route } from './route.ts';
+import type { Route } from './route.ts';
 import { SocketCredentials } from './socket-credentials.ts';
 import { walkConnection } from './walk-connection.ts';
 

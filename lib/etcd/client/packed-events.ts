@@ -1,4 +1,4 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 
 /**
  * Events as they lie in the message that etcd sent, so that a capture of everything costs no object for each. Whoever

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { encodeTombstone } from '../mvcc/key-value.ts';
 import { decodedIfSound, encodeReply } from './etcd-replies.fixture.ts';
 import { decodeWatchReply } from './key-value-replies.ts';
-import { type PackedEvents } from './packed-events.ts';
+import type { PackedEvents } from './packed-events.ts';
 import { PackedWatchDecoder } from './packed-watch-reply.ts';
 
 const header = { cluster_id: (2n ** 64n - 1n).toString(), member_id: '5', revision: '40', raft_term: '2' };

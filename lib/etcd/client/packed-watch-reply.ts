@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { KeyValueFields } from '../mvcc/key-value.ts';
 import { VarintReader, varintSize } from '../mvcc/varint.ts';
-import { type WatchReply } from './key-value-replies.ts';
-import { type PackedEvents } from './packed-events.ts';
+import type { WatchReply } from './key-value-replies.ts';
+import type { PackedEvents } from './packed-events.ts';
 import { decodeHeader, NO_HEADER } from './response-header.ts';
 
 /** etcdserverpb.WatchResponse. */

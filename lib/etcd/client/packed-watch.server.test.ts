@@ -7,9 +7,9 @@ import { ETCD_VERSIONS, needs } from '../../../test/harness/tools.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { EtcdCompactedError } from './compacted-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
-import { type EtcdClient } from './etcd-client.ts';
+import type { EtcdClient } from './etcd-client.ts';
 import { etcd3Source } from './etcd3.ts';
-import { type EtcdSettings } from './etcd-settings.ts';
+import type { EtcdSettings } from './etcd-settings.ts';
 
 const EVERYTHING = { key: '\0', rangeEnd: '\0' };
 

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startEtcdCluster } from '../../../test/harness/etcd-cluster.ts';
-import { type Etcd } from '../../../test/harness/etcd.ts';
+import type { Etcd } from '../../../test/harness/etcd.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { needs } from '../../../test/harness/tools.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
 import { EndpointConnection } from './endpoint-connection.ts';
 import { parseEndpoint } from './endpoint.ts';
-import { type EtcdClient } from './etcd-client.ts';
+import type { EtcdClient } from './etcd-client.ts';
 import { type MemberPick, pickMember } from './pick-member.ts';
 import { ALARM } from './rpcs.ts';
 import { tlsMaterialSource } from './tls-material.ts';

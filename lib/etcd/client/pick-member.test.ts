@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GuardianError, hasCode } from '../../guardian-error.ts';
-import { type Alarm, type EndpointStatus, type MemberStatus } from './etcd-client.ts';
+import type { Alarm, EndpointStatus, MemberStatus } from './etcd-client.ts';
 import { type ClusterView, pickMember, type PickOptions } from './pick-member.ts';
 
 type Sketch = Partial<Omit<MemberStatus, 'header'>> & {

@@ -1,5 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type Alarm, type EndpointStatus, type Member, type MemberStatus } from './etcd-client.ts';
+import type { Alarm, EndpointStatus, Member, MemberStatus } from './etcd-client.ts';
 
 /** What is known of a cluster when a member has to be chosen. */
 export interface ClusterView {

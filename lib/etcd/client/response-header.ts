@@ -1,6 +1,6 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { VarintReader } from '../mvcc/varint.ts';
-import { type ResponseHeader } from './etcd-client.ts';
+import type { ResponseHeader } from './etcd-client.ts';
 
 const CLUSTER_ID = 0x08;
 const MEMBER_ID = 0x10;

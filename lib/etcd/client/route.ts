@@ -1,5 +1,5 @@
-import { type Endpoint } from './endpoint.ts';
-import { type Identity, type TlsMaterial } from './tls-material.ts';
+import type { Endpoint } from './endpoint.ts';
+import type { Identity, TlsMaterial } from './tls-material.ts';
 
 /** How to reach one endpoint, as things are right now. */
 export interface Route extends SocketRoute {

@@ -1,11 +1,5 @@
 import { z } from 'zod';
-import {
-  type Alarm,
-  type HashKV,
-  type LeaseList,
-  type MemberList,
-  type ResponseHeader,
-} from './etcd-client.ts';
+import type { Alarm, HashKV, LeaseList, MemberList, ResponseHeader } from './etcd-client.ts';
 import { decodeRangeReply, decodeWatchReply } from './key-value-replies.ts';
 import { rpc, rpcWithDecoder } from './rpc.ts';
 import { decodeSnapshotPiece } from './snapshot-piece.ts';

@@ -1,4 +1,4 @@
-import { type SnapshotPiece } from './snapshot-piece.ts';
+import type { SnapshotPiece } from './snapshot-piece.ts';
 
 /** Of the sha256 that etcd sends after the database. */
 const DIGEST_BYTES = 32;

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { reasonOf } from '../../guardian-error.ts';
-import { type CallEnd, type SessionLimits } from './grpc-call.ts';
-import { type SocketRoute } from './route.ts';
+import type { CallEnd, SessionLimits } from './grpc-call.ts';
+import type { SocketRoute } from './route.ts';
 
 /** What the thread gets. */
 export interface ReceiverOptions extends SessionLimits {

@@ -9,7 +9,7 @@ import { needs } from '../../../test/harness/tools.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
 import { etcd3Source } from './etcd3.ts';
-import { type EtcdClient, type SnapshotStream } from './etcd-client.ts';
+import type { EtcdClient, SnapshotStream } from './etcd-client.ts';
 
 const PIECE = 1 << 20;
 const DIGEST_BYTES = 32;

@@ -1,9 +1,9 @@
 import { GuardianError } from '../../guardian-error.ts';
 import { decodeReply } from './endpoint-connection.ts';
-import { type MemberStatus, type SnapshotStream } from './etcd-client.ts';
+import type { MemberStatus, SnapshotStream } from './etcd-client.ts';
 import { rpcError } from './rpc-error.ts';
 import { SNAPSHOT, STATUS } from './rpcs.ts';
-import { type FromReceiver, type ReceiverDied, type SnapshotReceiver } from './snapshot-receiver.ts';
+import type { FromReceiver, ReceiverDied, SnapshotReceiver } from './snapshot-receiver.ts';
 import { memberStatus } from './member-status.ts';
 
 /** See `SnapshotStream`. `start` is called by the first read. */

@@ -5,7 +5,7 @@ import { MessageCutter, reusedMemory } from './message-cutter.ts';
 import { SlotFiller } from './slot-filler.ts';
 import { SnapshotOrder } from './snapshot-order.ts';
 import { decodeSnapshotPiece } from './snapshot-piece.ts';
-import { type FromReceiver, type ReceiverData, type ToReceiver } from './snapshot-receiver.ts';
+import type { FromReceiver, ReceiverData, ToReceiver } from './snapshot-receiver.ts';
 
 // The worker of `SnapshotReceiver`. It imports little: the smaller its heap, the cheaper it is to collect.
 

@@ -1,6 +1,6 @@
 import { ChannelCredentials, credentials } from '@grpc/grpc-js';
-import { type Socket } from 'node:net';
-import { type Route } from './route.ts';
+import type { Socket } from 'node:net';
+import type { Route } from './route.ts';
 import { distrustOf, startTls } from './start-tls.ts';
 
 type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import { type Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
-import { type SocketRoute } from './route.ts';
+import type { SocketRoute } from './route.ts';
 
 /**
  * Begins TLS with etcd on a connected socket. Nothing is refused here: when `secureConnect` comes, `distrustOf` tells the

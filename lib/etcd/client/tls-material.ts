@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { GuardianError, reasonOf } from '../../guardian-error.ts';
-import { type TlsSettings } from './etcd-settings.ts';
+import type { TlsSettings } from './etcd-settings.ts';
 
 /** What TLS connections are made with. The same object for as long as nothing changes. */
 export interface TlsMaterial {

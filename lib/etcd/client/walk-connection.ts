@@ -1,6 +1,6 @@
 import { connect, isIP } from 'node:net';
-import { type TLSSocket } from 'node:tls';
-import { type Route } from './route.ts';
+import type { TLSSocket } from 'node:tls';
+import type { Route } from './route.ts';
 import { distrustOf, startTls } from './start-tls.ts';
 
 /** How far a connection came, and what ended it there. */

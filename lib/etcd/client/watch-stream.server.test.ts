@@ -11,7 +11,7 @@ import { encodeKeyValue } from '../mvcc/key-value.ts';
 import { EtcdCompactedError } from './compacted-error.ts';
 import { connectEtcd } from './connect-etcd.ts';
 import { etcd3Source } from './etcd3.ts';
-import { type WatchResponse, type WatchStream } from './etcd-client.ts';
+import type { WatchResponse, WatchStream } from './etcd-client.ts';
 
 const EVERYTHING = { key: '\0', rangeEnd: '\0' };
 

@@ -2,18 +2,18 @@ import { status as grpcStatus } from '@grpc/grpc-js';
 import { GuardianError } from '../../guardian-error.ts';
 import { EtcdCompactedError } from './compacted-error.ts';
 import { decodeReply } from './endpoint-connection.ts';
-import {
-  type PackedWatchResponse,
-  type PackedWatchStream,
-  type WatchEvent,
-  type WatchResponse,
-  type WatchStream,
+import type {
+  PackedWatchResponse,
+  PackedWatchStream,
+  WatchEvent,
+  WatchResponse,
+  WatchStream,
 } from './etcd-client.ts';
-import { type WatchReply } from './key-value-replies.ts';
-import { type MessageReader } from './message-reader.ts';
+import type { WatchReply } from './key-value-replies.ts';
+import type { MessageReader } from './message-reader.ts';
 import { PackedWatchDecoder, type PackedWatchReply } from './packed-watch-reply.ts';
 import { rpcError } from './rpc-error.ts';
-import { type Rpc } from './rpc.ts';
+import type { Rpc } from './rpc.ts';
 import { WATCH, type WatchCall } from './rpcs.ts';
 
 /** A watch that etcd has been asked for. */

@@ -7,7 +7,7 @@ import { encodeRevisionKey } from '../mvcc/revision.ts';
 import { readStoreRevisions } from '../mvcc/store-revisions.ts';
 import { type ClusterIdentity, idText } from './member-identity.ts';
 import { memberJson } from './member-json.ts';
-import { type VersionEdits } from './version-rules.ts';
+import type { VersionEdits } from './version-rules.ts';
 
 export interface MemberDatabaseOptions {
   /** The revision to begin after, with all below it marked as compacted; left out: go on from the newest there is. */

@@ -1,4 +1,4 @@
-import { type MemberIdentity } from './member-identity.ts';
+import type { MemberIdentity } from './member-identity.ts';
 
 /** A member as it stands in bucket `members` and in the WAL. Ids are beyond what JSON.stringify can write exactly. */
 export function memberJson({ id, name, peerUrls }: MemberIdentity): string {

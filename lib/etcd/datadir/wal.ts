@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { crc32c } from '../crc32c.ts';
-import { type ClusterIdentity, type MemberIdentity } from './member-identity.ts';
+import type { ClusterIdentity, MemberIdentity } from './member-identity.ts';
 import { memberJson } from './member-json.ts';
 import { encodeConfState, encodeMessage, type Field } from './wire.ts';
 

@@ -1,6 +1,6 @@
 import { REVISION_KEY_SIZE, type Revision } from './revision.ts';
-import { type LiveRecords } from './live-records.ts';
-import { type Anchor, type EntryMark } from './snapshot-verdict.ts';
+import type { LiveRecords } from './live-records.ts';
+import type { Anchor, EntryMark } from './snapshot-verdict.ts';
 
 /** The entry of a revision; undefined when bucket `key` has none. */
 export function entryAt(records: LiveRecords, { main, sub }: Revision): EntryMark | undefined {

@@ -1,15 +1,15 @@
 import { type Bucket, readBucket } from '../bolt/bucket-list.ts';
-import { type Meta } from '../bolt/meta.ts';
+import type { Meta } from '../bolt/meta.ts';
 import { BUCKET_ELEMENT } from '../bolt/page.ts';
 import { PageKind } from '../bolt/page-index.ts';
 import { leafElements } from '../bolt/plain-pages.ts';
 import { TreeWalk } from '../bolt/tree-walk.ts';
 import { crc32c, joinCrc32c } from '../crc32c.ts';
-import { type Problem, type ProblemList } from '../problem-list.ts';
+import type { Problem, ProblemList } from '../problem-list.ts';
 import { unpackLeaseLeaf } from './lease-leaf.ts';
 import { LiveRecords } from './live-records.ts';
 import { INLINE_RECORDS, type PageSummaries } from './page-summaries.ts';
-import { type StoreFacts } from './store-facts.ts';
+import type { StoreFacts } from './store-facts.ts';
 
 /** The buckets that etcd 3.0 to 3.7 keep. */
 const KNOWN_BUCKETS = new Set([

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
-import { type BoltFile } from '../bolt/reader.ts';
+import type { BoltFile } from '../bolt/reader.ts';
 import { crc32c } from '../crc32c.ts';
 import { KeyTable } from './key-table.ts';
-import { type RecordCursor } from './record-cursor.ts';
+import type { RecordCursor } from './record-cursor.ts';
 import { checkedRevision, hasLive, isLive, type KeyFilter, lastChanges, recordsUpTo } from './state-at.ts';
 import { UserKeyHash } from './user-key-hash.ts';
 

@@ -1,6 +1,6 @@
 import { crc32c } from '../crc32c.ts';
-import { type EntryTable } from './entry-table.ts';
-import { type LiveRecords } from './live-records.ts';
+import type { EntryTable } from './entry-table.ts';
+import type { LiveRecords } from './live-records.ts';
 import { REVISION_KEY_SIZE } from './revision.ts';
 
 /** `HashPoint`, filled in. */

@@ -1,8 +1,8 @@
-import { type EntryBatch } from '../bolt/entry-batch.ts';
-import { type BoltFile } from '../bolt/reader.ts';
-import { type KeyValue } from './key-value.ts';
+import type { EntryBatch } from '../bolt/entry-batch.ts';
+import type { BoltFile } from '../bolt/reader.ts';
+import type { KeyValue } from './key-value.ts';
 import { RecordCursor } from './record-cursor.ts';
-import { type Revision } from './revision.ts';
+import type { Revision } from './revision.ts';
 
 /** One change of a key. */
 export interface KeyChange extends Revision {

@@ -17,7 +17,7 @@ import {
 } from '../bolt/page.ts';
 import { leafElements } from '../bolt/plain-pages.ts';
 import { createSnapshotVerifier } from './snapshot-verifier.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 
 const PAGE_SIZE = 1024;
 

@@ -1,13 +1,13 @@
 import { PageIndex } from '../bolt/page-index.ts';
-import { type ProblemList } from '../problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import { Continuity } from './continuity.ts';
 import { EntryTable } from './entry-table.ts';
 import { LeasedEntries } from './leased-entries.ts';
 import { LiveRecords } from './live-records.ts';
 import { RecordHistory } from './record-history.ts';
-import { type DatabaseDigest } from './snapshot-digest.ts';
-import { type PassResult } from './snapshot-pass.ts';
-import { type KeyGrouping, type SnapshotVerdict, type SnapshotVerdictData } from './snapshot-verdict.ts';
+import type { DatabaseDigest } from './snapshot-digest.ts';
+import type { PassResult } from './snapshot-pass.ts';
+import type { KeyGrouping, SnapshotVerdict, SnapshotVerdictData } from './snapshot-verdict.ts';
 
 export interface Judgement {
   readonly data: SnapshotVerdictData;

@@ -1,6 +1,6 @@
 import { NO_GROUP } from './entry-table.ts';
-import { type LiveRecords } from './live-records.ts';
-import { type GroupStatistics, type KeyGrouping } from './snapshot-verdict.ts';
+import type { LiveRecords } from './live-records.ts';
+import type { GroupStatistics, KeyGrouping } from './snapshot-verdict.ts';
 
 /** Sums up linked records by the group of their key, in the order of group numbers. */
 export function keyStatistics(records: LiveRecords, grouping: KeyGrouping): GroupStatistics[] {

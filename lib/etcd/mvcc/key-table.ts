@@ -1,5 +1,5 @@
-import { type Buffer } from 'node:buffer';
-import { type RecordCursor } from './record-cursor.ts';
+import type { Buffer } from 'node:buffer';
+import type { RecordCursor } from './record-cursor.ts';
 import { UserKeyHash } from './user-key-hash.ts';
 
 /** A first guess at the number of keys. */

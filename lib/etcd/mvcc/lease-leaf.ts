@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { elementOffset, leafFlags, leafKeySize, leafKeyStart, leafValueSize } from '../bolt/page.ts';
-import { type ByteWindow } from '../byte-window.ts';
+import type { ByteWindow } from '../byte-window.ts';
 import { crc32cOfRange } from '../crc32c.ts';
 import { VarintReader } from './varint.ts';
 

@@ -1,5 +1,5 @@
 import { KeyTable } from './key-table.ts';
-import { type RecordCursor } from './record-cursor.ts';
+import type { RecordCursor } from './record-cursor.ts';
 
 const LEASE_HIGH = 0;
 const LEASE_LOW = 1;

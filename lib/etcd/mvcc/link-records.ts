@@ -1,6 +1,6 @@
-import { type ProblemList } from '../problem-list.ts';
-import { type Continuity } from './continuity.ts';
-import { type LiveRecords } from './live-records.ts';
+import type { ProblemList } from '../problem-list.ts';
+import type { Continuity } from './continuity.ts';
+import type { LiveRecords } from './live-records.ts';
 import { REVISION_KEY_SIZE } from './revision.ts';
 
 export interface CompactionState {

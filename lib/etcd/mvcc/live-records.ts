@@ -1,6 +1,6 @@
-import { type PageIndex } from '../bolt/page-index.ts';
+import type { PageIndex } from '../bolt/page-index.ts';
 import { RowTable } from '../row-table.ts';
-import { type EntryTable } from './entry-table.ts';
+import type { EntryTable } from './entry-table.ts';
 
 /** Bucket `key`: its leaf pages in order, and through them its entries in the order of their revisions. */
 export class LiveRecords {

@@ -1,5 +1,5 @@
 import { VarintReader } from './varint.ts';
-import { type SnapshotAlarm, type SnapshotMember } from './snapshot-verdict.ts';
+import type { SnapshotAlarm, SnapshotMember } from './snapshot-verdict.ts';
 
 /**
  * An entry of bucket `members`: the id in hex, and JSON that repeats it as a bare number beyond what JSON.parse can

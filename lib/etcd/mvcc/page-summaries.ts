@@ -1,7 +1,7 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import { KeptBytes } from '../bolt/kept-bytes.ts';
 import { type PageFault, PageIndex, PageKind } from '../bolt/page-index.ts';
-import { type PageSink } from '../bolt/page-stream.ts';
+import type { PageSink } from '../bolt/page-stream.ts';
 import {
   BRANCH_PAGE,
   BUCKET_ELEMENT,
@@ -18,16 +18,16 @@ import {
   plainPageEnd,
   readBranch,
 } from '../bolt/plain-pages.ts';
-import { type TreePages } from '../bolt/tree-walk.ts';
+import type { TreePages } from '../bolt/tree-walk.ts';
 import { ByteWindow } from '../byte-window.ts';
 import { EntryTable, MAX_ROW_SIZE } from './entry-table.ts';
 import { LeaseLeafPacker, unpackLeaseLeaf } from './lease-leaf.ts';
 import { LeasedEntries } from './leased-entries.ts';
-import { type PassLimits } from './pass-limits.ts';
+import type { PassLimits } from './pass-limits.ts';
 import { RecordBranchPacker, unpackRecordBranch } from './record-branch.ts';
 import { RecordLeafReader, startsWithRecord } from './record-leaf.ts';
-import { type KeyGrouping } from './snapshot-verdict.ts';
-import { type ValueCensus } from './value-census.ts';
+import type { KeyGrouping } from './snapshot-verdict.ts';
+import type { ValueCensus } from './value-census.ts';
 
 /** The page number under which an inline bucket `key` is found in the index. */
 export const INLINE_RECORDS = 1;

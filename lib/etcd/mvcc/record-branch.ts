@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { elementOffset, branchChild, branchKeySize, branchKeyStart } from '../bolt/page.ts';
-import { type Branch } from '../bolt/plain-pages.ts';
+import type { Branch } from '../bolt/plain-pages.ts';
 import { isRevisionKey, readMain, readSub, TOMBSTONE_KEY_SIZE, writeRevisionKey } from './revision.ts';
 
 /** The most bytes that a packed element takes. */

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { GuardianError } from '../../guardian-error.ts';
-import { type EntryBatch } from '../bolt/entry-batch.ts';
+import type { EntryBatch } from '../bolt/entry-batch.ts';
 import { type KeyValue, KeyValueFields } from './key-value.ts';
 import { isRevisionKey, readMain, readSub, TOMBSTONE_KEY_SIZE } from './revision.ts';
 

@@ -1,21 +1,15 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type ProblemList } from '../problem-list.ts';
+import type { ProblemList } from '../problem-list.ts';
 import { entryAt, sampleLiveEntries } from './anchors.ts';
-import { type Continuity } from './continuity.ts';
+import type { Continuity } from './continuity.ts';
 import { hashKV } from './hash-kv.ts';
 import { keyStatistics } from './key-statistics.ts';
-import { type LeasedEntries } from './leased-entries.ts';
+import type { LeasedEntries } from './leased-entries.ts';
 import { linkRecords } from './link-records.ts';
-import { type LiveRecords } from './live-records.ts';
-import { type Revision } from './revision.ts';
-import {
-  type Anchor,
-  type EntryMark,
-  type GroupStatistics,
-  type HashPoint,
-  type KeyGrouping,
-} from './snapshot-verdict.ts';
-import { type StoreFacts } from './store-facts.ts';
+import type { LiveRecords } from './live-records.ts';
+import type { Revision } from './revision.ts';
+import type { Anchor, EntryMark, GroupStatistics, HashPoint, KeyGrouping } from './snapshot-verdict.ts';
+import type { StoreFacts } from './store-facts.ts';
 import { type EntryMarks, survivors } from './survivors.ts';
 
 /** What bucket `key` of one file says, read together with the compaction marks and leases of the same file. */

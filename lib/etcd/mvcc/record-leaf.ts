@@ -1,13 +1,13 @@
-import { type PageFault } from '../bolt/page-index.ts';
+import type { PageFault } from '../bolt/page-index.ts';
 import { ELEMENT_SIZE, PAGE_HEADER_SIZE } from '../bolt/page.ts';
-import { type ByteWindow } from '../byte-window.ts';
+import type { ByteWindow } from '../byte-window.ts';
 import { crc32cOfRange } from '../crc32c.ts';
 import { CanonicalRecord } from './canonical-record.ts';
 import { Continuity } from './continuity.ts';
 import { type EntryTable, MAX_ENTRY_SIZE, type NewEntry, NO_GROUP } from './entry-table.ts';
-import { type LeasedEntries } from './leased-entries.ts';
+import type { LeasedEntries } from './leased-entries.ts';
 import { isRevisionKey, REVISION_KEY_SIZE, TOMBSTONE_KEY_SIZE } from './revision.ts';
-import { type KeyGrouping } from './snapshot-verdict.ts';
+import type { KeyGrouping } from './snapshot-verdict.ts';
 import { UserKeyHash } from './user-key-hash.ts';
 import { NO_PREFIX, type ValueCensus } from './value-census.ts';
 

@@ -9,9 +9,9 @@ import { hasCode } from '../../guardian-error.ts';
 import { batchOf, type EntryBatch, keyOf, valueOf } from '../bolt/entry-batch.ts';
 import { openBoltFile } from '../bolt/reader.ts';
 import { decodeLease } from './lease.ts';
-import { type LaterHistory } from './merge-history.ts';
+import type { LaterHistory } from './merge-history.ts';
 import { makeSnapshotAt, type SnapshotAtOptions } from './snapshot-at.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 import { verifySnapshotFile } from './verify-snapshot-file.ts';
 
 const LEASES = [1n, 0x7fff_ffff_ffff_fff1n, -5n];

@@ -5,7 +5,7 @@ import { writeFully } from '../bolt/page-output.ts';
 import { diskError } from '../durable-file.ts';
 import { type LaterHistory, mergeHistory, type MergeOptions } from './merge-history.ts';
 import { TRAILER_SIZE } from './snapshot-digest.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 import { verifySnapshotFile, type VerifyFileOptions } from './verify-snapshot-file.ts';
 import { writeCompacted } from './write-compacted.ts';
 

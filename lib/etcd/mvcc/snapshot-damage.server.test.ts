@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { fillWithHistory } from '../../../test/harness/etcd-content.ts';
 import { startEtcd } from '../../../test/harness/etcd.ts';
 import { sample, testRandom, WHOLE_MATRIX } from '../../../test/harness/sampling.ts';
-import { type SeededRandom } from '../../../test/harness/seeded-random.ts';
+import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { ETCD_VERSIONS, type EtcdVersion, needs, requireTool } from '../../../test/harness/tools.ts';
 import { createSnapshotVerifier } from './snapshot-verifier.ts';

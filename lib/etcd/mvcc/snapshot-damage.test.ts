@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ForgedHistory, forgeSnapshot } from '../../../test/harness/forged-snapshot.ts';
 import { testRandom } from '../../../test/harness/sampling.ts';
 import { createSnapshotVerifier } from './snapshot-verifier.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 
 function verify(file: Buffer, trailer: 'required' | 'optional'): SnapshotVerdict {
   const verifier = createSnapshotVerifier({ trailer });

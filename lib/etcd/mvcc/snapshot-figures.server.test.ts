@@ -9,7 +9,7 @@ import { sample, testRandom } from '../../../test/harness/sampling.ts';
 import { assertHashKV, assertLiveHashKV, assertStatus } from '../../../test/harness/snapshot-judges.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { ETCD_VERSIONS, type EtcdVersion, needs } from '../../../test/harness/tools.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 import { verifySnapshotFile } from './verify-snapshot-file.ts';
 
 const ALL_PROGRAMS = ETCD_VERSIONS.flatMap((version) => [`etcd ${version}`, `etcdctl ${version}`]).concat(

@@ -9,7 +9,7 @@ import { BucketWalk } from './bucket-walk.ts';
 import { type PassLimits, passLimits, processMemory } from './pass-limits.ts';
 import { PageSummaries, type Reread } from './page-summaries.ts';
 import { type DatabaseDigest, hasTrailer, TRAILER_SIZE } from './snapshot-digest.ts';
-import { type KeyGrouping, type ValuePrefixes } from './snapshot-verdict.ts';
+import type { KeyGrouping, ValuePrefixes } from './snapshot-verdict.ts';
 import { StoreFacts } from './store-facts.ts';
 import { ValueCensus } from './value-census.ts';
 

@@ -9,7 +9,7 @@ import {
 import { encodeKeyValue } from './key-value.ts';
 import { encodeRevisionKey } from './revision.ts';
 import { createSnapshotVerifier } from './snapshot-verifier.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 
 async function verifyForged(forged: ForgedSnapshot): Promise<SnapshotVerdict> {
   const verifier = createSnapshotVerifier({ trailer: 'required' });

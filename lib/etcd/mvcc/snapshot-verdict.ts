@@ -1,6 +1,6 @@
-import { type Problem } from '../problem-list.ts';
-import { type Revision } from './revision.ts';
-import { type EntryMarks } from './survivors.ts';
+import type { Problem } from '../problem-list.ts';
+import type { Revision } from './revision.ts';
+import type { EntryMarks } from './survivors.ts';
 
 export type { Problem };
 

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { ForgedHistory, type ForgedSnapshot, forgeSnapshot } from '../../../test/harness/forged-snapshot.ts';
 import { hasCode } from '../../guardian-error.ts';
-import { type SnapshotPassOptions } from './snapshot-pass.ts';
+import type { SnapshotPassOptions } from './snapshot-pass.ts';
 import { createSnapshotVerifier } from './snapshot-verifier.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 
 function verify(
   file: Buffer,

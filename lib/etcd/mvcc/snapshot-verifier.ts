@@ -1,7 +1,7 @@
 import { judge, verdictOf } from './judge.ts';
 import { SnapshotDigest } from './snapshot-digest.ts';
 import { SnapshotPass, type SnapshotPassOptions } from './snapshot-pass.ts';
-import { type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { SnapshotVerdict } from './snapshot-verdict.ts';
 
 export interface SnapshotVerifier {
   /** The next bytes of the file; they belong to the caller again when this returns. */

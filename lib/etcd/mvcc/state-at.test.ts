@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testRandom } from '../../../test/harness/sampling.ts';
-import { type SeededRandom } from '../../../test/harness/seeded-random.ts';
+import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { hasCode } from '../../guardian-error.ts';
 import { batchOf } from '../bolt/entry-batch.ts';

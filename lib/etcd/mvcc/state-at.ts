@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { GuardianError } from '../../guardian-error.ts';
-import { type EntryBatch } from '../bolt/entry-batch.ts';
-import { type BoltFile } from '../bolt/reader.ts';
+import type { EntryBatch } from '../bolt/entry-batch.ts';
+import type { BoltFile } from '../bolt/reader.ts';
 import { KeyTable } from './key-table.ts';
-import { type KeyValue } from './key-value.ts';
+import type { KeyValue } from './key-value.ts';
 import { RecordCursor } from './record-cursor.ts';
 import { readStoreRevisions } from './store-revisions.ts';
 

@@ -1,9 +1,9 @@
-import { type Problem, type ProblemList } from '../problem-list.ts';
+import type { Problem, ProblemList } from '../problem-list.ts';
 import { LeaseIds } from './lease-ids.ts';
 import { decodeLease, encodeLeaseKey } from './lease.ts';
 import { isMemberId, parseObject, readAlarm, readMember } from './membership.ts';
 import { decodeRevisionKey } from './revision.ts';
-import { type SnapshotAlarm, type SnapshotMember } from './snapshot-verdict.ts';
+import type { SnapshotAlarm, SnapshotMember } from './snapshot-verdict.ts';
 
 /** What the small buckets of a file say. Filled entry by entry, in the order of the file. */
 export class StoreFacts {

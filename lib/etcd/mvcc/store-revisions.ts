@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { GuardianError } from '../../guardian-error.ts';
-import { type BoltFile } from '../bolt/reader.ts';
+import type { BoltFile } from '../bolt/reader.ts';
 import { decodeRevisionKey } from './revision.ts';
 
 /** What revisions a file holds. */

@@ -1,4 +1,4 @@
-import { type LiveRecords } from './live-records.ts';
+import type { LiveRecords } from './live-records.ts';
 
 /** One bit for each entry of a bucket, in its order. */
 export class EntryMarks {

@@ -5,7 +5,7 @@ import { ForgedHistory, forgeSnapshot } from '../../../test/harness/forged-snaps
 import { groupingOfOne } from '../../../test/harness/key-groupings.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { createSnapshotVerifier } from './snapshot-verifier.ts';
-import { type LivePrefix, type SnapshotVerdict } from './snapshot-verdict.ts';
+import type { LivePrefix, SnapshotVerdict } from './snapshot-verdict.ts';
 import { verifySnapshotFile } from './verify-snapshot-file.ts';
 
 const ENCRYPTED = { marker: 'k8s:enc:', fields: 3 };

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
-import { type EntryTable } from './entry-table.ts';
-import { type LiveRecords } from './live-records.ts';
-import { type LivePrefix, type ValuePrefixes } from './snapshot-verdict.ts';
+import type { EntryTable } from './entry-table.ts';
+import type { LiveRecords } from './live-records.ts';
+import type { LivePrefix, ValuePrefixes } from './snapshot-verdict.ts';
 
 /** The number of values that don't begin with the marker. */
 export const NO_PREFIX = 0;

@@ -1,4 +1,4 @@
-import { type Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 
 /** Reads protobuf varints, one after the other, without allocating; for bytes that nobody vouches for. */
 export class VarintReader {

@@ -1,6 +1,6 @@
-import { type SnapshotPassOptions } from './snapshot-pass.ts';
-import { type HashPoint } from './snapshot-verdict.ts';
-import { type Revision } from './revision.ts';
+import type { SnapshotPassOptions } from './snapshot-pass.ts';
+import type { HashPoint } from './snapshot-verdict.ts';
+import type { Revision } from './revision.ts';
 
 /** How a verifier thread is asked; its worker answers with what the method of that name of SnapshotVerdict does. */
 export type VerifierQuestion =

@@ -1,12 +1,8 @@
 import { type Slot, SlotThread } from '../slot-thread.ts';
-import { type Revision } from './revision.ts';
-import { type SnapshotPassOptions } from './snapshot-pass.ts';
-import { type Anchor, type EntryMark, type HashPoint, type SnapshotVerdictData } from './snapshot-verdict.ts';
-import {
-  type GroupingSource,
-  type VerifierQuestion,
-  type VerifierWorkerOptions,
-} from './verifier-protocol.ts';
+import type { Revision } from './revision.ts';
+import type { SnapshotPassOptions } from './snapshot-pass.ts';
+import type { Anchor, EntryMark, HashPoint, SnapshotVerdictData } from './snapshot-verdict.ts';
+import type { GroupingSource, VerifierQuestion, VerifierWorkerOptions } from './verifier-protocol.ts';
 
 export interface VerifierThreadOptions extends Pick<
   SnapshotPassOptions,

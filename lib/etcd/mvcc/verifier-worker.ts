@@ -3,8 +3,8 @@ import { serveSlots } from '../slot-service.ts';
 import { type Judgement, judge } from './judge.ts';
 import { SnapshotDigest } from './snapshot-digest.ts';
 import { SnapshotPass } from './snapshot-pass.ts';
-import { type KeyGrouping } from './snapshot-verdict.ts';
-import { type VerifierQuestion, type VerifierWorkerOptions } from './verifier-protocol.ts';
+import type { KeyGrouping } from './snapshot-verdict.ts';
+import type { VerifierQuestion, VerifierWorkerOptions } from './verifier-protocol.ts';
 
 /** The worker of `startVerifierThread`. */
 await serveSlots(async (given) => {

@@ -4,10 +4,10 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { diskError } from '../durable-file.ts';
 import { type Slot, SlotThread } from '../slot-thread.ts';
 import { judge, verdictOf } from './judge.ts';
-import { type Reread } from './page-summaries.ts';
+import type { Reread } from './page-summaries.ts';
 import { type DatabaseDigest, SnapshotDigest } from './snapshot-digest.ts';
 import { SnapshotPass } from './snapshot-pass.ts';
-import { type KeyGrouping, type SnapshotVerdict, type ValuePrefixes } from './snapshot-verdict.ts';
+import type { KeyGrouping, SnapshotVerdict, ValuePrefixes } from './snapshot-verdict.ts';
 
 export interface VerifyFileOptions {
   /** A snapshot must end in its SHA-256; the file of a stopped member, `member/snap/db`, has none. */

@@ -3,7 +3,7 @@ import { batchOf, type EntryBatch, EntryBatchBuilder, keyOf, valueOf } from '../
 import { type BoltFile, openBoltFile } from '../bolt/reader.ts';
 import { type BucketSource, writeBoltFile } from '../bolt/writer.ts';
 import { encodeRevisionKey } from './revision.ts';
-import { type EntryMarks } from './survivors.ts';
+import type { EntryMarks } from './survivors.ts';
 
 /**
  * Writes a database anew as it is after a compaction at `revision`, that one finished: smaller by what the compaction

@@ -1,14 +1,14 @@
 // Written by `make generate` from manifests/crds. Don’t edit.
 
-import { type BackupHooks } from './etcd-backup-spec.ts';
-import { type BackupValidation } from './etcd-backup-spec.ts';
-import { type Encryption } from './etcd-backup-spec.ts';
-import { type EtcdCertificates } from './etcd-backup-spec.ts';
-import { type LabelSelector } from './etcd-backup-spec.ts';
-import { type Requester } from './etcd-backup-spec.ts';
-import { type RetentionPolicy } from './etcd-backup-spec.ts';
-import { type StorageLocation } from './etcd-backup-spec.ts';
-import { type VeleroIntegration } from './etcd-backup-spec.ts';
+import type { BackupHooks } from './etcd-backup-spec.ts';
+import type { BackupValidation } from './etcd-backup-spec.ts';
+import type { Encryption } from './etcd-backup-spec.ts';
+import type { EtcdCertificates } from './etcd-backup-spec.ts';
+import type { LabelSelector } from './etcd-backup-spec.ts';
+import type { Requester } from './etcd-backup-spec.ts';
+import type { RetentionPolicy } from './etcd-backup-spec.ts';
+import type { StorageLocation } from './etcd-backup-spec.ts';
+import type { VeleroIntegration } from './etcd-backup-spec.ts';
 
 /** What to back up, and when. */
 export interface EtcdBackupScheduleSpec {

@@ -1,8 +1,8 @@
 // Written by `make generate` from manifests/crds. Don’t edit.
 
-import { type ObjectMeta } from '../object-meta.ts';
-import { type EtcdBackupScheduleSpec } from './etcd-backup-schedule-spec.ts';
-import { type EtcdBackupScheduleStatus } from './etcd-backup-schedule-status.ts';
+import type { ObjectMeta } from '../object-meta.ts';
+import type { EtcdBackupScheduleSpec } from './etcd-backup-schedule-spec.ts';
+import type { EtcdBackupScheduleStatus } from './etcd-backup-schedule-status.ts';
 
 /** Backups of etcd by a schedule, with time zone, suspension, deadlines and forecasts. Each run is an EtcdBackup named after this schedule and the time. */
 export interface EtcdBackupSchedule {

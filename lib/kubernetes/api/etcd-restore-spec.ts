@@ -1,9 +1,9 @@
 // Written by `make generate` from manifests/crds. Don’t edit.
 
-import { type Encryption } from './etcd-backup-spec.ts';
-import { type Hook } from './etcd-backup-spec.ts';
-import { type Requester } from './etcd-backup-spec.ts';
-import { type StorageLocation } from './etcd-backup-spec.ts';
+import type { Encryption } from './etcd-backup-spec.ts';
+import type { Hook } from './etcd-backup-spec.ts';
+import type { Requester } from './etcd-backup-spec.ts';
+import type { StorageLocation } from './etcd-backup-spec.ts';
 
 /** What to restore, from where, and how. */
 export interface EtcdRestoreSpec {

@@ -1,7 +1,7 @@
 // Written by `make generate` from manifests/crds. Don’t edit.
 
-import { type Condition } from './etcd-backup-status.ts';
-import { type RestorePoint } from './etcd-backup-status.ts';
+import type { Condition } from './etcd-backup-status.ts';
+import type { RestorePoint } from './etcd-backup-status.ts';
 
 /**
  * What happened. Written by the control plane only; nothing in it is ever believed when rights are

@@ -1,8 +1,8 @@
 // Written by `make generate` from manifests/crds. Don’t edit.
 
-import { type ObjectMeta } from '../object-meta.ts';
-import { type EtcdRestoreSpec } from './etcd-restore-spec.ts';
-import { type EtcdRestoreStatus } from './etcd-restore-status.ts';
+import type { ObjectMeta } from '../object-meta.ts';
+import type { EtcdRestoreSpec } from './etcd-restore-spec.ts';
+import type { EtcdRestoreStatus } from './etcd-restore-status.ts';
 
 /** A restore of a cluster, or of some namespaces through the API server. It happens once and can't be changed; for another one create another EtcdRestore. */
 export interface EtcdRestore {

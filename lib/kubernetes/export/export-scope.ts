@@ -1,6 +1,6 @@
 import { directoryOf } from '../../keyspace/resource-directory.ts';
-import { type AccessAttributes } from '../access-review.ts';
-import { type ServedResource } from '../discovery.ts';
+import type { AccessAttributes } from '../access-review.ts';
+import type { ServedResource } from '../discovery.ts';
 import { inParallel } from '../in-parallel.ts';
 import { resourceName } from '../resource-path.ts';
 

@@ -1,6 +1,6 @@
 import { GuardianError, hasCode } from '../../guardian-error.ts';
-import { type ServedResource } from '../discovery.ts';
-import { type KubeClient, type KubeList, type KubeObject } from '../kube-client.ts';
+import type { ServedResource } from '../discovery.ts';
+import type { KubeClient, KubeList, KubeObject } from '../kube-client.ts';
 
 /** One object as the API server gives it, with its type. */
 export interface ListedObject {

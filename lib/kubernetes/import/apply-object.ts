@@ -1,6 +1,6 @@
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { rewriteObject, type Rewriting, type SendableObject } from '../../keyspace/rewrite-object.ts';
-import { type KubeClient, type KubeObject } from '../kube-client.ts';
+import type { KubeClient, KubeObject } from '../kube-client.ts';
 import { collectionPath, objectPath, queryText } from '../resource-path.ts';
 import { type ExistingObject, existingOf, RESTORE_ANNOTATION } from './find-existing.ts';
 import { lineText, type ObjectOutcome, objectText, type RestorableObject } from './stored-record.ts';

@@ -1,7 +1,7 @@
 import { hasCode } from '../../guardian-error.ts';
-import { type KubeClient, type KubeList, type KubeObject } from '../kube-client.ts';
+import type { KubeClient, KubeList, KubeObject } from '../kube-client.ts';
 import { collectionPath, queryText } from '../resource-path.ts';
-import { type RestorableObject } from './stored-record.ts';
+import type { RestorableObject } from './stored-record.ts';
 
 /** An object that is there already. */
 export interface ExistingObject {

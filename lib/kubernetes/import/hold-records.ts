@@ -1,5 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type ImportRequest } from './import-request.ts';
+import type { ImportRequest } from './import-request.ts';
 import { judgeRecord, type JudgingRules } from './judge-record.ts';
 import { lineText, type ObjectOutcome, type RestorableObject } from './stored-record.ts';
 

@@ -3,7 +3,7 @@ import { applyObject, isMadeByKubernetes } from './apply-object.ts';
 import { type ExistingObject, findExisting } from './find-existing.ts';
 import { inParallel } from '../in-parallel.ts';
 import { type HeldRecords, holdRecords } from './hold-records.ts';
-import { type ImportRequest } from './import-request.ts';
+import type { ImportRequest } from './import-request.ts';
 import { readyNamespaces } from './ready-namespaces.ts';
 import { derivedFrom, restoreWaves } from './restore-order.ts';
 import { type ObjectOutcome, objectText, type RestorableObject } from './stored-record.ts';

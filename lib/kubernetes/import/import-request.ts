@@ -1,7 +1,7 @@
-import { type ServedResource } from '../discovery.ts';
-import { type KubeClient } from '../kube-client.ts';
-import { type Applying } from './apply-object.ts';
-import { type UntrustedRecord } from './stored-record.ts';
+import type { ServedResource } from '../discovery.ts';
+import type { KubeClient } from '../kube-client.ts';
+import type { Applying } from './apply-object.ts';
+import type { UntrustedRecord } from './stored-record.ts';
 
 export interface ImportRequest extends Applying {
   /** With our own rights, to see which namespaces there are; nothing is written with it. */

@@ -3,7 +3,7 @@ import { readStoredObject } from '../../keyspace/object-meta.ts';
 import { objectTies } from '../../keyspace/object-ties.ts';
 import { directoryOf, directoryOfKey, parseRecordKey } from '../../keyspace/resource-directory.ts';
 import { secretType, SERVICE_ACCOUNT_TOKEN } from '../../keyspace/secret-type.ts';
-import { type ServedResource } from '../discovery.ts';
+import type { ServedResource } from '../discovery.ts';
 import { isNeverExported } from '../export/export-scope.ts';
 import { resourceName } from '../resource-path.ts';
 import { lineText, type RestorableObject, type UntrustedRecord } from './stored-record.ts';

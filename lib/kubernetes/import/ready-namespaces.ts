@@ -1,10 +1,10 @@
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { applyObject } from './apply-object.ts';
 import { existingOf } from './find-existing.ts';
-import { type HeldRecords } from './hold-records.ts';
-import { type ImportRequest } from './import-request.ts';
+import type { HeldRecords } from './hold-records.ts';
+import type { ImportRequest } from './import-request.ts';
 import { type ObjectOutcome, objectText } from './stored-record.ts';
-import { type KubeClient, type KubeObject } from '../kube-client.ts';
+import type { KubeClient, KubeObject } from '../kube-client.ts';
 
 export interface ReadyNamespaces {
   /** In a dry run: those that are not there. */

@@ -1,4 +1,4 @@
-import { type RestorableObject } from './stored-record.ts';
+import type { RestorableObject } from './stored-record.ts';
 
 /**
  * Directories in the order in which they are restored, what others need first; network policies before what they

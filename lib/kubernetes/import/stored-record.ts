@@ -1,6 +1,6 @@
-import { type Owner } from '../../keyspace/object-ties.ts';
+import type { Owner } from '../../keyspace/object-ties.ts';
 import { visibleText } from '../../visible-text.ts';
-import { type ServedResource } from '../discovery.ts';
+import type { ServedResource } from '../discovery.ts';
 
 /** A record as it came out of a store: nobody vouches for it. */
 export interface UntrustedRecord {

@@ -1,5 +1,5 @@
 import { GuardianError, reasonOf } from '../../guardian-error.ts';
-import { type KubeClient } from '../kube-client.ts';
+import type { KubeClient } from '../kube-client.ts';
 import { inParallel } from '../in-parallel.ts';
 import { lineText, type ObjectOutcome, type RestorableObject } from './stored-record.ts';
 

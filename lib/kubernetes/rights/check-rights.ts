@@ -1,6 +1,6 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type Requester } from '../api/etcd-backup-spec.ts';
-import { type KubeClient } from '../kube-client.ts';
+import type { Requester } from '../api/etcd-backup-spec.ts';
+import type { KubeClient } from '../kube-client.ts';
 import { accessReview, type Right, rightsText } from './right.ts';
 
 /** A right that the requester was not seen to have. */

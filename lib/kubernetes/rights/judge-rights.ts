@@ -1,6 +1,6 @@
-import { type GuardianError } from '../../guardian-error.ts';
-import { type Requester } from '../api/etcd-backup-spec.ts';
-import { type KubeClient } from '../kube-client.ts';
+import type { GuardianError } from '../../guardian-error.ts';
+import type { Requester } from '../api/etcd-backup-spec.ts';
+import type { KubeClient } from '../kube-client.ts';
 import { checkRights, forbidden } from './check-rights.ts';
 import {
   type Asked,

@@ -1,5 +1,5 @@
 import { GuardianError } from '../../guardian-error.ts';
-import { type LabelRequirement, type LabelSelector } from '../api/etcd-backup-spec.ts';
+import type { LabelRequirement, LabelSelector } from '../api/etcd-backup-spec.ts';
 
 /**
  * A selector as lists take it in `labelSelector`. Throws `admission.selector` where a key or value isn't one: put into

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
-import { type EtcdBackupSpec } from '../api/etcd-backup-spec.ts';
-import { type EtcdRestoreSpec } from '../api/etcd-restore-spec.ts';
+import type { EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
+import type { EtcdBackupSpec } from '../api/etcd-backup-spec.ts';
+import type { EtcdRestoreSpec } from '../api/etcd-restore-spec.ts';
 import {
   type Asked,
   requiredRights,

@@ -1,6 +1,6 @@
-import { type EtcdBackupSpec, type LabelSelector, type StorageLocation } from '../api/etcd-backup-spec.ts';
-import { type EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
-import { type EtcdRestoreSpec } from '../api/etcd-restore-spec.ts';
+import type { EtcdBackupSpec, LabelSelector, StorageLocation } from '../api/etcd-backup-spec.ts';
+import type { EtcdBackupScheduleSpec } from '../api/etcd-backup-schedule-spec.ts';
+import type { EtcdRestoreSpec } from '../api/etcd-restore-spec.ts';
 import {
   clusterRight,
   hooksRight,
@@ -10,7 +10,7 @@ import {
   restoreNamespace,
   veleroRight,
 } from './single-rights.ts';
-import { type Right } from './right.ts';
+import type { Right } from './right.ts';
 import { isAllowedEndpoint, type TenantEndpoints } from './tenant-endpoints.ts';
 
 /** What someone asks for, and in which namespace the resource stands. */

@@ -1,4 +1,4 @@
-import { type Requester } from '../api/etcd-backup-spec.ts';
+import type { Requester } from '../api/etcd-backup-spec.ts';
 
 /** Something that a requester must be allowed to do, in the words of a SubjectAccessReview. */
 export interface Right {

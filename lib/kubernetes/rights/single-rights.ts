@@ -1,4 +1,4 @@
-import { type Right } from './right.ts';
+import type { Right } from './right.ts';
 
 const GROUP = 'etcdguardian.io';
 

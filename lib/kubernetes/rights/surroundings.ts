@@ -1,8 +1,8 @@
 import { hasCode } from '../../guardian-error.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../api/etcd-backup.ts';
 import { type EtcdBackupSchedule, ETCD_BACKUP_SCHEDULE_RESOURCE } from '../api/etcd-backup-schedule.ts';
-import { type LabelSelector } from '../api/etcd-backup-spec.ts';
-import { type KubeClient, type KubeObject } from '../kube-client.ts';
+import type { LabelSelector } from '../api/etcd-backup-spec.ts';
+import type { KubeClient, KubeObject } from '../kube-client.ts';
 import { labelSelectorText } from './label-selector.ts';
 import {
   type Asked,

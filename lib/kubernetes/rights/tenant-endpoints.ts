@@ -1,6 +1,6 @@
 import { addressKind } from '../../network-address.ts';
 import { type HostList, parseHostList } from '../../host-list.ts';
-import { type StorageLocation } from '../api/etcd-backup-spec.ts';
+import type { StorageLocation } from '../api/etcd-backup-spec.ts';
 
 /** Endpoints of stores that tenants may use; whoever may back up the whole cluster uses any. */
 export interface TenantEndpoints {

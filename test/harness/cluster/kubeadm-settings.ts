@@ -1,6 +1,6 @@
 import { stringify } from 'yaml';
 import { IMAGE_REPOSITORY } from './node-images.ts';
-import { type NodePlace } from './node-place.ts';
+import type { NodePlace } from './node-place.ts';
 import { CLUSTER_VERSIONS } from './node-system.ts';
 
 /** What `kubeadm init` is told. All else is kubeadm's own. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NODE_IMAGES } from './node-images.ts';
-import { type NodePlace } from './node-place.ts';
+import type { NodePlace } from './node-place.ts';
 import { systemRoot } from './node-system.ts';
 
 const FOLDERS = [

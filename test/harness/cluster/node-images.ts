@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Image } from '../../../tools/image/image-archive.ts';
+import type { Image } from '../../../tools/image/image-archive.ts';
 import { sharedLibraries } from '../../../tools/image/shared-libraries.ts';
 import { fileEntry, type TarEntry, withFolders } from '../../../tools/image/layer.ts';
 import { requireTool } from '../tools.ts';
