@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { eventually } from '../../test/harness/eventually.ts';
 import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { OPERATION_LABEL } from '../../lib/backup/task/run-backup-task.ts';
+import { TOOL } from '../../lib/program-version.ts';
+import { openRepository } from '../../lib/repository/open-repository.ts';
+import { openStore } from '../../lib/storage/open-store.ts';
 import { type ControllerFactory, CONTROLLERS } from '../controllers.ts';
 import { SECRETS } from '../core-resources.ts';
 import {
@@ -40,6 +44,8 @@ export interface BackupScene extends AsyncDisposable {
   /** Waits until it completed or failed. */
   ended(name: string): Promise<EtcdBackup>;
   putSecret(name: string, data: Readonly<Record<string, string>>): Promise<void>;
+  /** Operations of the backups below that prefix that aren't removed. */
+  manifests(prefix: string): Promise<(string | undefined)[]>;
   /** Where backups of `create` go. */
   location(prefix?: string): object;
 }
@@ -74,9 +80,23 @@ export async function startBackupScene(): Promise<BackupScene> {
   });
   const get: BackupScene['get'] = (name) =>
     kube.get<EtcdBackup>({ resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name });
+  const manifests: BackupScene['manifests'] = async (prefix) => {
+    const { endpoint, region, accessKeyId, secretAccessKey } = s3;
+    const store = await openStore({
+      ...{ kind: 's3', bucket: 'backups', prefix, endpoint, region },
+      credentials: { kind: 'static', accessKeyId, secretAccessKey },
+    });
+    const clock = (): Date => new Date();
+    const repository = await openRepository({ store, clock, randomBytes, tool: TOOL });
+    const found: (string | undefined)[] = [];
+    for (const cluster of await repository.listClusters())
+      for (const entry of await repository.listBackups(cluster))
+        if (entry.state === 'sound') found.push(entry.manifest.labels?.[OPERATION_LABEL]);
+    return found;
+  };
   const moved = stack.move();
   return {
-    ...{ installation, etcd, s3, folder, putSecret, get, location },
+    ...{ installation, etcd, s3, folder, putSecret, get, location, manifests },
     start({ controllers = CONTROLLERS, flags = {} } = {}) {
       const { log, lines } = recordedLog();
       const ending = new AbortController();
