@@ -61,7 +61,7 @@ export class Declarations {
   /** Everything that was declared in a file, what it is about first. */
   fileText(file: string): string {
     const imports = [...this.#importsOf(file)].map(
-      ([name, from]) => `import { type ${name} } from './${from}';`,
+      ([name, from]) => `import type { ${name} } from './${from}';`,
     );
     const own = [...this.#bySchema.values()].filter((declared) => declared.file === file).reverse();
     return [imports.sort().join('\n'), ...own.map(({ text }) => text)].join('\n\n');

@@ -31,9 +31,9 @@ function partOf({ kind, schema }: Resource, part: 'spec' | 'status'): Schema {
 function resourceText(resource: Resource, base: string): string {
   const { kind, plural, group, version, schema } = resource;
   const constant = base.replaceAll('-', '_').toUpperCase();
-  return `import { type ObjectMeta } from '../object-meta.ts';
-import { type ${kind}Spec } from './${base}-spec.ts';
-import { type ${kind}Status } from './${base}-status.ts';
+  return `import type { ObjectMeta } from '../object-meta.ts';
+import type { ${kind}Spec } from './${base}-spec.ts';
+import type { ${kind}Status } from './${base}-status.ts';
 
 /** ${schema.description ?? kind} */
 export interface ${kind} {
