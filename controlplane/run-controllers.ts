@@ -49,6 +49,7 @@ export async function runControllers(
     await Promise.race([all, late]);
   } finally {
     cancel();
+    for (const runner of running) runner.leave();
     void all.catch(() => undefined);
   }
 }
@@ -75,6 +76,7 @@ class Runner {
   readonly #queue: WorkQueue;
   readonly #failures: RepeatedFailures;
   readonly #steps = new Map<string, Step>();
+  #cancelWatch: () => void = () => undefined;
 
   constructor(controller: Controller, tools: RunControllersTools, signal: AbortSignal) {
     this.#controller = controller;
@@ -91,14 +93,19 @@ class Runner {
     };
     this.#signal.addEventListener('abort', stop, { once: true });
     if (this.#signal.aborted) stop();
-    const cancelWatch = this.#watchSteps();
+    this.#cancelWatch = this.#watchSteps();
     try {
       const workers = Array.from({ length: Math.max(1, this.#controller.workers) }, () => this.#work());
       await Promise.all([this.#start(), ...workers]);
     } finally {
-      cancelWatch();
+      this.leave();
       this.#signal.removeEventListener('abort', stop);
     }
+  }
+
+  /** Stops to look after what runs, also when that doesn't end. */
+  leave(): void {
+    this.#cancelWatch();
   }
 
   /** What runs now, for messages. */
