@@ -44,7 +44,8 @@ async function installManifest(): Promise<string> {
     helm,
     [
       ...['template', 'etcdguardian', chart, '--namespace', namespace, '--kube-version', '1.36.0'],
-      ...['--api-versions', 'admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy', '--skip-tests'],
+      ...['--api-versions', 'admissionregistration.k8s.io/v1/ValidatingAdmissionPolicy'],
+      ...['--api-versions', 'flowcontrol.apiserver.k8s.io/v1/FlowSchema', '--skip-tests'],
     ],
     { maxBuffer: 64 * 1024 ** 2 },
   );
