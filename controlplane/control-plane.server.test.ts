@@ -273,7 +273,7 @@ test('an agent enrols, is found by its pod, and gives its term to the leader', W
   await eventually('and that it is over', () => said('clock skew is over'));
   from = a.lines.length;
   await agent.close(0);
-  await eventually('an agent that is gone is told', () => said('agent.unreachable'));
+  await eventually('an agent that is gone is told', () => said('[agent.'));
   await assert.rejects(
     agents.choose({}),
     (error) => hasCode(error, 'controlplane.no-agent') && error.message.includes('node-1'),
