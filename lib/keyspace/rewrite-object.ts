@@ -10,6 +10,8 @@ export interface Rewriting {
   readonly annotations: Readonly<Record<string, string>>;
   /** To take the place of an object that is there. */
   readonly resourceVersion?: string | undefined;
+  /** True: that is the very object that was stored, by its uid; then nothing of it needs clearing. */
+  readonly isSame?: boolean | undefined;
 }
 
 /** Something to be sent to an API server. */
@@ -55,9 +57,8 @@ const RESOURCE_VERSION = 6;
 
 /** runtime.Unknown: raw = 2, whose field 1 is the metadata. */
 function rewriteEnvelope(envelope: Buffer, rewriting: Rewriting): Buffer {
-  const { directory } = rewriting;
   const rewriteRaw = (raw: Buffer): Buffer => {
-    const parts = effectiveParts(directory, () => isManualJob(raw));
+    const parts = effectiveParts(rewriting, () => isManualJob(raw));
     const metadata: Edit = ({ content }) =>
       replaced(1, content, (meta) => rewriteMeta(meta, parts, rewriting));
     const rewritten = editMessage(raw, new Map([[1, metadata]]));
@@ -117,8 +118,9 @@ function clear(message: Buffer, field: ClearedField, path: ClearedField['path'])
 }
 
 /** A Job whose selector its author chose keeps it, and the labels that it selects. */
-function effectiveParts(directory: string, isManual: () => boolean): ClearedParts {
+function effectiveParts({ directory, isSame }: Rewriting, isManual: () => boolean): ClearedParts {
   const parts = clearedParts(directory);
+  if (isSame === true) return { fields: [], labels: [], annotations: [] };
   return directory === 'jobs' && isManual() ? { ...parts, fields: [], labels: [] } : parts;
 }
 
@@ -137,10 +139,7 @@ function rewriteJson(value: Buffer, rewriting: Rewriting): Buffer {
   const object = exactJson(value);
   if (!isObject(object) || !isObject(object.metadata))
     throw new Error('JSON that is no object of Kubernetes');
-  const parts = effectiveParts(
-    rewriting.directory,
-    () => isObject(object.spec) && object.spec.manualSelector === true,
-  );
+  const parts = effectiveParts(rewriting, () => isObject(object.spec) && object.spec.manualSelector === true);
   const metadata: JsonObject = { ...object.metadata };
   for (const name of Object.keys(SERVER_FIELDS)) Reflect.deleteProperty(metadata, name);
   metadata.labels = withoutNames(metadata.labels, parts.labels);

@@ -69,7 +69,7 @@ async function settle(
   });
   if (existing.restoredBy === restore) return told('created', '');
   if (conflictPolicy === 'Replace') {
-    await send(object, value, existing.resourceVersion, applying);
+    await send(object, value, existing, applying);
     return told('replaced', '');
   }
   if (conflictPolicy === 'Skip') return told('skipped', 'it is there already');
@@ -85,16 +85,19 @@ export function isMadeByKubernetes({ directory, name }: RestorableObject): boole
 async function send(
   object: RestorableObject,
   value: Buffer,
-  resourceVersion: string | undefined,
+  existing: ExistingObject | undefined,
   { client, restore, dryRun, signal }: Applying,
 ): Promise<KubeObject> {
   const { directory, served: resource, namespace, name } = object;
   const annotations = { [RESTORE_ANNOTATION]: restore };
-  const { contentType, body } = rewritten(value, { directory, annotations, resourceVersion });
+  const { contentType, body } = rewritten(value, {
+    ...{ directory, annotations, resourceVersion: existing?.resourceVersion },
+    isSame: existing?.uid === object.uid,
+  });
   const query = queryText({ fieldManager: 'etcdguardian', dryRun: dryRun ? 'All' : undefined });
   const options = { signal, contentType };
   const sent =
-    resourceVersion === undefined
+    existing === undefined
       ? await client.raw('POST', collectionPath(resource, namespace) + query, body, options)
       : await client.raw('PUT', objectPath({ resource, namespace, name }) + query, body, options);
   const answer = sent as Partial<KubeObject> | null;

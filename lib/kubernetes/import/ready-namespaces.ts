@@ -42,6 +42,8 @@ export async function readyNamespaces(
         reason: 'not tried: what is in it could not be either',
       });
     } else if (now === undefined) outcomes.push(await createNamespace(name, found, request));
+    else if (existingOf(now.metadata).restoredBy === request.restore)
+      outcomes.push({ result: 'created', object: text, reason: '' });
     else if (found === undefined || request.conflictPolicy !== 'Replace') {
       if (found !== undefined)
         outcomes.push({ result: 'skipped', object: text, reason: 'the namespace is there already' });
