@@ -66,6 +66,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   notFound: [
     'kubernetes.not-found',
     ...['disk.not-found', 'repository.not-found', 'store.not-found', 'store.missing'],
+    ...['tenant.no-namespaces', 'tenant.not-in-backup', 'tenant.namespace-missing'],
     ...['mvcc.compacted', 'mvcc.future-revision', 'etcd.compacted', 'etcd.future-revision'],
   ],
   refused: [
@@ -98,6 +99,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'etcd.dns',
       'etcd.refused',
     ],
+    ...['tenant.compacted', 'tenant.namespace-terminating'],
     ...['agent.connection-lost', 'agent.deadline', 'agent.unreachable', 'admission.deadline'],
     ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
     ...['kubernetes.busy', 'kubernetes.unavailable', 'kubernetes.unreachable'],
@@ -150,6 +152,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['repository.foreign', 'repository.format', 'repository.grace-over', 'repository.known-points'],
     ...[
       'repository.no-base',
+      'repository.place',
       'repository.other-cluster',
       'repository.removed',
       'repository.restores-exhausted',
@@ -169,6 +172,7 @@ const KIND_OF_ROOM = new Map<string, ErrorKind>([
   ['agent', 'failed'],
   ['controlplane', 'failed'],
   ['admission', 'failed'],
+  ['tenant', 'failed'],
   ['point', 'notFound'],
   ...['alarm', 'auth', 'bolt', 'cluster', 'file', 'lease', 'members', 'merge', 'meta', 'mvcc', 'verify'].map(
     (room) => [room, 'unsound'] as const,
