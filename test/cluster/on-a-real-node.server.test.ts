@@ -2,25 +2,40 @@ import { after, before, suite } from 'node:test';
 import { type Cluster, startCluster } from '../harness/cluster/start-cluster.ts';
 import { needsCluster } from '../harness/cluster/node-system.ts';
 import { guardianArchive } from './guardian-archive.ts';
+import { namespacesComeBack } from './namespaces-come-back.ts';
+import { permissionsAreUsed, STORY_AUDIT } from './permissions-are-used.ts';
+import { type Story, startStory } from './story.ts';
+import { theClusterComesBack } from './the-cluster-comes-back.ts';
+import { theInstallationChanges } from './the-installation-changes.ts';
 import { theNodeIsReal } from './the-node-is-real.ts';
 import { theProductInstalled } from './the-product-installed.ts';
 
 // One cluster for all of them: it costs more to start than they do.
 suite('on a real node', { ...needsCluster(), concurrency: true }, () => {
+  const stack = new AsyncDisposableStack();
   let cluster: Cluster | undefined;
+  let story: Story | undefined;
   before(async () => {
-    cluster = await startCluster({ images: guardianArchive() });
+    cluster = stack.use(await startCluster({ images: guardianArchive(), auditPolicy: STORY_AUDIT }));
+    story = stack.use(await startStory(cluster));
   });
-  after(() => cluster?.[Symbol.asyncDispose]());
-  const running = (): Cluster => {
-    if (cluster === undefined) throw new Error('the cluster has not been started');
-    return cluster;
-  };
+  after(() => stack.disposeAsync());
+  const running = (): Cluster => started(cluster);
+  const told = (): Story => started(story);
 
   suite('the node is real', { concurrency: true }, () => {
     theNodeIsReal(running);
   });
-  suite('the product is installed', { concurrency: false }, () => {
-    theProductInstalled(running);
+  suite('the story of an installation', { concurrency: false }, () => {
+    theProductInstalled(told);
+    namespacesComeBack(told);
+    theClusterComesBack(told);
+    theInstallationChanges(told);
+    permissionsAreUsed(told);
   });
 });
+
+function started<T>(what: T | undefined): T {
+  if (what === undefined) throw new Error('the cluster has not been started');
+  return what;
+}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Use } from './permission.ts';
+import type { Use } from './permission.ts';
 
 /** What the audit log says of our service accounts. */
 export interface AuditedRequests {

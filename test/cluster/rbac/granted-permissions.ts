@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Permission } from './permission.ts';
+import type { Permission } from './permission.ts';
 
 const Rule = z.object({
   verbs: z.array(z.string()),

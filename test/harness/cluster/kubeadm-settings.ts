@@ -1,10 +1,18 @@
+import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { IMAGE_REPOSITORY } from './node-images.ts';
 import type { NodePlace } from './node-place.ts';
 import { CLUSTER_VERSIONS } from './node-system.ts';
 
+/** Where the API server finds its audit policy, and writes its log: in a folder of the node. */
+export const AUDIT = {
+  policy: '/etc/kubernetes/audit/policy.yaml',
+  folder: '/var/log/kubernetes/audit',
+  log: '/var/log/kubernetes/audit/audit.log',
+};
+
 /** What `kubeadm init` is told. All else is kubeadm's own. */
-export function kubeadmSettings(place: NodePlace): string {
+export function kubeadmSettings(place: NodePlace, options: { readonly audited: boolean }): string {
   const { kubernetes, etcd, coredns } = CLUSTER_VERSIONS;
   const documents = [
     {
@@ -23,6 +31,7 @@ export function kubeadmSettings(place: NodePlace): string {
       imageRepository: IMAGE_REPOSITORY,
       networking: { podSubnet: place.podNetwork, serviceSubnet: place.serviceNetwork },
       etcd: { local: { imageTag: etcd } },
+      apiServer: apiServer(options.audited),
       dns: { imageTag: `v${coredns}` },
     },
     {
@@ -47,4 +56,30 @@ export function kubeadmSettings(place: NodePlace): string {
     },
   ];
   return documents.map((document) => stringify(document)).join('---\n');
+}
+
+function apiServer(audited: boolean): object {
+  const plugins = {
+    name: 'enable-admission-plugins',
+    // Some distributions have the second one: owner references then need rights of their own.
+    value: 'NodeRestriction,OwnerReferencesPermissionEnforcement',
+  };
+  if (!audited) return { extraArgs: [plugins] };
+  const folder = dirname(AUDIT.policy);
+  return {
+    extraArgs: [
+      plugins,
+      { name: 'audit-policy-file', value: AUDIT.policy },
+      { name: 'audit-log-path', value: AUDIT.log },
+    ],
+    extraVolumes: [
+      { name: 'audit-policy', hostPath: folder, mountPath: folder, readOnly: true, pathType: 'Directory' },
+      {
+        name: 'audit-log',
+        hostPath: AUDIT.folder,
+        mountPath: AUDIT.folder,
+        pathType: 'DirectoryOrCreate',
+      },
+    ],
+  };
 }

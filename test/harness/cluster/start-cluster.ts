@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { imageArchive } from '../../../tools/image/image-archive.ts';
 import { thisArchitecture } from '../../../tools/image/this-architecture.ts';
 import { runProgram } from '../run-program.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { requireTool } from '../tools.ts';
-import { kubeadmSettings } from './kubeadm-settings.ts';
+import { AUDIT, kubeadmSettings } from './kubeadm-settings.ts';
 import { type Node, startNode } from './node.ts';
 import { nodeImages } from './node-images.ts';
 import { CLUSTER_VERSIONS } from './node-system.ts';
@@ -32,11 +32,15 @@ export interface Cluster extends AsyncDisposable {
   importImages(archive: string | AsyncIterable<Uint8Array>): Promise<void>;
   /** The last lines of what the kubelet said. */
   kubeletLog(): Promise<string>;
+  /** What the API server has written by its audit policy up to now: one event in JSON per line. */
+  auditLog(): Promise<string>;
 }
 
 export interface ClusterOptions {
   /** An archive of images that its pods can be made of; comes in while the cluster starts. */
   readonly images?: AsyncIterable<Uint8Array>;
+  /** What the API server notes of requests (audit.k8s.io/v1 Policy); none: nothing. */
+  readonly auditPolicy?: object;
 }
 
 /**
@@ -78,6 +82,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       );
     },
     kubeletLog: async () => (await readFile(join(node.root, 'var/log/kubelet.log'), 'utf8')).slice(-20_000),
+    auditLog: () => readFile(join(node.root, AUDIT.log), 'utf8'),
     [Symbol.asyncDispose]: () => disposables.disposeAsync(),
   };
 
@@ -85,7 +90,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   await Promise.all([
     options.images === undefined ? undefined : cluster.importImages(options.images),
     (async () => {
-      await initialise(node);
+      await initialise(node, options.auditPolicy);
       await copyFile(join(node.root, 'etc/kubernetes/admin.conf'), kubeconfig);
       await waitUntilReady(cluster);
     })(),
@@ -94,8 +99,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   return cluster;
 }
 
-async function initialise(node: Node): Promise<void> {
-  await writeFile(join(node.root, 'root/kubeadm.yaml'), kubeadmSettings(node.place));
+async function initialise(node: Node, auditPolicy: object | undefined): Promise<void> {
+  const audited = auditPolicy !== undefined;
+  await writeFile(join(node.root, 'root/kubeadm.yaml'), kubeadmSettings(node.place, { audited }));
+  if (audited) {
+    await mkdir(dirname(join(node.root, AUDIT.policy)), { recursive: true });
+    await writeFile(join(node.root, AUDIT.policy), JSON.stringify(auditPolicy));
+  }
   // Its checks are for machines: they want the machine's own kernel settings, a systemd unit, and so on.
   const command = [
     'kubeadm',

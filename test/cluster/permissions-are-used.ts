@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { z } from 'zod';
+import type { Cluster } from '../harness/cluster/start-cluster.ts';
+import { SYSTEM_NAMESPACE } from './helm.ts';
+import { auditedRequests } from './rbac/audited-requests.ts';
+import { auditPolicy } from './rbac/audit-policy.ts';
+import { grantedPermissions, parseRbac } from './rbac/granted-permissions.ts';
+import { judgePermissions } from './rbac/judge-permissions.ts';
+import { permissionText } from './rbac/permission.ts';
+import type { Story } from './story.ts';
+
+/** What the API server has to write down for the proof. */
+export const STORY_AUDIT = auditPolicy(
+  ['controlplane', 'webhook', 'agent'].map((component) => ({
+    ...{ namespace: SYSTEM_NAMESPACE, name: `etcdguardian-${component}` },
+  })),
+);
+
+/** Notes what the chart's service accounts may do with the values that it has now. */
+export async function noteGrants({ cluster, granted }: Story): Promise<void> {
+  const kinds = 'clusterroles,clusterrolebindings,roles,rolebindings';
+  const list = await cluster.kubectl('get', kinds, '--all-namespaces', '--output=json');
+  for (const permission of grantedPermissions(parseRbac(JSON.parse(list)), SYSTEM_NAMESPACE))
+    granted.set(permissionText(permission), permission);
+}
+
+/** At the end of the story: what the chart granted is what was needed, no more and no less. */
+export function permissionsAreUsed(told: () => Story): void {
+  test('our service accounts were refused nothing', async () => {
+    const { denied } = auditedRequests(await told().cluster.auditLog(), SYSTEM_NAMESPACE);
+    assert.deepEqual(summary(denied), []);
+  });
+
+  test('every permission of theirs was used', async () => {
+    const { cluster, granted } = told();
+    const { uses } = auditedRequests(await cluster.auditLog(), SYSTEM_NAMESPACE);
+    const wide = await clusterWide(cluster);
+    const installation = {
+      ownNamespace: SYSTEM_NAMESPACE,
+      // Whom to be is asked for without a namespace, but for service accounts.
+      clusterWide: (group: string, resource: string) =>
+        wide.has(`${group}/${resource}`) || ['users', 'groups', '*'].includes(resource),
+    };
+    assert.deepEqual(judgePermissions([...granted.values()], uses, installation), []);
+  });
+
+  test('agents never asked the API server for anything', async () => {
+    const log = await told().cluster.auditLog();
+    assert.doesNotMatch(log, /"user":\{"username":"system:serviceaccount:[^"]*:etcdguardian-agent"/);
+  });
+}
+
+/** The same line once, with how often. */
+function summary(lines: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const line of lines) counts.set(line, (counts.get(line) ?? 0) + 1);
+  return [...counts].map(([line, count]) => `${count} × ${line}`);
+}
+
+const Kinds = z.object({
+  groups: z.array(z.object({ preferredVersion: z.object({ groupVersion: z.string() }) })),
+});
+const Resources = z.object({ resources: z.array(z.object({ name: z.string(), namespaced: z.boolean() })) });
+
+/** `GROUP/RESOURCE` of all that belongs to no namespace. */
+async function clusterWide(cluster: Cluster): Promise<Set<string>> {
+  const raw = async (path: string): Promise<unknown> =>
+    JSON.parse(await cluster.kubectl('get', `--raw=${path}`)) as unknown;
+  const { groups } = Kinds.parse(await raw('/apis'));
+  const versions = groups.map(({ preferredVersion }) => `/apis/${preferredVersion.groupVersion}`);
+  const found = await Promise.all(
+    ['/api/v1', ...versions].map(async (path) => {
+      const [, , group = ''] = path.startsWith('/apis') ? path.split('/') : [];
+      const { resources } = Resources.parse(await raw(path));
+      return resources.flatMap(({ name, namespaced }) => (namespaced ? [] : [`${group}/${name}`]));
+    }),
+  );
+  return new Set(found.flat());
+}
