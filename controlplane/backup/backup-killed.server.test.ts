@@ -35,6 +35,8 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
   const start = async (): Promise<ServerProcess> => {
     const env: NodeJS.ProcessEnv = { ...process.env };
     delete env.NODE_TEST_CONTEXT;
+    // As in a pod with a memory limit; on a machine with much memory V8 lets young objects pile up.
+    env.NODE_OPTIONS = '--max-semi-space-size=2';
     return startProcess(
       process.execPath,
       [
@@ -48,6 +50,7 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
         ],
         ...['--pages-port', '0', '--enrolment-port', '0', '--spool-dir', scene.folder.join('child')],
         ...['--lease-duration', '2s', '--renew-deadline', '1500ms', '--retry-period', '200ms'],
+        ...['--external-backups', '1'],
       ],
       { env },
     );
@@ -108,6 +111,7 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
     const child = await start();
     try {
       await leading(child);
+      context.diagnostic(`idle ${Math.round((await ownBytes(child.pid)) / 2 ** 20)} MiB`);
       const names = Array.from({ length: AT_ONCE }, (_, index) => `many-${index}`);
       const storageLocation = scene.location('many');
       await Promise.all(names.map((name) => scene.create(name, { storageLocation })));
@@ -115,14 +119,14 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
       const watching = new AbortController();
       const watch = (async () => {
         while (!watching.signal.aborted) {
-          most = Math.max(most, await residentBytes(child.pid));
+          most = Math.max(most, await ownBytes(child.pid));
           await delay(50);
         }
       })();
       for (const name of names) assert.equal((await scene.ended(name)).status?.phase, 'Completed', name);
       watching.abort();
       await watch;
-      context.diagnostic(`${AT_ONCE} backups at once: ${Math.round(most / 2 ** 20)} MiB resident at most`);
+      context.diagnostic(`${AT_ONCE} backups at once: ${Math.round(most / 2 ** 20)} MiB of its own at most`);
       assert.ok(most < 256 * 2 ** 20, `${most} bytes`);
     } finally {
       await child.kill();
@@ -130,7 +134,8 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
   });
 });
 
-async function residentBytes(pid: number): Promise<number> {
+/** Without pages of files, which the system takes back when it needs them. */
+async function ownBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
+  return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
 }

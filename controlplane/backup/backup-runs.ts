@@ -1,14 +1,19 @@
-import { runNamespaceBackup } from '../namespace-backup/run-namespace-backup.ts';
 import { agentRun } from './agent-run.ts';
 import type { BackupRuns } from './attempt-backup.ts';
 import { inProcessRun } from './in-process-run.ts';
 import { Places } from './places.ts';
 
-/** All ways in which backups are made; `external`: how many of this process' own at a time. */
+/**
+ * All ways in which backups are made; `external`: how many of this process' own at a time. What reads etcd and stores is
+ * much code, which only who needs it loads.
+ */
 export function backupRuns(external: number): BackupRuns {
   return {
     agent: agentRun,
     inProcess: inProcessRun(new Places(external)),
-    namespaces: runNamespaceBackup,
+    namespaces: async (run) => {
+      const { runNamespaceBackup } = await import('../namespace-backup/run-namespace-backup.ts');
+      return await runNamespaceBackup(run);
+    },
   };
 }

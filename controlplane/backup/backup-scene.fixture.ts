@@ -6,6 +6,7 @@ import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { type Clock } from '../../lib/clock.ts';
 import { OPERATION_LABEL } from '../../lib/backup/task/run-backup-task.ts';
 import { TOOL } from '../../lib/program-version.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
@@ -37,6 +38,7 @@ export interface BackupScene extends AsyncDisposable {
   start(options?: {
     controllers?: readonly ControllerFactory[];
     flags?: Partial<Record<SettingName, string>>;
+    clock?: Clock;
   }): Replica;
   /** Creates one, of the etcd without an agent, in our namespace; resolves to its name. */
   create(name: string, spec?: object, metadata?: object): Promise<string>;
@@ -97,7 +99,7 @@ export async function startBackupScene(): Promise<BackupScene> {
   const moved = stack.move();
   return {
     ...{ installation, etcd, s3, folder, putSecret, get, location, manifests },
-    start({ controllers = CONTROLLERS, flags = {} } = {}) {
+    start({ controllers = CONTROLLERS, flags = {}, clock = () => new Date() } = {}) {
       const { log, lines } = recordedLog();
       const ending = new AbortController();
       const running = runControlPlane(
@@ -106,7 +108,7 @@ export async function startBackupScene(): Promise<BackupScene> {
           spoolDir: folder.join('spool'),
           ...flags,
         }),
-        { clock: () => new Date(), random: Math.random, log, signal: ending.signal, env: {}, controllers },
+        { clock, random: Math.random, log, signal: ending.signal, env: {}, controllers },
       );
       running.catch(() => undefined);
       return {

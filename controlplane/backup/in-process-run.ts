@@ -1,8 +1,6 @@
 import { join } from 'node:path';
 import { clusterName } from '../../lib/backup/cluster-name.ts';
-import { runBackupTask } from '../../lib/backup/task/run-backup-task.ts';
 import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
-import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
@@ -28,6 +26,8 @@ export function inProcessRun(places: Places): BackupRun {
       });
     using stack = new DisposableStack();
     stack.use(await places.take(signal));
+    const { connectEtcd } = await import('../../lib/etcd/client/connect-etcd.ts');
+    const { runBackupTask } = await import('../../lib/backup/task/run-backup-task.ts');
     await using client = connectEtcd({ endpoints: etcdEndpoints, tls: secrets.etcdTls });
     const { spoolDir } = tools.settings;
     await makeFolders(spoolDir, 0o700);

@@ -1,12 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { taskKeys } from '../../lib/backup/task/task-keys.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { TOOL } from '../../lib/program-version.ts';
-import { openRepository } from '../../lib/repository/open-repository.ts';
 import type { Repository } from '../../lib/repository/repository.ts';
-import { openStore } from '../../lib/storage/open-store.ts';
 import { storeAccess } from '../../lib/storage/store-access.ts';
 import { rightsSettings } from '../backup/judge-backup.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
@@ -36,6 +33,10 @@ export async function openStored(
     signal,
   );
   const network = storeNetwork(location, rightsSettings(tools).tenantEndpoints);
+  // Much code, which idle processes go without.
+  const { taskKeys } = await import('../../lib/backup/task/task-keys.ts');
+  const { openRepository } = await import('../../lib/repository/open-repository.ts');
+  const { openStore } = await import('../../lib/storage/open-store.ts');
   const store = await openStore(storeAccess({ ...location, network }, secrets.store), {
     clock: tools.clock,
     random: tools.random,

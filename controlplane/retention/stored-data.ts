@@ -3,7 +3,6 @@ import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/
 import type { KubeObject, KubeResource } from '../../lib/kubernetes/kube-client.ts';
 import { errorText } from '../../lib/log-lines.ts';
 import type { Repository } from '../../lib/repository/repository.ts';
-import { OPERATION_LABEL } from '../../lib/backup/task/run-backup-task.ts';
 import { type BackupWatch, backupWatch } from '../backup/backup-watch.ts';
 import { STORED_DATA } from '../backup/stored-data-finalizer.ts';
 import { target } from '../backup/tell-backup.ts';
@@ -119,6 +118,7 @@ async function removeFrom(
       throw error;
     }
   }
+  const { OPERATION_LABEL } = await import('../../lib/backup/task/run-backup-task.ts');
   const ids: string[] = [];
   for (const name of await repository.listClusters({ signal })) {
     const since = sinceOf(status?.startTime);

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { fillWithNoise } from '../../test/harness/etcd-content.ts';
+import { eventually } from '../../test/harness/eventually.ts';
+import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
+import { testRandom } from '../../test/harness/sampling.ts';
+import { needs } from '../../test/harness/tools.ts';
+import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
+import {
+  type EtcdBackupSchedule,
+  ETCD_BACKUP_SCHEDULE_RESOURCE,
+} from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import { type BackupScene, startBackupScene } from '../backup/backup-scene.fixture.ts';
+import { NAMESPACE } from '../installation.fixture.ts';
+
+const HOUR_MS = 3_600_000;
+
+describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
+  let scene: BackupScene;
+  let aheadMs = 0;
+  const stack = new AsyncDisposableStack();
+  const now = (): Date => new Date(Date.now() + aheadMs);
+
+  before(async () => {
+    scene = stack.use(await startBackupScene());
+    await fillWithNoise(scene.etcd, 1, testRandom('a schedule'));
+    stack.use(scene.start({ clock: now }));
+  });
+  after(() => stack.disposeAsync());
+
+  const reference = (name: string) => ({
+    resource: ETCD_BACKUP_SCHEDULE_RESOURCE,
+    namespace: NAMESPACE,
+    name,
+  });
+  const create = async (name: string, spec: object, template: object = {}): Promise<void> => {
+    await scene.installation.kube.create(ETCD_BACKUP_SCHEDULE_RESOURCE, NAMESPACE, {
+      ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdBackupSchedule', metadata: { name } },
+      spec: {
+        schedule: '0 * * * *',
+        ...spec,
+        backupTemplate: {
+          metadata: { labels: { tier: 'test' } },
+          spec: {
+            ...{ backupMode: 'Full', etcdEndpoints: [scene.etcd.endpoint] },
+            ...{ storageLocation: scene.location(name), ...template },
+          },
+        },
+      },
+    });
+  };
+  const get = (name: string): Promise<EtcdBackupSchedule> =>
+    scene.installation.kube.get<EtcdBackupSchedule>(reference(name));
+  /** The clock goes on, and the schedule is looked at. */
+  const later = async (name: string, ms: number): Promise<void> => {
+    aheadMs += ms;
+    await scene.installation.kube.mergePatch(reference(name), {
+      metadata: { annotations: { looked: `${aheadMs}` } },
+    });
+  };
+  const runs = async (name: string): Promise<EtcdBackup[]> => {
+    const labelSelector = `etcdguardian.io/schedule=${name}`;
+    const { items } = await scene.installation.kube.list<EtcdBackup>(ETCD_BACKUP_RESOURCE, {
+      ...{ namespace: NAMESPACE, labelSelector },
+    });
+    return [...items].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  };
+  const completed = (name: string, count: number): Promise<EtcdBackup[]> =>
+    eventually(`${count} runs of ${name} completed`, async () => {
+      const all = await runs(name);
+      const done = all.filter(({ status }) => status?.phase === 'Completed');
+      return done.length === count && all.length === count ? done : undefined;
+    });
+
+  test('begins a run for each slot, owned and named by it, and tells which was the last good one', async () => {
+    await create('hourly', { aiOptimization: { enabled: true } });
+    await eventually(
+      'it is scheduled',
+      async () => (await get('hourly')).status?.nextBackupTime !== undefined,
+    );
+    assert.deepEqual(await runs('hourly'), []);
+    await later('hourly', HOUR_MS);
+    const [first] = await completed('hourly', 1);
+    assert.match(first?.metadata.name ?? '', /^hourly-\d{8}-\d{2}0000$/);
+    const schedule = await get('hourly');
+    const [owner] = first?.metadata.ownerReferences ?? [];
+    assert.deepEqual([owner?.uid, owner?.controller], [schedule.metadata.uid, true]);
+    assert.equal(first?.metadata.labels?.tier, 'test');
+    // Three hours at once: one run is made up for.
+    await later('hourly', 3 * HOUR_MS);
+    const [, second] = await completed('hourly', 2);
+    const { status } = await eventually('the status tells', async () => {
+      const seen = await get('hourly');
+      return seen.status?.lastSuccessfulBackup === second?.metadata.name ? seen : undefined;
+    });
+    assert.deepEqual(
+      status?.backupHistory?.map(({ name, phase }) => [name, phase]),
+      [second, first].map((run) => [run?.metadata.name, 'Completed']),
+    );
+    assert.deepEqual(status?.active, []);
+    assert.match(status.forecast?.fallback ?? '', /the schedule holds/);
+  });
+
+  test('runs nothing while suspended, and makes nothing up for after', async () => {
+    await create('paused', { suspend: true });
+    await eventually('it says so', async () =>
+      (await get('paused')).status?.conditions?.some(({ reason }) => reason === 'Suspended'),
+    );
+    await later('paused', 2 * HOUR_MS);
+    await scene.installation.kube.mergePatch(reference('paused'), { spec: { suspend: false } });
+    await eventually('it goes on', async () =>
+      (await get('paused')).status?.conditions?.some(
+        ({ type, status }) => type === 'Scheduled' && status === 'True',
+      ),
+    );
+    assert.deepEqual(await runs('paused'), []);
+    await later('paused', HOUR_MS);
+    await completed('paused', 1);
+  });
+
+  test('keeps what its policy says, and removes the runs whose data went; another’s in the same place stays', async () => {
+    const storageLocation = scene.location('shared');
+    await scene.create('by-hand', { storageLocation });
+    await scene.ended('by-hand');
+    await create('kept', {}, { storageLocation, retentionPolicy: { maxBackups: 2 } });
+    await eventually('it is scheduled', async () => (await get('kept')).status?.nextBackupTime !== undefined);
+    for (let run = 1; run <= 3; run += 1) {
+      await later('kept', HOUR_MS);
+      await eventually(`run ${run}`, async () => {
+        const all = await runs('kept');
+        const done = all.filter(({ status }) => status?.phase === 'Completed');
+        return (
+          done.length === Math.min(run, 2) &&
+          (run < 3 || !all.some(({ metadata }) => metadata.name === first))
+        );
+      });
+      first ??= (await runs('kept'))[0]?.metadata.name;
+    }
+    const left = await runs('kept');
+    const hand = await scene.get('by-hand');
+    await eventually('the data of two runs is left', async () => {
+      const operations = await scene.manifests('shared');
+      return operations.length === 3;
+    });
+    const expected = [...left, hand].map(({ metadata }) => metadata.uid);
+    assert.deepEqual((await scene.manifests('shared')).sort(), expected.sort());
+  });
+  let first: string | undefined;
+
+  test('of an EtcdBackup is that of its own runs', async () => {
+    await scene.create('nightly', { schedule: '0 2 * * *', storageLocation: scene.location('nightly') });
+    await eventually('it is scheduled', async () => (await scene.get('nightly')).status?.phase === 'Pending');
+    aheadMs += 24 * HOUR_MS;
+    const touch = { resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name: 'nightly' };
+    await scene.installation.kube.mergePatch(touch, { metadata: { annotations: { looked: 'yes' } } });
+    const [run] = await completed('nightly', 1);
+    assert.match(run?.metadata.name ?? '', /^nightly-\d{8}$/);
+    const { status } = await eventually('it tells', async () => {
+      const seen = await scene.get('nightly');
+      return seen.status?.phase === 'Completed' ? seen : undefined;
+    });
+    assert.equal(status?.lastSuccessfulBackup, run?.metadata.name);
+  });
+});
