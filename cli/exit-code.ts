@@ -43,7 +43,12 @@ export type ErrorKind = Exclude<keyof typeof EXIT_CODES, 'ok' | 'interrupted'>;
 /** Every code that isn't covered by its room. */
 export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   usage: [
-    'controlplane.settings',
+    ...[
+      'controlplane.settings',
+      'controlplane.schedule',
+      'controlplane.snapshot-location',
+      'controlplane.retention',
+    ],
     ...['admission.settings', 'admission.selector', 'settings.hosts'],
     ...['store.url', 'store.settings', 'etcd.settings', 'keys.label'],
     ...['repository.cluster-name', 'repository.attachment-name', 'repository.other-restore'],
@@ -65,7 +70,13 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   ],
   notFound: [
     'kubernetes.not-found',
-    ...['disk.not-found', 'repository.not-found', 'store.not-found', 'store.missing'],
+    ...[
+      'disk.not-found',
+      'repository.not-found',
+      'store.not-found',
+      'store.missing',
+      'controlplane.secret-missing',
+    ],
     ...['tenant.no-namespaces', 'tenant.not-in-backup', 'tenant.namespace-missing'],
     ...['mvcc.compacted', 'mvcc.future-revision', 'etcd.compacted', 'etcd.future-revision'],
   ],
@@ -81,6 +92,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['kubernetes.credentials', 'kubernetes.forbidden', 'kubernetes.unauthorized'],
     ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
     ...['agent.certificate', 'agent.identity', 'admission.forbidden'],
+    ...['controlplane.secret-denied', 'controlplane.no-requester', 'controlplane.hooks-off'],
     ...[
       'keys.format',
       'keys.malformed',
