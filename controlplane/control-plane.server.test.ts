@@ -12,7 +12,7 @@ import { temporaryFolder } from '../test/harness/temporary-folder.ts';
 import { needs } from '../test/harness/tools.ts';
 import { writeFile } from 'node:fs/promises';
 import { CONFIG_MAPS, type ConfigMap } from './core-resources.ts';
-import { type ControllerFactory } from './controllers.ts';
+import type { ControllerFactory } from './controllers.ts';
 import {
   type Installation,
   type LogLine,
@@ -21,8 +21,8 @@ import {
   startInstallation,
 } from './installation.fixture.ts';
 import { runControlPlane } from './main.ts';
-import { type SettingName } from './settings.ts';
-import { type ControlPlaneTools } from './tools.ts';
+import type { SettingName } from './settings.ts';
+import type { ControlPlaneTools } from './tools.ts';
 
 const stack = new AsyncDisposableStack();
 after(() => stack.disposeAsync());

@@ -1,11 +1,11 @@
 import { backups } from './backup/backups.ts';
-import { type Controller } from './controller.ts';
+import type { Controller } from './controller.ts';
 import { retention } from './retention/retention-controller.ts';
 import { storedData } from './retention/stored-data.ts';
 import { captures } from './schedule/capture-controller.ts';
 import { recurringBackups, schedules } from './schedule/schedule-controller.ts';
 import { restores } from './restore/restores.ts';
-import { type ControlPlaneTools } from './tools.ts';
+import type { ControlPlaneTools } from './tools.ts';
 
 export type ControllerFactory = (tools: ControlPlaneTools) => Controller;
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Description, type EtcdFound } from '../../lib/agent-api/description.ts';
+import type { Description, EtcdFound } from '../../lib/agent-api/description.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
-import { type Pod } from '../core-resources.ts';
-import { type AgentWish, type KnownAgent } from './agent-directory.ts';
+import type { Pod } from '../core-resources.ts';
+import type { AgentWish, KnownAgent } from './agent-directory.ts';
 import { agentPods } from './agent-pods.ts';
 import { chooseAgent } from './choose-agent.ts';
 
