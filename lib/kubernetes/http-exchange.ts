@@ -172,6 +172,9 @@ function newAgent(tls: KubeTls, isPlain: boolean): Agent | PlainAgent {
   return isPlain ? new PlainAgent(options) : new Agent({ ...options, ...tls, minVersion: 'TLSv1.2' });
 }
 
+/** Connections that stand. Node doesn't call one reused that goes straight from one request to another that waited. */
+const standing = new WeakSet<object>();
+
 /** `go` is called when bytes can leave at once, so that nothing waits in a queue meanwhile. */
 function whenConnected(
   sent: ClientRequest,
@@ -180,7 +183,7 @@ function whenConnected(
   go: () => void,
 ): void {
   sent.once('socket', (socket) => {
-    if (!socket.connecting && sent.reusedSocket) {
+    if (!socket.connecting && (sent.reusedSocket || standing.has(socket))) {
       go();
       return;
     }
@@ -193,6 +196,7 @@ function whenConnected(
     });
     socket.once(isPlain ? 'connect' : 'secureConnect', () => {
       clearTimeout(late);
+      standing.add(socket);
       go();
     });
   });
