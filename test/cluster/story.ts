@@ -10,14 +10,14 @@ export interface Story {
   readonly cluster: Cluster;
   /** Has bucket `backups`, and lasts as long as the story. */
   readonly s3: S3Server;
-  /** What the chart granted, with all values that it was installed with. */
-  readonly granted: Map<string, Permission>;
+  /** What the chart granted, from which character of the audit log on. */
+  readonly grants: { readonly from: number; readonly permissions: readonly Permission[] }[];
 }
 
 export async function startStory(cluster: Cluster): Promise<Story & AsyncDisposable> {
   const s3 = await startS3Server({ host: cluster.hostAddress });
   await s3.createBucket('backups');
-  return { cluster, s3, granted: new Map(), [Symbol.asyncDispose]: () => s3[Symbol.asyncDispose]() };
+  return { cluster, s3, grants: [], [Symbol.asyncDispose]: () => s3[Symbol.asyncDispose]() };
 }
 
 export const GUARDIAN_API = 'etcdguardian.io/v1alpha1';

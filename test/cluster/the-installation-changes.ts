@@ -44,8 +44,8 @@ export function theInstallationChanges(told: () => Story): void {
     const story = told();
     kept = await keptObjects(story);
     await upgradeChart(story.cluster, { replicas: 1, webhook: { enabled: false, policies: false } });
-    await rolledOut(story.cluster);
     await noteGrants(story);
+    await rolledOut(story.cluster);
     assert.equal(await keptObjects(story), kept);
     await createObject(story, backupOf(story, SYSTEM_NAMESPACE, 'unstamped'));
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/unstamped');
@@ -71,6 +71,7 @@ export function theInstallationChanges(told: () => Story): void {
   test('helm install takes all of it up again', async () => {
     const story = told();
     await installChart(story.cluster);
+    await noteGrants(story);
     await rolledOut(story.cluster);
     assert.equal(await keptObjects(story), kept);
     await createObject(story, backupOf(story, SYSTEM_NAMESPACE, 'again'));

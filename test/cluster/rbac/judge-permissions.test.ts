@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { judgePermissions } from './judge-permissions.ts';
+import { judgePhases, type JudgedInstallation } from './judge-permissions.ts';
 import { covers, type Permission, type Use } from './permission.ts';
 
 const account = 'system/operator';
@@ -9,11 +9,12 @@ const permission = (given: Partial<Permission>): Permission => ({
   ...given,
 });
 const use = (given: Partial<Use>): Use => permission({ namespace: 'team-a', name: 'one', ...given });
+const INSTALLATION: JudgedInstallation = {
+  ownNamespace: 'system',
+  clusterWide: (group, resource) => group === '' && resource === 'namespaces',
+};
 const judge = (permissions: readonly Permission[], uses: readonly Use[]): string[] =>
-  judgePermissions(permissions, uses, {
-    ownNamespace: 'system',
-    clusterWide: (group, resource) => group === '' && resource === 'namespaces',
-  });
+  judgePhases([{ permissions, uses }], INSTALLATION);
 
 suite('what a permission covers', () => {
   const cases: readonly (readonly [string, Partial<Permission>, Partial<Use>, boolean])[] = [
@@ -75,5 +76,23 @@ suite('which permissions are not needed', () => {
   test('what belongs to no namespace is everywhere', () => {
     const granted = [permission({ resource: 'namespaces' })];
     assert.deepEqual(judge(granted, [use({ resource: 'namespaces', namespace: undefined })]), []);
+  });
+
+  test('each is judged beside those that were granted with it, and once is enough', () => {
+    const [narrow, wide] = [permission({ name: 'one' }), permission({})];
+    const before = { permissions: [narrow], uses: [use({})] };
+    const after = { permissions: [narrow, wide], uses: [use({}), use({ name: 'two' })] };
+    assert.deepEqual(judgePhases([before, after], INSTALLATION), []);
+    assert.deepEqual(judgePhases([after], INSTALLATION).length, 1);
+    assert.deepEqual(
+      judgePhases(
+        [
+          { ...before, uses: [] },
+          { ...before, uses: [] },
+        ],
+        INSTALLATION,
+      ),
+      ['operator: get secrets one everywhere: never used'],
+    );
   });
 });
