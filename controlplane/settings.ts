@@ -159,6 +159,13 @@ export const CONTROL_PLANE_SETTINGS = {
     z.string().min(1).default('app.kubernetes.io/name=etcdguardian'),
   ),
 
+  admission: setting(
+    'ETCDGUARDIAN_ADMISSION',
+    '--admission <on|off>',
+    'off: neither the webhook nor its policies are registered, so that anybody may write anything into requestedBy; then only resources of our own namespace are worked on',
+    z.enum(['on', 'off']).default('on'),
+  ),
+
   agentSelector: setting(
     'ETCDGUARDIAN_AGENT_SELECTOR',
     '--agent-selector <selector>',

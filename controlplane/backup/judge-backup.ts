@@ -3,7 +3,7 @@ import { type Judgement, judgeRights } from '../../lib/kubernetes/rights/judge-r
 import { type Asked, type RightsSettings, selectsAll } from '../../lib/kubernetes/rights/required-rights.ts';
 import { readSurroundings } from '../../lib/kubernetes/rights/surroundings.ts';
 import { tenantEndpoints } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
-import { noRequester } from '../secrets/secret-reader.ts';
+import { noRequester, requireVouched } from '../secrets/secret-reader.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 
 export type JudgingTools = Pick<ControlPlaneTools, 'kube' | 'namespace' | 'settings' | 'audit'>;
@@ -20,6 +20,7 @@ export async function judgeBackup(
   const { namespace = '', name, uid } = backup.metadata;
   const asked: Asked = { kind: 'EtcdBackup', namespace, spec: backup.spec };
   const { requestedBy } = backup.spec;
+  if (requestedBy !== undefined) requireVouched(tools, namespace);
   const judgement =
     requestedBy === undefined
       ? await unstamped(asked, tools, signal)

@@ -1,9 +1,9 @@
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { type Judgement, judgeRights } from '../../lib/kubernetes/rights/judge-rights.ts';
 import { type Asked, isNamespaced } from '../../lib/kubernetes/rights/required-rights.ts';
 import { readSurroundings } from '../../lib/kubernetes/rights/surroundings.ts';
 import { type JudgingTools, rightsSettings } from '../backup/judge-backup.ts';
-import { noRequester } from '../secrets/secret-reader.ts';
+import { noRequester, requireVouched } from '../secrets/secret-reader.ts';
 
 /**
  * Asks again, before a restore, for every right that admission asked for; the answer goes to the audit log. Rejects with
@@ -17,6 +17,7 @@ export async function judgeRestore(
   const { namespace = '', name, uid } = metadata;
   const asked: Asked = { kind: 'EtcdRestore', namespace, spec };
   const { requestedBy } = spec;
+  if (requestedBy !== undefined) requireVouched(tools, namespace);
   const judgement =
     requestedBy === undefined
       ? await unstamped(asked, tools, signal)

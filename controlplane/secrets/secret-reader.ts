@@ -70,6 +70,23 @@ function clientFor({ kube, namespace: ours }: SecretTools, { namespace, requeste
   throw noRequester(namespace, ours);
 }
 
+/**
+ * Throws `controlplane.no-requester` for a stamp that nobody checked when it was sent: whoever wrote it may be anybody.
+ */
+export function requireVouched(
+  { settings, namespace: ours }: Pick<ControlPlaneTools, 'settings' | 'namespace'>,
+  namespace: string,
+): void {
+  if (settings.admission === 'on' || namespace === ours) return;
+  throw new GuardianError(
+    'controlplane.no-requester',
+    `nobody vouches for requestedBy: admission is off, and this is of namespace ${namespace}`,
+    {
+      hint: `Turn the admission webhook on (webhook.enabled in the chart) and make it again; without it only resources of namespace ${ours} are worked on.`,
+    },
+  );
+}
+
 /** Without a stamp nobody's rights can be asked for. */
 export function noRequester(namespace: string, ours: string): GuardianError {
   return new GuardianError(
