@@ -2,7 +2,9 @@ import { join } from 'node:path';
 import { openTaskRepository, type TaskRepository } from '../../lib/backup/task/task-repository.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
+import { rightsSettings } from '../backup/judge-backup.ts';
 import type { RunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 
@@ -10,7 +12,7 @@ import type { ControlPlaneTools } from '../tools.ts';
 export async function openStoreOfRun(
   location: StorageLocation,
   secrets: Pick<RunSecrets, 'store' | 'keys'>,
-  { clock, settings, log }: Pick<ControlPlaneTools, 'clock' | 'settings' | 'log'>,
+  tools: Pick<ControlPlaneTools, 'clock' | 'settings' | 'log'>,
   operation: string,
   signal: AbortSignal,
 ): Promise<TaskRepository> {
@@ -21,10 +23,13 @@ export async function openStoreOfRun(
       { hint: 'Use an object store.' },
     );
   }
+  const { clock, settings, log } = tools;
   const { spoolDir } = settings;
+  // A tenant's endpoint must not lead into the cluster, whatever its name resolves to.
+  const network = storeNetwork(location, rightsSettings(tools).tenantEndpoints);
   await makeFolders(spoolDir, 0o700);
   return await openTaskRepository(
-    { location, secret: secrets.store, keys: secrets.keys },
+    { location: { ...location, network }, secret: secrets.store, keys: secrets.keys },
     {
       ...{ clock, signal },
       spool: { folder: spoolDir, memoryBytes: SPOOL_MEMORY_BYTES, diskBytes: SPOOL_DISK_BYTES },

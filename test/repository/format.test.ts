@@ -11,6 +11,7 @@ import {
   RawAesWrappingSuiteIdentifier,
 } from '@aws-crypto/client-node';
 import { openRepository } from '../../lib/repository/open-repository.ts';
+import type { PartRecord } from '../../lib/repository/part-records.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { backUp, repositorySettings, repositoryWithBackup, testKeys } from '../harness/repository.ts';
 import { runProgram } from '../harness/run-program.ts';
@@ -136,6 +137,24 @@ test('a sealed segment opens with the AWS Encryption SDK alone, in the context o
     format: 'etcdguardian/1',
   });
   assert.equal(zstdDecompressSync(plaintext).length, head.batches[0]?.plainSize);
+});
+
+test('the example reads the objects of a backup of namespaces', async () => {
+  await using folder = await temporaryFolder();
+  const repository = await openRepository(repositorySettings(new LocalStore(folder.path)));
+  const request = { cluster: 'prod', etcdClusterId: 1n, clusterRevision: 1n };
+  const place = await repository.namespaces.begin(request);
+  const records = async function* (): AsyncGenerator<PartRecord> {
+    yield await Promise.resolve({ key: 'configmaps/prod/a', value: Buffer.from('one') });
+    yield { key: 'namespaces/prod', value: Buffer.alloc(5 << 20, 'x') };
+  };
+  const { name } = await repository.namespaces.putPart(place, 'etcd', records());
+  assert.match(name, /^clusters\/prod\/timelines\/000001\/namespaces\/[^/]+\/etcd\.zst$/);
+  const printed = await runExample(folder.join('read-part.mjs'), [folder.join(name)]);
+  assert.equal(
+    printed.trim(),
+    `configmaps/prod/a b25l\nnamespaces/prod ${Buffer.alloc(5 << 20, 'x').toString('base64')}`,
+  );
 });
 
 test('the names in a store are those that docs/format.md shows', async () => {
