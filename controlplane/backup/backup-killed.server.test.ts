@@ -9,7 +9,7 @@ import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { testRandom, WHOLE_MATRIX } from '../../test/harness/sampling.ts';
 import { type ServerProcess, startProcess } from '../../test/harness/server-process.ts';
 import { needs } from '../../test/harness/tools.ts';
-import { type KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { type BackupScene, startBackupScene } from './backup-scene.fixture.ts';
 
@@ -35,8 +35,11 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
   const start = async (): Promise<ServerProcess> => {
     const env: NodeJS.ProcessEnv = { ...process.env };
     delete env.NODE_TEST_CONTEXT;
-    // As in a pod with a memory limit; on a machine with much memory V8 lets young objects pile up.
+    // As the image and a pod's memory limit have it: on a large machine V8 and malloc let much pile up.
     env.NODE_OPTIONS = '--max-semi-space-size=2';
+    env.MALLOC_ARENA_MAX = '2';
+    env.MALLOC_MMAP_THRESHOLD_ = '262144';
+    env.MALLOC_TRIM_THRESHOLD_ = '33554432';
     return startProcess(
       process.execPath,
       [

@@ -6,7 +6,7 @@ import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type Clock } from '../../lib/clock.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { OPERATION_LABEL } from '../../lib/backup/task/run-backup-task.ts';
 import { TOOL } from '../../lib/program-version.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
@@ -21,7 +21,7 @@ import {
   startInstallation,
 } from '../installation.fixture.ts';
 import { runControlPlane } from '../main.ts';
-import { type SettingName } from '../settings.ts';
+import type { SettingName } from '../settings.ts';
 
 /** A running control plane of this process. */
 export interface Replica extends AsyncDisposable {

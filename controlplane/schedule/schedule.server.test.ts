@@ -98,7 +98,7 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
       [second, first].map((run) => [run?.metadata.name, 'Completed']),
     );
     assert.deepEqual(status?.active, []);
-    assert.match(status.forecast?.fallback ?? '', /the schedule holds/);
+    assert.match(status?.forecast?.fallback ?? '', /the schedule holds/);
   });
 
   test('runs nothing while suspended, and makes nothing up for after', async () => {
