@@ -1,11 +1,11 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
-import { type RestoreReport } from './restore-report.ts';
+import type { RestoreReport } from './restore-report.ts';
 import { restoreStatus } from './restore-status.ts';
-import { type RestoreSubject } from './restore-subject.ts';
+import type { RestoreSubject } from './restore-subject.ts';
 
 /** On an EtcdRestore that was made again: the operation that it tells of. Such a one never begins. */
 export const OPERATION_ANNOTATION = 'etcdguardian.io/operation';
@@ -52,9 +52,11 @@ async function made(
   if (spec === undefined)
     throw notTold(namespace, name, new Error('its spec was too large for the journal of the agents'));
   const { apiVersion, kind } = ETCD_RESTORE_RESOURCE;
+  // Admission names the sender as who asked for it.
+  const sender = spec.requestedBy === undefined ? client : client.as(spec.requestedBy);
   const annotations = { [OPERATION_ANNOTATION]: operation, 'etcdguardian.io/created': createdAt };
   try {
-    return await client.create<EtcdRestore>(
+    return await sender.create<EtcdRestore>(
       ETCD_RESTORE_RESOURCE,
       namespace,
       { apiVersion, kind, metadata: { name, namespace, annotations }, spec },
