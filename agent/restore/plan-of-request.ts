@@ -1,9 +1,9 @@
-import { type StageRequest } from '../../lib/agent-api/restore-messages.ts';
-import { type EtcdSettings } from '../../lib/etcd/client/etcd-settings.ts';
+import type { StageRequest } from '../../lib/agent-api/restore-messages.ts';
+import type { EtcdSettings } from '../../lib/etcd/client/etcd-settings.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { manyMembers } from '../../lib/restore/cluster/cluster-plan.ts';
-import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
-import { type EtcdPlace } from '../etcd/etcd-place.ts';
+import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { EtcdPlace } from '../etcd/etcd-place.ts';
 
 /** What is to be restored, as the journal keeps it. Throws `agent.request`, `restore.many-members`, `restore.grafts`. */
 export function planOfRequest(request: StageRequest): JournalEntry['plan'] {

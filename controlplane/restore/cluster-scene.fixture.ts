@@ -6,17 +6,17 @@ import { systemClock } from '../../lib/clock.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { connectKube, type KubeConnection } from '../../lib/kubernetes/connect-kube.ts';
-import { type KubeObject } from '../../lib/kubernetes/kube-client.ts';
-import { type Etcd } from '../../test/harness/etcd.ts';
+import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { Etcd } from '../../test/harness/etcd.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import { type KubeApiServer, startKubeApiServer } from '../../test/harness/kube-apiserver.ts';
 import { backups } from '../backup/backups.ts';
+import { snapshotLocation } from '../backup/snapshot-location.ts';
 import { authorityStore } from '../certificates/authority-store.ts';
 import { CONFIG_MAPS, DAEMON_SETS, NAMESPACES, PODS, SECRETS } from '../core-resources.ts';
 import { type LogLine, NAMESPACE, recordedLog } from '../installation.fixture.ts';
 import { runControlPlane } from '../main.ts';
 import { controlPlaneSettings } from '../settings.ts';
-import { noNamespaceRestores } from './namespace-restores.ts';
 import { restoreController } from './restore-controller.ts';
 import { RestoreRuns } from './restore-runs.ts';
 
@@ -26,16 +26,22 @@ export interface ClusterScene extends AsyncDisposable {
   readonly server: KubeApiServer;
   readonly kube: KubeConnection;
   readonly lines: LogLine[];
-  /** Ends this replica, and starts another; `abruptly`: as if it had never been, what it leads included. */
-  replaceControlPlane(): Promise<void>;
+  /** Ends this replica, and starts another that knows only what agents and API tell. What is led goes on. */
+  replaceControlPlane(meanwhile?: () => Promise<void>): Promise<void>;
   backUp(name: string, spec?: object): Promise<EtcdBackup>;
   createRestore(name: string, spec: object): Promise<EtcdRestore>;
   /** Also when the API server is away for a time. */
   restoreEnded(name: string): Promise<EtcdRestore>;
+  /** The place of a backup that the agent makes without any EtcdBackup. */
+  backUpApart(): Promise<{ snapshotLocation: string; storageLocation: object; encryption: object }>;
+  /** The first of these that completes. */
+  oneCompleted(names: readonly string[]): Promise<EtcdRestore>;
   setConfig(name: string, value: string): Promise<void>;
   config(name: string): Promise<string | undefined>;
 }
 
+/** An etcd that doesn't come up is given up soon. */
+const BUDGETS = { startMs: 5_000 };
 const ROOT = join(import.meta.dirname, '..', '..');
 const LABELS = { 'app.kubernetes.io/name': 'etcdguardian', 'app.kubernetes.io/component': 'agent' };
 
@@ -97,10 +103,7 @@ export async function startClusterScene(): Promise<ClusterScene> {
       ),
       {
         ...{ clock: systemClock, random: Math.random, log, signal: ending.signal, env: {} },
-        controllers: [
-          backups,
-          (tools) => restoreController(tools, { runs, namespaces: noNamespaceRestores() }),
-        ],
+        controllers: [backups, (tools) => restoreController(tools, { runs, budgets: BUDGETS })],
       },
     );
     running.catch(() => undefined);
@@ -128,8 +131,9 @@ export async function startClusterScene(): Promise<ClusterScene> {
   const config = (name: string) => ({ resource: CONFIG_MAPS, namespace: NAMESPACE, name });
   return {
     ...{ node, server, kube, lines },
-    async replaceControlPlane() {
+    async replaceControlPlane(meanwhile) {
       await replica.stop();
+      await meanwhile?.();
       replica = startReplica();
     },
     async backUp(name, spec = {}) {
@@ -146,10 +150,34 @@ export async function startClusterScene(): Promise<ClusterScene> {
         return ['Completed', 'Failed'].includes(backup.status?.phase ?? '') ? backup : undefined;
       });
     },
+    async backUpApart() {
+      const { location: store, cluster, point } = await node.backUp();
+      const place = {
+        store,
+        cluster,
+        timeline: point?.timeline ?? '',
+        chain: point?.chain ?? '',
+        revision: undefined,
+      };
+      return {
+        snapshotLocation: snapshotLocation(place),
+        storageLocation: { ...location, prefix: 'main' },
+        encryption,
+      };
+    },
     createRestore: (name, spec) =>
       kube.create<EtcdRestore>(ETCD_RESTORE_RESOURCE, NAMESPACE, {
         ...{ apiVersion: ETCD_RESTORE_RESOURCE.apiVersion, kind: 'EtcdRestore', metadata: { name } },
         spec: { restoreMode: 'Full', ...spec },
+      }),
+    oneCompleted: (names) =>
+      eventually(`one of ${names.join(', ')} completes`, async () => {
+        for (const name of names) {
+          const reference = { resource: ETCD_RESTORE_RESOURCE, namespace: NAMESPACE, name };
+          const found = await kube.get<EtcdRestore>(reference).catch(() => undefined);
+          if (found?.status?.phase === 'Completed') return found;
+        }
+        return undefined;
       }),
     restoreEnded: (name) =>
       eventually(`${name} has ended`, async () => {

@@ -1,10 +1,11 @@
 import { type AgentClient, connectAgent } from '../../lib/agent-api/agent-client.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import { errorText } from '../../lib/log-lines.ts';
 import {
   abandonRestore,
+  type Budgets,
   coordinateRestore,
   type CoordinatorTools,
   finishRestore,
@@ -12,12 +13,14 @@ import {
 } from '../../lib/restore/cluster/coordinate-restore.ts';
 import { agentParticipant } from '../../lib/restore/cluster/participant.ts';
 import { HOLDER_PREFIX } from '../agents/agent-terms.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { judgeRestore } from './judge-restore.ts';
 import { type PlannedRestore, planRestore } from './plan-restore.ts';
 import { hookFailed, type HookCalls, hooksOf, type RestoreHooks, runRestoreHooks } from './restore-hooks.ts';
-import { type RestoreEnd, type RestoreReport } from './restore-report.ts';
-import { type RestoreRun, type RestoreRuns } from './restore-runs.ts';
+import type { RestoreEnd, RestoreReport } from './restore-report.ts';
+import { isOfNamespaces, restoreNamespaces } from './restore-namespaces.ts';
+import { restoreSource } from './restore-source.ts';
+import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
 import { type RestoreSubject, subjectOf, subjectText } from './restore-subject.ts';
 
 /** What of an earlier leader's restore there is to do, by what the agents tell. */
@@ -26,6 +29,7 @@ export type Beginning = 'begin' | 'finish' | 'abandon';
 export interface LeadTools {
   readonly tools: ControlPlaneTools;
   readonly runs: RestoreRuns;
+  readonly budgets?: Partial<Budgets> | undefined;
   /** Leadership: before anything is stopped, a leader that is none any more leads no restore either. */
   readonly leading: AbortSignal;
 }
@@ -98,11 +102,21 @@ class LedRestore implements RestoreRun {
   async #fromStart(): Promise<RestoreEnd> {
     const { tools, leading } = this.#lead;
     const signal = AbortSignal.any([leading, this.#cancelling.signal]);
-    await judgeRestore(this.#restore, tools, signal);
-    this.#update({ admitted: true });
-    const planned = await planRestore(this.#restore, tools, signal);
-    const { plan, source } = planned;
-    this.#update({ plan, source, message: plan.lines.join('; ') });
+    const { surroundings } = await judgeRestore(this.#restore, tools, signal);
+    const source = await restoreSource(this.#restore, tools.kube, signal);
+    this.#update({ admitted: true, source });
+    if (isOfNamespaces(this.#restore, source)) {
+      this.#update({ step: 'Applying', message: 'the objects are restored' });
+      const onProgress = (message: string): void => {
+        this.#update({ message });
+      };
+      const made = { tools, signal, onProgress };
+      const outcome = await restoreNamespaces(this.#restore, source, surroundings.source, made);
+      return { kind: 'namespaces', outcome };
+    }
+    const planned = await planRestore(this.#restore, source, tools, signal);
+    const { plan } = planned;
+    this.#update({ plan, message: plan.lines.join('; ') });
     const [problem] = plan.problems;
     if (problem !== undefined) return { kind: 'refused', failure: problem, all: plan.problems };
     if (this.#restore.spec.dryRun) return { kind: 'planned' };
@@ -182,7 +196,7 @@ class LedRestore implements RestoreRun {
       holder: `restore/${tools.pod.name}`,
       // The same process, for backups: that must not stop a restore.
       isOurs: (holder) => holder === `${HOLDER_PREFIX}${tools.pod.name}`,
-      signal,
+      ...{ signal, budgets: this.#lead.budgets },
       onStep: ({ step, term, states, update }) => {
         const bytes = update?.update;
         const message =

@@ -1,4 +1,4 @@
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { hooksOf, type RestoreHooks } from './restore-hooks.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
@@ -8,16 +8,16 @@ import {
   type NodeFacts,
   planClusterRestore,
 } from '../../lib/restore/cluster/cluster-plan.ts';
-import { type StageOrder } from '../../lib/restore/cluster/participant.ts';
+import type { StageOrder } from '../../lib/restore/cluster/participant.ts';
 import { BUMP_MARGIN, plannedBump } from '../../lib/restore/restore-plan.ts';
-import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
+import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
 import { isUnwritable } from '../../lib/repository/unwritable-store.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import { rightsSettings } from '../backup/judge-backup.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { findPoint } from './restore-point.ts';
-import { restoreSource, type RestoreSource } from './restore-source.ts';
+import type { RestoreSource } from './restore-source.ts';
 
 /** A restore that can be begun, or tells why it can't. */
 export interface PlannedRestore {
@@ -36,12 +36,12 @@ const SPOOL = { memoryBytes: 4 << 20, diskBytes: 1 << 30 };
  */
 export async function planRestore(
   restore: EtcdRestore,
+  source: RestoreSource,
   tools: ControlPlaneTools,
   signal: AbortSignal,
 ): Promise<PlannedRestore> {
   const { metadata, spec } = restore;
   const { namespace = '', uid = '' } = metadata;
-  const source = await restoreSource(restore, tools.kube, signal);
   const { storageLocation, encryption } = source;
   if (storageLocation.provider === 'Local') throw localStore(storageLocation.bucket);
   const whose = { namespace, requester: spec.requestedBy };

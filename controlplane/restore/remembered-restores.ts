@@ -1,9 +1,9 @@
-import { type RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import type { RestoreState } from '../../lib/agent-api/restore-messages.ts';
 import { restoreStateName, stageOf } from '../../lib/restore/cluster/restore-states.ts';
-import { type KnownAgent } from '../agents/agent-directory.ts';
-import { type NodeOfRestore } from './lead-restore.ts';
+import type { KnownAgent } from '../agents/agent-directory.ts';
+import type { NodeOfRestore } from './lead-restore.ts';
 import { errorOf } from './restore-status.ts';
-import { type RestoreEnd, type RestoreReport } from './restore-report.ts';
+import type { RestoreEnd, RestoreReport } from './restore-report.ts';
 import { parseSubject, type RestoreSubject } from './restore-subject.ts';
 
 /** A restore as the agents' journals have it. */

@@ -1,16 +1,15 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
+import type { EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
 import { splitKey } from '../../lib/kubernetes/object-key.ts';
 import { type Reflector, startReflector } from '../../lib/kubernetes/reflector.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
-import { nextMove } from '../../lib/restore/cluster/coordinate-restore.ts';
-import { type Again, type Controller } from '../controller.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import { type Budgets, nextMove } from '../../lib/restore/cluster/coordinate-restore.ts';
+import type { Again, Controller } from '../controller.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { bringBack, OPERATION_ANNOTATION, operationOf } from './bring-back.ts';
 import { leadRestore } from './lead-restore.ts';
-import { type NamespaceRestoreRun, restoresNamespaces } from './namespace-restores.ts';
 import {
   isOver,
   lastCommit,
@@ -18,15 +17,15 @@ import {
   rememberedRestores,
   reportOf,
 } from './remembered-restores.ts';
-import { type RestoreReport } from './restore-report.ts';
-import { type RestoreRun, type RestoreRuns } from './restore-runs.ts';
+import type { RestoreReport } from './restore-report.ts';
+import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
 import { restoreStatus } from './restore-status.ts';
 import { tellRestoreEnd, tellRestoreStart } from './tell-restore.ts';
 
 export interface RestoreControllerOptions {
   /** Of the process: restores outlive leaderships. */
   readonly runs: RestoreRuns;
-  readonly namespaces: NamespaceRestoreRun;
+  readonly budgets?: Partial<Budgets> | undefined;
 }
 
 const WRITE_MS = 5_000;
@@ -159,7 +158,7 @@ class RestoreReconciler {
     }
     const gone = restore === undefined || operationOf(restore) !== run.operation;
     // While nothing is stopped the API tells the truth: it was deleted.
-    if (gone && (report.step === 'Planning' || report.step === 'Staging')) run.cancel(DELETED);
+    if (gone && EARLY.has(report.step)) run.cancel(DELETED);
     if (gone) return undefined;
     const written = this.#written.get(key);
     const waitMs = (written?.atMs ?? -Infinity) + WRITE_MS - performance.now();
@@ -205,23 +204,9 @@ class RestoreReconciler {
       return undefined;
     }
     // 3. Now.
-    if (await restoresNamespaces(restore, this.#tools.kube, signal)) {
-      await this.#ofNamespaces(key, restore, signal);
-      return undefined;
-    }
     tellRestoreStart(this.#tools, restore);
     leadRestore(restore, 'begin', [], this.#leadTools());
     return undefined;
-  }
-
-  async #ofNamespaces(key: string, restore: EtcdRestore, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#options.namespaces(restore, this.#tools, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof GuardianError) || error.retryable) throw error;
-      await this.#end(key, restore, refused(operationOf(restore), error, this.#tools.clock()), signal);
-    }
   }
 
   #refusal(restore: EtcdRestore, remembered: readonly RememberedRestore[]): GuardianError | undefined {
@@ -235,7 +220,10 @@ class RestoreReconciler {
       .list()
       .find(
         (run) =>
-          run.report.end === undefined && run.report.step !== 'Planning' && run.operation !== operation,
+          run.report.end === undefined &&
+          run.report.step !== 'Planning' &&
+          run.report.step !== 'Applying' &&
+          run.operation !== operation,
       );
     return other === undefined ? undefined : meanwhile(other.key);
   }
@@ -285,9 +273,17 @@ class RestoreReconciler {
   }
 
   #leadTools(): Parameters<typeof leadRestore>[3] {
-    return { tools: this.#tools, runs: this.#options.runs, leading: this.#leading };
+    return {
+      tools: this.#tools,
+      runs: this.#options.runs,
+      budgets: this.#options.budgets,
+      leading: this.#leading,
+    };
   }
 }
+
+/** Nothing is stopped yet, and the API server is there. */
+const EARLY: ReadonlySet<string> = new Set(['Planning', 'Applying', 'Staging']);
 
 const DELETED = new GuardianError('restore.deleted', 'the EtcdRestore was deleted', {
   hint: 'Nothing was stopped or changed.',

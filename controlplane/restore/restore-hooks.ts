@@ -1,8 +1,8 @@
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
-import { type Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
-import { type EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
-import { type AgentClient } from '../../lib/agent-api/agent-client.ts';
-import { type AuditLog, type AuditRecord } from '../../lib/audit-log.ts';
+import type { Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
+import type { AgentClient } from '../../lib/agent-api/agent-client.ts';
+import type { AuditLog, AuditRecord } from '../../lib/audit-log.ts';
 
 export interface RestoreHooks {
   readonly pre: readonly Hook[];

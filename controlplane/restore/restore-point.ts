@@ -1,11 +1,11 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
-import { type PointQuery } from '../../lib/repository/choose-point.ts';
-import { type RestorePoint } from '../../lib/repository/points.ts';
-import { type Repository, type SoundBackup } from '../../lib/repository/repository.ts';
+import type { EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
+import type { PointQuery } from '../../lib/repository/choose-point.ts';
+import type { RestorePoint } from '../../lib/repository/points.ts';
+import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
 import { mergedSource } from '../../lib/restore/merged-source.ts';
-import { type PointFacts } from '../../lib/restore/cluster/cluster-plan.ts';
-import { type SnapshotPlace } from '../backup/snapshot-location.ts';
+import type { PointFacts } from '../../lib/restore/cluster/cluster-plan.ts';
+import type { SnapshotPlace } from '../backup/snapshot-location.ts';
 
 /** The point that is meant, and the backup that it builds on. */
 export interface FoundPoint {

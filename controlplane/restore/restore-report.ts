@@ -1,15 +1,13 @@
-import { type RestoreState } from '../../lib/agent-api/restore-messages.ts';
-import {
-  type CoordinatorProgress,
-  type RestoreOutcome,
-} from '../../lib/restore/cluster/coordinate-restore.ts';
-import { type ClusterPlan } from '../../lib/restore/cluster/cluster-plan.ts';
-import { type PlannedRestore } from './plan-restore.ts';
+import type { RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import type { CoordinatorProgress, RestoreOutcome } from '../../lib/restore/cluster/coordinate-restore.ts';
+import type { ClusterPlan } from '../../lib/restore/cluster/cluster-plan.ts';
+import type { NamespaceRestoreOutcome } from '../namespace-restore/run-namespace-restore.ts';
+import type { PlannedRestore } from './plan-restore.ts';
 
 /** What is known of one restore, by this process or by what the agents remember. */
 export interface RestoreReport {
   readonly operation: string;
-  readonly step: 'Planning' | CoordinatorProgress['step'];
+  readonly step: 'Planning' | 'Applying' | CoordinatorProgress['step'];
   /** Of what goes on, for people. */
   readonly message: string;
   readonly term: bigint;
@@ -24,5 +22,6 @@ export interface RestoreReport {
 
 export type RestoreEnd =
   | { readonly kind: 'planned' }
+  | { readonly kind: 'namespaces'; readonly outcome: NamespaceRestoreOutcome }
   | { readonly kind: 'refused'; readonly failure: unknown; readonly all: readonly unknown[] }
   | (RestoreOutcome & { readonly hooksFailed: readonly string[] });

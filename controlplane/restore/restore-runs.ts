@@ -1,5 +1,5 @@
-import { type RestoreReport } from './restore-report.ts';
-import { type RestoreSubject } from './restore-subject.ts';
+import type { RestoreReport } from './restore-report.ts';
+import type { RestoreSubject } from './restore-subject.ts';
 
 /** A restore that this process leads, or has led. It goes on whoever leads the control plane. */
 export interface RestoreRun {

@@ -1,8 +1,8 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
-import { type Encryption, type StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import type { Encryption, StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { SCHEDULE_LABEL } from '../backup/backup-labels.ts';
 import { parseSnapshotLocation, type SnapshotPlace } from '../backup/snapshot-location.ts';
 

@@ -1,13 +1,14 @@
-import { type Problem } from '../../lib/agent-api/request-parts.ts';
-import { type RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import type { Problem } from '../../lib/agent-api/request-parts.ts';
+import type { RestoreState } from '../../lib/agent-api/restore-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { type Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type EtcdRestoreStatus, type RestoredMember } from '../../lib/kubernetes/api/etcd-restore-status.ts';
+import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { EtcdRestoreStatus, RestoredMember } from '../../lib/kubernetes/api/etcd-restore-status.ts';
 import { setCondition } from '../../lib/kubernetes/set-condition.ts';
 import { visibleText } from '../../lib/visible-text.ts';
 import { failureOf } from '../backup/backup-status.ts';
-import { type RestoreEnd, type RestoreReport } from './restore-report.ts';
+import type { NamespaceRestoreOutcome } from '../namespace-restore/run-namespace-restore.ts';
+import type { RestoreEnd, RestoreReport } from './restore-report.ts';
 
 type Told = readonly [type: string, status: Condition['status'], reason: string, message: string];
 
@@ -49,13 +50,14 @@ export function restoreStatus(
 interface ToldStatus {
   readonly fields: Pick<
     EtcdRestoreStatus,
-    'phase' | 'step' | 'reason' | 'message' | 'errors' | 'restoredKeys' | 'restoredRevision'
+    'phase' | 'step' | 'reason' | 'message' | 'errors' | 'objects' | 'restoredKeys' | 'restoredRevision'
   >;
   readonly conditions: readonly Told[];
 }
 
 const PHASES = {
   Planning: 'Pending',
+  Applying: 'Restoring',
   Staging: 'Pending',
   Quiescing: 'Quiescing',
   Swapping: 'Restoring',
@@ -96,6 +98,8 @@ function ended(end: RestoreEnd, report: RestoreReport): ToldStatus {
         conditions: [ADMITTED, ['Completed', 'True', 'DryRun', message]],
       };
     }
+    case 'namespaces':
+      return applied(end.outcome, report);
     case 'refused':
       return failed(end.failure, report, [], end.all);
     case 'restored':
@@ -121,6 +125,26 @@ function ended(end: RestoreEnd, report: RestoreReport): ToldStatus {
         ['RolledBack', 'Unknown', 'Unknown', 'see the agents and their journals for how it ended'],
       ]);
   }
+}
+
+function applied(
+  { objects, errors, restoredRevision, restoredKeys, namespaces, problem }: NamespaceRestoreOutcome,
+  report: RestoreReport,
+): ToldStatus {
+  const found = {
+    ...{ objects, errors: [...errors], restoredRevision: Number(restoredRevision), restoredKeys },
+  };
+  if (problem !== undefined) {
+    const { fields, conditions } = failed(problem, report, []);
+    return { fields: { ...fields, ...found }, conditions };
+  }
+  const message = limited(
+    `${restoredKeys} objects of ${namespaces.join(', ')} restored as they were at revision ${restoredRevision}`,
+  );
+  return {
+    fields: { ...found, phase: 'Completed', message },
+    conditions: [ADMITTED, ['Completed', 'True', 'Restored', message]],
+  };
 }
 
 function completed(

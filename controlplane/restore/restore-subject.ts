@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
+import type { EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
 
 /**
  * An EtcdRestore as it goes into the agents' journals: the restored etcd may not know it, and then it is made again from

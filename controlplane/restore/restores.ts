@@ -1,6 +1,5 @@
-import { type Controller } from '../controller.ts';
-import { type ControlPlaneTools } from '../tools.ts';
-import { noNamespaceRestores } from './namespace-restores.ts';
+import type { Controller } from '../controller.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 import { restoreController } from './restore-controller.ts';
 import { RestoreRuns } from './restore-runs.ts';
 
@@ -9,5 +8,5 @@ const RUNS = new RestoreRuns();
 
 /** The controller of EtcdRestores. */
 export function restores(tools: ControlPlaneTools): Controller {
-  return restoreController(tools, { runs: RUNS, namespaces: noNamespaceRestores() });
+  return restoreController(tools, { runs: RUNS });
 }

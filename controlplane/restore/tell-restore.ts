@@ -1,8 +1,8 @@
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
-import { type EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
+import type { EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
 import { keyOf } from '../../lib/kubernetes/object-key.ts';
-import { type EventTarget } from '../object-events.ts';
-import { type ControlPlaneTools } from '../tools.ts';
+import type { EventTarget } from '../object-events.ts';
+import type { ControlPlaneTools } from '../tools.ts';
 
 type TellingTools = Pick<ControlPlaneTools, 'events' | 'log' | 'audit'>;
 

@@ -1,4 +1,4 @@
-import { type Description, type EtcdFound } from '../../agent-api/description.ts';
+import type { Description, EtcdFound } from '../../agent-api/description.ts';
 import { judgeVersions, type FileVersions } from '../../etcd/datadir/version-rules.ts';
 import { WAL_FILE_SIZE } from '../../etcd/datadir/wal.ts';
 import { GuardianError } from '../../guardian-error.ts';
