@@ -31,7 +31,10 @@ export interface EtcdReader {
 }
 
 /** Lets the agent of a node read its member. Rejects as `AgentDirectory` and the agent's calls do. */
-export async function agentReader(run: BackupRunRequest): Promise<EtcdReader> {
+export async function agentReader(
+  run: BackupRunRequest,
+  repository: Pick<Repository, 'namespaces'>,
+): Promise<EtcdReader> {
   const { tools, signal } = run;
   const { etcdEndpoints: endpoints = [] } = run.backup.spec;
   const { agent } = await tools.agents.choose(endpoints.length > 0 ? { endpoints } : {}, signal);
@@ -58,7 +61,7 @@ export async function agentReader(run: BackupRunRequest): Promise<EtcdReader> {
       const { name, plainSize, plainSha256, storedSize, storedSha256: sha256 } = part;
       return {
         ...{ revision, readAt: new Date(readMs), unreadable: new Set(encryptedResources) },
-        part: writer.describePart({
+        part: repository.namespaces.describePart(writer, {
           ...{ kind: 'etcd', name, plainSize, plainSha256, storedSize, sha256, objects },
         }),
       };

@@ -44,7 +44,7 @@ export const runNamespaceBackup: BackupRun = async (run) => {
   tell('asking which kinds there are, and which of them may be listed');
   const scope = await findScope(tools.kube, requester, namespaces, signal);
   const { etcdEndpoints: endpoints = [] } = backup.spec;
-  const byAgent = await agentReader(run).catch((error: unknown) => {
+  const byAgent = await agentReader(run, repository).catch((error: unknown) => {
     if (endpoints.length > 0 && hasCode(error, 'controlplane.no-agent')) return undefined;
     throw error;
   });

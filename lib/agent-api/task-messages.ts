@@ -25,6 +25,7 @@ export const backUpNamespacesRequest = z.object({
   revision: wide,
   prefix: text,
   retainUntilMs: exact,
+  point: maybe(restorePoint),
 });
 export type BackUpNamespacesRequest = z.output<typeof backUpNamespacesRequest>;
 

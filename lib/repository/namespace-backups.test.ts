@@ -134,7 +134,7 @@ async function backUpNamespaces(
   const put = await namespaces.putPart(writer, 'etcd', listed(RECORDS));
   // As it comes from an agent.
   const { compression, recipients, ...told } = put;
-  assert.deepEqual(writer.describePart(told), { ...told, compression, recipients });
+  assert.deepEqual(namespaces.describePart(writer, told), { ...told, compression, recipients });
   return namespaces.find('prod', (await writer.commit({ ...FACTS, revision, parts: [put], labels })).id);
 }
 

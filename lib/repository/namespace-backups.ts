@@ -32,12 +32,11 @@ export interface NamespaceBackups {
   /** By its whole id. Rejects with the reason where it is damaged, and with `repository.removed`. */
   find(cluster: string, id: string, options?: ListOptions): Promise<SoundNamespaceBackup>;
 
+  /** A part that someone else has put, by what that one tells of it; the rest follows from our own keys. */
+  describePart(place: BackupPlace, put: PutElsewhere): NamespacePart;
+
   /** The objects of a part; what was read counts only once the iteration has ended without error. */
-  readPart(
-    backup: SoundNamespaceBackup,
-    part: NamespacePart,
-    options?: CallOptions,
-  ): AsyncIterable<PartRecord>;
+  readPart(place: BackupPlace, part: NamespacePart, options?: CallOptions): AsyncIterable<PartRecord>;
 
   /** What `applyRetention` would do. */
   planRetention(
@@ -58,11 +57,6 @@ export interface NamespaceBackups {
 /** Writes one backup. Nothing of it can be seen before `commit`; what is left without it is swept after a day. */
 export interface NamespaceBackupWriter extends BackupPlace {
   readonly warnings: readonly GuardianError[];
-  /**
-   * A part that someone else has put, by what that one tells of it; the rest follows from our own keys. It is looked at
-   * by `commit`.
-   */
-  describePart(put: PutElsewhere): NamespacePart;
   /** The commit point. Rejects with `store.corrupt` where a part isn't there as it should be. */
   commit(facts: NamespaceFacts, options?: CallOptions): Promise<SoundNamespaceBackup>;
 }

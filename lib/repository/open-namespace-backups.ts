@@ -14,7 +14,7 @@ import { decodeRecords, encodeRecords, type PartRecord } from './part-records.ts
 import { readNamespaceManifest } from './read-namespace-manifest.ts';
 import { listRemovalMarks, markRemoval, readRemoval } from './removals.ts';
 import type { BackupPlace, ListOptions, RepositorySettings } from './repository.ts';
-import { beginNamespaceBackup } from './write-namespace-backup.ts';
+import { beginNamespaceBackup, describePart } from './write-namespace-backup.ts';
 
 /** See `NamespaceBackups`. */
 export function openNamespaceBackups(settings: RepositorySettings): NamespaceBackups {
@@ -24,10 +24,11 @@ export function openNamespaceBackups(settings: RepositorySettings): NamespaceBac
   return {
     begin: (request, { signal } = {}) => beginNamespaceBackup(settings, request, signal),
     putPart: (place, kind, records, options = {}) => putPart(settings, place, kind, records, options),
+    describePart: (place, put) => describePart(settings, place, put),
     list,
     find: (cluster, id, options = {}) => find(settings, cluster, id, options),
-    async *readPart(backup, part, options = {}) {
-      yield* decodeRecords(readContent(settings, backup, part, options), part.name);
+    async *readPart(place, part, options = {}) {
+      yield* decodeRecords(readContent(settings, place, part, options), part.name);
     },
     planRetention,
     async applyRetention(cluster, policy, request, options = {}) {

@@ -13,7 +13,7 @@ import type {
   SoundNamespaceBackup,
 } from './namespace-backups.ts';
 import { namespaceManifestDocument, type NamespacePart } from './namespace-manifest.ts';
-import type { BackupRequest, CallOptions, RepositorySettings } from './repository.ts';
+import type { BackupPlace, BackupRequest, CallOptions, RepositorySettings } from './repository.ts';
 import { COMMIT_WITHIN_MS } from './sweep.ts';
 
 /** See `NamespaceBackups.begin`. */
@@ -24,6 +24,18 @@ export async function beginNamespaceBackup(
 ): Promise<NamespaceBackupWriter> {
   const { known } = await chooseTimeline(settings, request, signal);
   return new Writer(settings, request, known);
+}
+
+/** See `NamespaceBackups.describePart`. Throws `repository.misplaced` for a part of another place. */
+export function describePart(
+  { encryption }: RepositorySettings,
+  place: BackupPlace,
+  { name, ...put }: PutElsewhere,
+): NamespacePart {
+  const recipients = (encryption?.recipients ?? []).map(({ id, kind }) => ({ id, kind }));
+  const itself = namespacePartName(place, put.kind, recipients.length > 0);
+  if (name !== itself) throw misplaced(name, itself);
+  return { ...put, name, compression: { ...COMPRESSION }, recipients };
 }
 
 class Writer implements NamespaceBackupWriter {
@@ -43,13 +55,6 @@ class Writer implements NamespaceBackupWriter {
     this.cluster = request.cluster;
     this.timeline = known.timeline;
     this.warnings = known.warnings;
-  }
-
-  describePart({ name, ...put }: PutElsewhere): NamespacePart {
-    const recipients = (this.#settings.encryption?.recipients ?? []).map(({ id, kind }) => ({ id, kind }));
-    const itself = namespacePartName(this, put.kind, recipients.length > 0);
-    if (name !== itself) throw misplaced(name, itself);
-    return { ...put, name, compression: { ...COMPRESSION }, recipients };
   }
 
   async commit(facts: NamespaceFacts, { signal }: CallOptions = {}): Promise<SoundNamespaceBackup> {
