@@ -161,6 +161,34 @@ test(
   },
 );
 
+test('calls that queue up don’t cost the leader its Lease', WITH, async () => {
+  const it = await installation();
+  let answered = 0;
+  const busy: ControllerFactory = (tools) => ({
+    ...{ name: 'busy', workers: 1 },
+    start: (queue) => {
+      queue.add('a/work');
+      return Promise.resolve();
+    },
+    async reconcile(_key, signal) {
+      const trust = { resource: CONFIG_MAPS, namespace: NAMESPACE, name: 'etcdguardian-trust' };
+      const calls = Array.from({ length: 400 }, async () => {
+        await tools.kube.get(trust, { signal });
+        answered += 1;
+      });
+      await Promise.all(calls);
+      return undefined;
+    },
+  });
+  // They take six seconds, by the client's own limit.
+  await using a = start(it, 'replica-a', [busy], { leaseDurationMs: '10s', renewDeadlineMs: '5s' });
+  await eventually('all are answered by one leader', () => answered === 400);
+  assert.deepEqual(
+    a.lines.filter(({ event }) => event === 'leader' || event === 'election').map(({ message }) => message),
+    ['this replica leads'],
+  );
+});
+
 test('a step that ignores the end of leadership ends the process', WITH, async () => {
   const it = await installation();
   const deaf: ControllerFactory = () => ({

@@ -47,6 +47,8 @@ interface Replica {
   readonly settings: ControlPlaneSettings;
   readonly process: ControlPlaneProcess;
   readonly kube: KubeConnection;
+  /** For the Lease alone. */
+  readonly election: KubeConnection;
   readonly cluster: string;
   readonly pod: PodIdentity;
   readonly metrics: ControlPlaneMetrics;
@@ -87,15 +89,10 @@ export async function runControlPlane(
 
   // 2. The API server, and which cluster this is.
   const { kubeconfig, kubeContext: context } = settings;
-  const kube = stack.use(
-    await connectKube({
-      kubeconfig,
-      context,
-      env: process.env,
-      component: 'controlplane',
-      random: process.random,
-    }),
-  );
+  const server = { kubeconfig, context, env: process.env, random: process.random };
+  const kube = stack.use(await connectKube({ ...server, component: 'controlplane' }));
+  // Its calls must not queue behind thousands of others, or the Lease is lost under load.
+  const election = stack.use(await connectKube({ ...server, component: 'controlplane-election' }));
   const cluster = await untilItWorks('the API server', process, signal, async () => clusterOf(kube, signal));
   if (cluster === undefined) return;
 
@@ -104,7 +101,7 @@ export async function runControlPlane(
   const keeper = certificateKeeper(`${settings.service}.${namespace}.svc`, clock);
   serving.keeper = keeper;
   const store = authorityStore({ kube, clock, scope: { cluster, namespace }, settings });
-  const replica: Replica = { settings, process, kube, cluster, pod, metrics, keeper };
+  const replica: Replica = { settings, process, kube, election, cluster, pod, metrics, keeper };
   const ending = new AbortController();
   const all = AbortSignal.any([signal, ending.signal]);
   const following = followAuthority(store, keeper, log, process.random, all);
@@ -121,12 +118,12 @@ export async function runControlPlane(
 }
 
 async function elect(replica: Replica, signal: AbortSignal): Promise<void> {
-  const { settings, process, kube, pod, metrics } = replica;
+  const { settings, process, election, pod, metrics } = replica;
   const { log, clock, random } = process;
   metrics.leader.set(0);
   await runElection({
     ...{
-      client: kube,
+      client: election,
       namespace: settings.namespace,
       name: settings.lease,
       identity: pod.name,
