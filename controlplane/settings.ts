@@ -228,7 +228,7 @@ export const CONTROL_PLANE_SETTINGS = {
     'ETCDGUARDIAN_EXTERNAL_BACKUPS',
     '--external-backups <count>',
     'backups of etcd without an agent that run in this process at a time',
-    z.coerce.number().int().min(1).default(2),
+    z.coerce.number().int().min(1).default(1),
   ),
   spoolDir: setting(
     'ETCDGUARDIAN_SPOOL_DIR',
