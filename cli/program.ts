@@ -61,7 +61,7 @@ interface Leaf {
 interface Group {
   readonly name: string;
   readonly description: string;
-  readonly children: readonly Leaf[];
+  readonly children: readonly Source[];
 }
 
 const COMMANDS: readonly Source[] = [
@@ -179,6 +179,78 @@ const COMMANDS: readonly Source[] = [
     ],
   },
   { name: 'keys', load: async (session) => (await import('./keys.ts')).keysCommand(session) },
+  {
+    name: 'kube',
+    description: 'a cluster that this is installed in; as a plugin: kubectl etcdguardian …',
+    children: [
+      {
+        name: 'backup',
+        description: 'EtcdBackups',
+        children: [
+          {
+            name: 'create',
+            load: async (session) =>
+              (await import('./kube/backup-create.ts')).kubeBackupCreateCommand(session),
+          },
+          {
+            name: 'wait',
+            load: async (session) => (await import('./kube/backup-wait.ts')).kubeBackupWaitCommand(session),
+          },
+          {
+            name: 'list',
+            load: async (session) => (await import('./kube/backup-list.ts')).kubeBackupListCommand(session),
+          },
+          {
+            name: 'show',
+            load: async (session) => (await import('./kube/backup-show.ts')).kubeBackupShowCommand(session),
+          },
+        ],
+      },
+      {
+        name: 'restore',
+        description: 'EtcdRestores',
+        children: [
+          {
+            name: 'create',
+            load: async (session) =>
+              (await import('./kube/restore-create.ts')).kubeRestoreCreateCommand(session),
+          },
+          {
+            name: 'wait',
+            load: async (session) => (await import('./kube/restore-wait.ts')).kubeRestoreWaitCommand(session),
+          },
+          {
+            name: 'list',
+            load: async (session) => (await import('./kube/restore-list.ts')).kubeRestoreListCommand(session),
+          },
+          {
+            name: 'show',
+            load: async (session) => (await import('./kube/restore-show.ts')).kubeRestoreShowCommand(session),
+          },
+        ],
+      },
+      {
+        name: 'points',
+        load: async (session) => (await import('./kube/points.ts')).kubePointsCommand(session),
+      },
+      {
+        name: 'status',
+        load: async (session) => (await import('./kube/status.ts')).kubeStatusCommand(session),
+      },
+      {
+        name: 'doctor',
+        load: async (session) => (await import('./kube/doctor.ts')).kubeDoctorCommand(session),
+      },
+    ],
+  },
+  {
+    name: 'pki',
+    description: 'identities for the agents of a cluster',
+    children: [
+      { name: 'issue', load: async (session) => (await import('./pki-issue.ts')).pkiIssueCommand(session) },
+      { name: 'show', load: async (session) => (await import('./pki-show.ts')).pkiShowCommand(session) },
+    ],
+  },
   { name: 'agent', load: async (session) => (await import('./agent.ts')).agentCommand(session) },
   {
     name: 'controlplane',
@@ -188,18 +260,17 @@ const COMMANDS: readonly Source[] = [
 ];
 
 /** The one command that is named, or all of them where help, completion or a correction may want them. */
-function wantedBy([first, second]: readonly string[]): readonly Source[] {
-  if (first === '--version' || first === '-V') return [];
-  const named = COMMANDS.find(({ name }) => name === first);
-  if (named === undefined) return COMMANDS;
+function wantedBy([first, ...rest]: readonly string[], sources = COMMANDS): readonly Source[] {
+  if (sources === COMMANDS && (first === '--version' || first === '-V')) return [];
+  const named = sources.find(({ name }) => name === first);
+  if (named === undefined) return sources;
   if ('load' in named) return [named];
-  const child = named.children.find(({ name }) => name === second);
-  return [child === undefined ? named : { ...named, children: [child] }];
+  return [{ ...named, children: wantedBy(rest, named.children) }];
 }
 
 async function commandOf(source: Source, session: Session): Promise<Command> {
   if ('load' in source) return source.load(session);
   const group = new Command(source.name).description(source.description);
-  for (const child of source.children) group.addCommand(await child.load(session));
+  for (const child of source.children) group.addCommand(await commandOf(child, session));
   return group;
 }
