@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { ownMove } from './restore-watchdog.ts';
 
 const MEMBER = { node: 'n', name: 'm', peerUrls: [], agentAddress: '' };
