@@ -20,6 +20,8 @@ const authority = await newAuthority();
 const agent = await credentialsFor(authority, agentOf('node-1'));
 const controlPlane = await credentialsFor(authority, CONTROL_PLANE);
 const unexpected: unknown[] = [];
+/** On a loaded machine; the pauses between two attempts to connect that this tells apart are longer. */
+const AT_ONCE_MS = 1_500;
 
 const stops: (() => Promise<void> | void)[] = [];
 after(async () => {
@@ -29,10 +31,11 @@ after(async () => {
 async function serve(
   handlers: AgentHandlers,
   source: CredentialSource = always(agent),
+  port = 0,
 ): Promise<AgentServer> {
   const server = await serveAgentApi(handlers, {
     address: '127.0.0.1',
-    port: 0,
+    port,
     credentials: source,
     clock: systemClock,
     onUnexpected: (_method, error) => unexpected.push(error),
@@ -160,6 +163,26 @@ test('certificates that ended, on either side, are told apart from an agent that
     code: 'agent.unreachable',
     retryable: true,
   });
+});
+
+test('an agent that is gone is told at once, however often it is asked, and one that is back as well', async () => {
+  const first = await serve(HANDLERS);
+  const caller = client(first.port, controlPlane);
+  await caller.describe({});
+  await first.close(0);
+  for (let asked = 1; asked <= 5; asked += 1) {
+    const before = performance.now();
+    await assert.rejects(caller.describe({}), {
+      code: /^agent.(unreachable|connection-lost)$/,
+      retryable: true,
+    });
+    const tookMs = performance.now() - before;
+    assert.ok(tookMs < AT_ONCE_MS, `call ${asked} took ${tookMs} ms`);
+  }
+  await serve(HANDLERS, always(agent), first.port);
+  const before = performance.now();
+  await caller.describe({});
+  assert.ok(performance.now() - before < AT_ONCE_MS);
 });
 
 test('a certificate that ends while its connection stands ends what it may do', async () => {

@@ -30,12 +30,20 @@ export function agentChannel(
   const { cluster } = peerIdentity(credentials.certificate);
   const options = clientTls(credentials, { cluster, roles: ['agent'], node: callee.node }, clock);
   const sockets = new AgentSocketCredentials(options);
-  const client = new Client(callee.address, sockets, CHANNEL_OPTIONS);
+  let client = new Client(callee.address, sockets, CHANNEL_OPTIONS);
+  /** Tries at once: gRPC would first wait out the back-off of a failure from before we asked, which says nothing about now. */
+  const connected = async (deadline: number, signal: AbortSignal): Promise<Settled> => {
+    if (client.getChannel().getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE) {
+      client.close();
+      client = new Client(callee.address, sockets, CHANNEL_OPTIONS);
+    }
+    return settled(client, deadline, signal);
+  };
   return {
     credentials,
     async ready(signal) {
       const deadline = Date.now() + connectTimeoutMs;
-      const end = await settled(client, deadline, signal);
+      const end = await connected(deadline, signal);
       if (end === 'ready') return client;
       signal.throwIfAborted();
       const remainingMs = Math.max(deadline - Date.now(), MIN_WALK_MS);
@@ -43,7 +51,7 @@ export function agentChannel(
       signal.throwIfAborted();
       if (failure !== undefined) throw noConnection(callee, explained(failure, credentials, clock()));
       // The road is free by now, as after a restart.
-      if ((await settled(client, Date.now() + MIN_WALK_MS, signal)) === 'ready') return client;
+      if ((await connected(Date.now() + MIN_WALK_MS, signal)) === 'ready') return client;
       signal.throwIfAborted();
       throw noConnection(callee, new Error(`no connection within ${connectTimeoutMs} ms`));
     },
@@ -98,7 +106,6 @@ type Settled = 'ready' | 'failed' | 'pending';
 /** Waits until it connects or fails to, at most until `deadline`, or the signal. */
 function settled(client: Client, deadline: number, signal: AbortSignal): Promise<Settled> {
   const channel = client.getChannel();
-  let tried = false;
   return new Promise((resolve) => {
     const stop = (): void => {
       resolve('failed');
@@ -107,9 +114,7 @@ function settled(client: Client, deadline: number, signal: AbortSignal): Promise
     const look = (timeUp?: Error): void => {
       const closed = channel.getConnectivityState(false) === connectivityState.SHUTDOWN;
       const state = channel.getConnectivityState(!closed);
-      tried ||= state === connectivityState.CONNECTING;
-      // A failure from before we asked says nothing about now: its back-off is waited for.
-      const failed = state === connectivityState.TRANSIENT_FAILURE && tried;
+      const failed = state === connectivityState.TRANSIENT_FAILURE;
       if (signal.aborted || closed || failed) resolve('failed');
       else if (state === connectivityState.READY) resolve('ready');
       else if (timeUp !== undefined) resolve('pending');
