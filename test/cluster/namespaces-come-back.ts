@@ -37,7 +37,7 @@ export function namespacesComeBack(told: () => Story): void {
     assert.equal(await cluster.kubectl(...get, 'configmap/settings'), 'red');
     assert.equal(await cluster.kubectl(...get, 'secret/password'), Buffer.from('blue').toString('base64'));
     // Who may what in it was no thing that its backup could hold.
-    await giveTeam(story, 'shop', { team: 'a' });
+    await giveTeam(story, 'shop', { team: 'a', size: 'large' });
   });
 }
 

@@ -20,7 +20,7 @@ export async function startStory(cluster: Cluster): Promise<Story & AsyncDisposa
   return { cluster, s3, grants: [], [Symbol.asyncDispose]: () => s3[Symbol.asyncDispose]() };
 }
 
-export const GUARDIAN_API = 'etcdguardian.io/v1alpha1';
+const GUARDIAN_API = 'etcdguardian.io/v1alpha1';
 
 /** The Secret that `storageLocation` names. */
 export function storeSecret({ s3 }: Story, namespace: string): object {
@@ -46,6 +46,21 @@ export function backupOf(story: Story, namespace: string, name: string, spec: ob
 
 export function restoreOf(namespace: string, name: string, spec: object): object {
   return { apiVersion: GUARDIAN_API, kind: 'EtcdRestore', metadata: { namespace, name }, spec };
+}
+
+/** Makes a full backup of the namespaces with these labels every minute, and keeps one. */
+export function scheduleOf(
+  story: Story,
+  namespace: string,
+  name: string,
+  matchLabels: Readonly<Record<string, string>>,
+): object {
+  const spec = { backupMode: 'Full', storageLocation: storageLocation(story) };
+  const more = { namespaceSelector: { matchLabels }, retentionPolicy: { maxBackups: 1 } };
+  return {
+    ...{ apiVersion: GUARDIAN_API, kind: 'EtcdBackupSchedule', metadata: { namespace, name } },
+    spec: { schedule: '* * * * *', backupTemplate: { spec: { ...spec, ...more } } },
+  };
 }
 
 /** `kubectl create` of one object, as the administrator or as `user` says (`--as=…`). */
@@ -96,21 +111,15 @@ export async function giveTeam(
   await applyObjects(
     story.cluster,
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace, labels } },
-    {
-      ...{ apiVersion: `${rbac.apiGroup}/v1`, kind: 'Role', metadata: { namespace, name: 'team' } },
-      rules: [
-        { apiGroups: ['etcdguardian.io'], resources: ['*'], verbs: ['*'] },
-        { apiGroups: ['', 'apps'], resources: ['*'], verbs: ['*'] },
-      ],
-    },
-    {
-      ...{ apiVersion: `${rbac.apiGroup}/v1`, kind: 'RoleBinding', metadata: { namespace, name: 'team' } },
-      roleRef: { ...rbac, kind: 'Role', name: 'team' },
+    // What there is in the namespace, and to back it up.
+    ...['admin', 'etcd-tenant-operator'].map((role) => ({
+      ...{ apiVersion: `${rbac.apiGroup}/v1`, kind: 'RoleBinding', metadata: { namespace, name: role } },
+      roleRef: { ...rbac, kind: 'ClusterRole', name: role },
       subjects: [
         { ...rbac, kind: 'User', name: 'tina' },
         { kind: 'ServiceAccount', namespace: 'team-a', name: 'robot' },
       ],
-    },
+    })),
   );
 }
 

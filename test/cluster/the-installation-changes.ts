@@ -5,8 +5,9 @@ import { test } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
 import { installChart, rolledOut, SYSTEM_NAMESPACE, uninstallChart, upgradeChart } from './helm.ts';
 import { noteGrants } from './permissions-are-used.ts';
-import { backupOf, createObject, endOf, type Story } from './story.ts';
+import { AS_TINA, backupOf, createObject, endOf, restoreOf, type Story } from './story.ts';
 
+const AUTHORITY = 'etcdguardian-authority';
 const IN_SYSTEM = `--namespace=${SYSTEM_NAMESPACE}`;
 
 /** Upgrade, uninstall, install again: what was there stays, and is taken up. */
@@ -15,41 +16,49 @@ export function theInstallationChanges(told: () => Story): void {
 
   test('an EtcdBackup with deletionPolicy Delete takes what it stored with it', async () => {
     const story = told();
-    await createObject(story, backupOf(story, SYSTEM_NAMESPACE, 'passing', { deletionPolicy: 'Delete' }));
-    const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/passing');
+    const spec = { deletionPolicy: 'Delete', namespaceSelector: { matchLabels: { team: 'a' } } };
+    await createObject(story, backupOf(story, 'team-a', 'passing', spec), ...AS_TINA);
+    const ended = await endOf(story, 'team-a', 'etcdbackup/passing');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
-    await story.cluster.kubectl('delete', 'etcdbackup', 'passing', IN_SYSTEM, '--timeout=60s');
-    const reasons = ['--output=jsonpath={.items[*].reason}', '--field-selector=regarding.name=passing'];
-    const happened = await story.cluster.kubectl('get', 'events.v1.events.k8s.io', IN_SYSTEM, ...reasons);
-    assert.match(happened, /DataRemoved/);
+    await story.cluster.kubectl('delete', 'etcdbackup', 'passing', '--namespace=team-a', '--timeout=60s');
+    assert.match(await eventsOf(story, 'passing'), /DataRemoved/);
   });
 
-  test('the certificate authority is renewed when asked, without an interruption', async () => {
-    const { cluster } = told();
-    const trusted = ['configmap/etcdguardian-trust', IN_SYSTEM, '--output=jsonpath={.data.ca\\.crt}'];
-    await cluster.kubectl(
-      'annotate',
-      'secret',
-      'etcdguardian-authority',
-      IN_SYSTEM,
-      'etcdguardian.io/rotate=now',
-    );
-    await eventually('two authorities are trusted', async () => {
-      const pem = await cluster.kubectl('get', ...trusted);
-      return pem.split('BEGIN CERTIFICATE').length === 3;
+  test('schedules run, and what their creator may not have any more is refused', async () => {
+    const story = told();
+    await eventually('both schedules had their time', async () => {
+      const [often, tooMuch] = await Promise.all([eventsOf(story, 'often'), eventsOf(story, 'too-much')]);
+      return often.includes('RunBegun') && tooMuch.includes('RunRefused');
     });
+    const runs = await story.cluster.kubectl('get', 'etcdbackups', '--namespace=team-a', '--output=name');
+    assert.match(runs, /\/often-\d{8}-\d{6}$/m);
+    assert.doesNotMatch(runs, /too-much/);
+
+    // By the name of the schedule its newest run is meant.
+    const spec = { backupName: 'often', restoreMode: 'Full', conflictPolicy: 'Skip', dryRun: true };
+    const restore = restoreOf('team-a', 'try', { ...spec, namespaceFilter: ['shop'] });
+    await createObject(story, restore, ...AS_TINA);
+    const ended = await endOf(story, 'team-a', 'etcdrestore/try');
+    assert.equal(ended.phase, 'Completed', JSON.stringify(ended));
   });
 
   test('helm upgrade with other values: without the webhook only our own namespace works', async () => {
     const story = told();
+    const { cluster } = story;
     kept = await keptObjects(story);
+    await cluster.kubectl('annotate', 'secret', AUTHORITY, IN_SYSTEM, 'etcdguardian.io/rotate=now');
     await upgradeChart(story.cluster, { replicas: 1, webhook: { enabled: false, policies: false } });
     await noteGrants(story);
-    await rolledOut(story.cluster);
+    await rolledOut(cluster);
     assert.equal(await keptObjects(story), kept);
     await createObject(story, backupOf(story, SYSTEM_NAMESPACE, 'unstamped'));
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/unstamped');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
+    const trusted = ['configmap/etcdguardian-trust', IN_SYSTEM, '--output=jsonpath={.data.ca\\.crt}'];
+    await eventually('a new authority is trusted beside the old one, as was asked', async () => {
+      const pem = await cluster.kubectl('get', ...trusted);
+      return pem.split('BEGIN CERTIFICATE').length === 3;
+    });
   });
 
   test('helm uninstall leaves definitions, resources, keys and data', async () => {
@@ -80,6 +89,12 @@ export function theInstallationChanges(told: () => Story): void {
   });
 }
 
+/** Their reasons. */
+async function eventsOf({ cluster }: Story, name: string): Promise<string> {
+  const options = [`--field-selector=regarding.name=${name}`, '--output=jsonpath={.items[*].reason}'];
+  return await cluster.kubectl('get', 'events.v1.events.k8s.io', '--namespace=team-a', ...options);
+}
+
 async function storedObjects({ s3 }: Story): Promise<Set<string>> {
   return new Set(await readdir(join(s3.folder, 'backups'), { recursive: true }));
 }
@@ -87,11 +102,12 @@ async function storedObjects({ s3 }: Story): Promise<Set<string>> {
 /** Which resources there are, by their uids, and which authority and signing key. */
 async function keptObjects({ cluster }: Story): Promise<string> {
   const identity = '--output=jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid}{"\\n"}{end}';
-  const keys = ['etcdguardian-authority', 'etcdguardian-signing'];
-  const [definitions, resources, secrets] = await Promise.all([
+  const signing = '--output=jsonpath={.data}';
+  const [definitions, resources, authority, key] = await Promise.all([
     cluster.kubectl('get', 'customresourcedefinitions', identity),
     cluster.kubectl('get', 'etcdbackups,etcdbackupschedules,etcdrestores', IN_SYSTEM, identity),
-    cluster.kubectl('get', 'secrets', ...keys, IN_SYSTEM, '--output=jsonpath={.items[*].data}'),
+    cluster.kubectl('get', 'secret', AUTHORITY, IN_SYSTEM, '--output=jsonpath={.metadata.uid}'),
+    cluster.kubectl('get', 'secret', 'etcdguardian-signing', IN_SYSTEM, signing),
   ]);
-  return [definitions, resources, secrets].join('\n');
+  return [definitions, resources, authority, key].join('\n');
 }

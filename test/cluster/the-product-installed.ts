@@ -9,8 +9,7 @@ import {
   createObject,
   endOf,
   giveTeam,
-  GUARDIAN_API,
-  storageLocation,
+  scheduleOf,
   storeSecret,
   type Story,
 } from './story.ts';
@@ -65,25 +64,14 @@ export function theProductInstalled(told: () => Story): void {
     );
   });
 
-  test('a tenant has his own namespaces backed up every minute', async () => {
+  test('a tenant has her own namespaces backed up every minute', async () => {
     const story = told();
-    await giveTeam(story, 'shop', { team: 'a' });
-    await createObject(
-      story,
-      {
-        ...{ apiVersion: GUARDIAN_API, kind: 'EtcdBackupSchedule' },
-        metadata: { namespace: 'team-a', name: 'often' },
-        spec: {
-          schedule: '* * * * *',
-          backupTemplate: {
-            spec: {
-              ...{ backupMode: 'Full', storageLocation: storageLocation(story) },
-              ...{ namespaceSelector: { matchLabels: { team: 'a' } }, retentionPolicy: { maxBackups: 1 } },
-            },
-          },
-        },
-      },
-      ...AS_TINA,
-    );
+    await giveTeam(story, 'shop', { team: 'a', size: 'large' });
+    await createObject(story, scheduleOf(story, 'team-a', 'often', { team: 'a' }), ...AS_TINA);
+    await createObject(story, scheduleOf(story, 'team-a', 'too-much', { size: 'large' }), ...AS_TINA);
+    // Her second schedule selects it from now on, and she has no right to it.
+    const labels = { size: 'large' };
+    const metadata = { name: 'foreign', labels };
+    await applyObjects(story.cluster, { apiVersion: 'v1', kind: 'Namespace', metadata });
   });
 }
