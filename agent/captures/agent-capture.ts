@@ -68,9 +68,10 @@ export class AgentCapture {
 
   /** Resolves when it runs. Rejects with what `startCapture` does; it has ended then. */
   async start(): Promise<void> {
-    try {
-      this.capture = await this.begin();
-      this.ended = this.capture.ended.then(
+    const begun = this.begin();
+    this.ended = begun
+      .then(({ ended }) => ended)
+      .then(
         () => {
           this.over = true;
         },
@@ -78,13 +79,10 @@ export class AgentCapture {
           this.fail(error);
         },
       );
-    } catch (error) {
-      this.fail(error);
-      throw error;
-    }
+    this.capture = await begun;
   }
 
-  /** A polite end: what was seen is stored, within `withinMs`; then it ends at once. */
+  /** A polite end, also of a start: what was seen is stored, within `withinMs`; then it ends at once. */
   async stop(withinMs: number): Promise<void> {
     const timer = setTimeout(() => {
       this.killing.abort(new GuardianError('agent.stopping', 'the agent goes down'));
@@ -112,12 +110,15 @@ export class AgentCapture {
     ]);
     const spool = spoolOf(settings);
     const signal = killing.signal;
+    // Nothing was seen yet that would have to be stored.
+    const opening = AbortSignal.any([killing.signal, stopping.signal]);
     const opened = await openTaskRepository(accessOf(request), {
-      ...{ clock, spool, signal, knownPoints: knownPointsOf(settings) },
+      ...{ clock, spool, signal: opening, knownPoints: knownPointsOf(settings) },
       onWarning: (message) => {
         this.log('warning', 'store', message);
       },
     });
+    opening.throwIfAborted();
     const { repository, store } = opened;
     this.location = repository.location;
     const takeBase = this.baseTaker(opened);

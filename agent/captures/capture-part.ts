@@ -13,20 +13,34 @@ export interface CapturePart extends AgentPart {
 /** Captures that run on this node, each named by its operation. What they need is held in memory only. */
 export function capturePart(tools: PartTools): CapturePart {
   const captures = new Map<string, AgentCapture>();
-  let turn: Promise<unknown> = Promise.resolve();
-  /** Starts and stops come one after the other. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = turn.then(work);
-    turn = done.catch(() => undefined);
+  const turns = new Map<string, Promise<unknown>>();
+  /** Starts and stops of one operation come one after the other; a store that hangs holds up no other. */
+  const inTurn = <T>(operation: string, work: () => Promise<T>): Promise<T> => {
+    const done = (turns.get(operation) ?? Promise.resolve()).then(work);
+    const settled = done
+      .catch(() => undefined)
+      .finally(() => {
+        if (turns.get(operation) === settled) turns.delete(operation);
+      });
+    turns.set(operation, settled);
     return done;
   };
   const { stopWithinMs } = tools.settings;
 
-  const start = async (operation: string, request: StartCaptureRequest): Promise<AgentCapture> => {
+  const start = async (
+    operation: string,
+    request: StartCaptureRequest,
+    caller: AbortSignal,
+  ): Promise<AgentCapture> => {
     tools.signal.throwIfAborted();
+    // It waited for its turn until nobody wanted to know any more.
+    caller.throwIfAborted();
     const before = captures.get(operation);
     const capture = new AgentCapture(operation, request, tools);
     if (before?.isRunning === true && before.digest === capture.digest) return before;
+    // Other credentials or limits: the new one goes on where the old one ends.
+    await before?.stop(stopWithinMs);
+    tools.signal.throwIfAborted();
     const rival = [...captures.values()].find(
       (one) => one.isRunning && one.operation !== operation && one.key === captureKey(request),
     );
@@ -39,8 +53,6 @@ export function capturePart(tools: PartTools): CapturePart {
         },
       );
     }
-    // Other credentials or limits: the new one goes on where the old one ends.
-    await before?.stop(stopWithinMs);
     captures.set(operation, capture);
     forgetEnded(captures);
     await capture.start();
@@ -49,16 +61,19 @@ export function capturePart(tools: PartTools): CapturePart {
 
   const stopAll = async (): Promise<void> => {
     await Promise.all([...captures.values()].map((capture) => capture.stop(stopWithinMs)));
+    await Promise.all(turns.values());
   };
   return {
     handlers: {
-      async startCapture(request) {
+      async startCapture(request, { signal }) {
         const { operation } = await tools.terms.admit(request.fence);
-        return (await inTurn(() => start(operation, request))).state();
+        return (await inTurn(operation, () => start(operation, request, signal))).state();
       },
       async stopCapture({ fence }) {
         const { operation } = await tools.terms.admit(fence);
-        return inTurn(async () => {
+        // A start that goes on ends by this.
+        await captures.get(operation)?.stop(STOP_WITHIN_MS);
+        return inTurn(operation, async () => {
           const capture = captures.get(operation);
           await capture?.stop(STOP_WITHIN_MS);
           captures.delete(operation);
@@ -67,8 +82,8 @@ export function capturePart(tools: PartTools): CapturePart {
       },
     },
     states: () => [...captures.values()].map((capture) => capture.state()),
-    stopAll: () => inTurn(stopAll),
-    close: () => inTurn(stopAll),
+    stopAll,
+    close: stopAll,
   };
 }
 
