@@ -6,7 +6,7 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { CODES_BY_KIND, EXIT_CODE_HELP, EXIT_CODES, exitCodeOf, kindOf } from './exit-code.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const SOURCES = globSync('{lib,cli,controlplane}/**/*.ts', { cwd: ROOT })
+const SOURCES = globSync('{lib,cli,agent,controlplane,webhook}/**/*.ts', { cwd: ROOT })
   .filter((file) => !/\.(test|conformance|fixture)\.ts$|conformance-|exit-code\.ts$/.test(file))
   .map((file) => ({ file, text: readFileSync(join(ROOT, file), 'utf8') }));
 const RULED = Object.values(CODES_BY_KIND).flat();
@@ -73,7 +73,7 @@ test('the help lists each status once', () => {
 function codesInSource(): Map<string, string> {
   const codes = new Map<string, string>();
   for (const { file, text } of SOURCES) {
-    const literals = [...text.matchAll(/'([a-z]+\.(?!json')[a-z][a-z0-9-]*)'/g)].map(([, code = '']) => code);
+    const literals = [...text.matchAll(/'([a-z]+\.(?!(?:json|service)')[a-z][a-z0-9-]*)'/g)].map(([, code = '']) => code);
     const thrown = [...text.matchAll(/new GuardianError\(\s*'([^']*)'/g)].map(([, code = '']) => code);
     for (const code of [...literals.filter((one) => ROOMS.has(one.split('.')[0])), ...thrown])
       codes.set(code, file);

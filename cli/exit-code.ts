@@ -118,7 +118,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['tenant.compacted', 'tenant.namespace-terminating'],
     ...['agent.connection-lost', 'agent.deadline', 'agent.unreachable', 'admission.deadline'],
     ...['etcd.snapshot-cut', 'etcd.snapshot-idle', 'etcd.unavailable', 'etcd.unreachable'],
-    ...['kubernetes.busy', 'kubernetes.unavailable', 'kubernetes.unreachable'],
+    ...['kubernetes.busy', 'kubernetes.not-yet', 'kubernetes.unavailable', 'kubernetes.unreachable'],
     ...['store.busy', 'store.unreachable', 'store.upload-lost', 'backup.member-lags'],
     ...[
       'capture.base-behind',
@@ -130,7 +130,14 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   ],
   superseded: ['capture.superseded'],
   failed: [
-    ...['kubernetes.conflict', 'kubernetes.exists', 'kubernetes.gone', 'kubernetes.invalid'],
+    ...[
+      'kubernetes.conflict',
+      'kubernetes.exists',
+      'kubernetes.gone',
+      'kubernetes.invalid',
+      'kubernetes.failed',
+      'store.elsewhere',
+    ],
     ...['kubernetes.not-leader', 'kubernetes.refused', 'kubernetes.too-large'],
     'points.exists',
     ...[
@@ -168,6 +175,8 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['repository.foreign', 'repository.format', 'repository.grace-over', 'repository.known-points'],
     ...[
       'repository.no-base',
+      'repository.base-missing',
+      'restore.failed',
       'repository.place',
       'repository.other-cluster',
       'repository.removed',
