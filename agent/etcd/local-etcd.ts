@@ -17,22 +17,28 @@ export interface LocalEtcd extends AsyncDisposable {
   current(): Promise<ConnectedEtcd>;
 }
 
-/** Reads and dials nothing yet. A connection whose etcd has moved is closed once `onMoved` is through. */
+/**
+ * Reads and dials nothing yet. A connection whose etcd has moved is closed once `onMoved` is through, which nobody waits
+ * for: it may itself ask where etcd is.
+ */
 export function localEtcd(
   settings: DiscoverySettings,
   onMoved: (from: EtcdPlace, to: EtcdPlace) => Promise<void>,
 ): LocalEtcd {
   let connected: ConnectedEtcd | undefined;
   let looking: Promise<ConnectedEtcd> | undefined;
+  let leaving: Promise<void> = Promise.resolve();
+  const leave = async (before: ConnectedEtcd, place: EtcdPlace): Promise<void> => {
+    await onMoved(before.place, place).catch(() => undefined);
+    await before.client.close();
+  };
   const look = async (): Promise<ConnectedEtcd> => {
     const place = await discoverEtcd(settings);
     const before = connected;
     if (before !== undefined && JSON.stringify(before.place) === JSON.stringify(place)) return before;
     connected = { place, client: connectEtcd(place.client) };
-    if (before !== undefined) {
-      await onMoved(before.place, place);
-      await before.client.close();
-    }
+    if (before !== undefined)
+      leaving = Promise.allSettled([leaving, leave(before, place)]).then(() => undefined);
     return connected;
   };
   return {
@@ -44,6 +50,7 @@ export function localEtcd(
     },
     async [Symbol.asyncDispose]() {
       await looking?.catch(() => undefined);
+      await leaving;
       await connected?.client.close();
     },
   };
