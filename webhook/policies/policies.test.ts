@@ -75,6 +75,8 @@ describe('every rule of the definitions holds without them', () => {
   }
 });
 
+const CHAIN = 's3://bucket/prefix/clusters/prod/timelines/000001/chains/20261122t0900z';
+
 describe('beyond the definitions', () => {
   const cases: readonly (readonly [
     what: string,
@@ -100,6 +102,18 @@ describe('beyond the definitions', () => {
       'EtcdBackup',
       { ...BACKUP, namespaceSelector: { matchLabels: { 'a.b/c': 'd' } } },
       false,
+    ],
+    [
+      'the place of an increment, as a status tells it',
+      'EtcdRestore',
+      { ...RESTORE, backupName: undefined, snapshotLocation: `${CHAIN}?revision=42` },
+      false,
+    ],
+    [
+      'a revision that is none',
+      'EtcdRestore',
+      { ...RESTORE, backupName: undefined, snapshotLocation: `${CHAIN}?revision=last` },
+      true,
     ],
     [
       'a zero byte for a hook',

@@ -44,7 +44,7 @@ function isFolder(path: string): boolean {
 
 const SCHEMES = ['s3:', 'oss:', 'gs:', 'gcs:', 'azure:', 'file:'];
 /** Others would name files of the node, or change what is believed of the store. */
-const OPTIONS = ['endpoint', 'region', 'pathStyle'];
+const OPTIONS = ['endpoint', 'region', 'pathStyle', 'revision'];
 
 function* placeProblems(place: string): Generator<Objection> {
   const field = 'spec.snapshotLocation';
@@ -65,5 +65,7 @@ function* placeProblems(place: string): Generator<Objection> {
     if (!OPTIONS.includes(name))
       yield invalid(field, `it has no option ${JSON.stringify(name)}; there are ${OPTIONS.join(', ')}`);
     else if (impossible !== undefined) yield invalid(field, `its endpoint ${impossible}`);
+    else if (name === 'revision' && !/^\d{1,19}$/.test(value))
+      yield invalid(field, `${JSON.stringify(value)} is no revision`);
   }
 }
