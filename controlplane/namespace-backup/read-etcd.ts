@@ -1,33 +1,23 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Sent } from '../../lib/agent-api/fields.ts';
-import type { BackUpNamespacesRequest, NamespacesResult } from '../../lib/agent-api/task-messages.ts';
+import type { BackUpNamespacesRequest } from '../../lib/agent-api/task-messages.ts';
 import { backUpNamespaces } from '../../lib/backup/namespaces/back-up-namespaces.ts';
 import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
-import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
 import type { ExportScope } from '../../lib/kubernetes/export/export-scope.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import type { NamespaceBackupWriter } from '../../lib/repository/namespace-backups.ts';
-import type { NamespacePart } from '../../lib/repository/namespace-manifest.ts';
 import type { Repository } from '../../lib/repository/repository.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import type { BackupRunRequest } from '../backup/backup-run.ts';
 import { rightsSettings } from '../backup/judge-backup.ts';
-
-/** What was read from etcd, straight. */
-export interface EtcdReading {
-  readonly revision: bigint;
-  readonly readAt: Date;
-  readonly part: NamespacePart;
-  /** Directories with values that can't be read. */
-  readonly unreadable: ReadonlySet<string>;
-}
+import { type AgentReading, askAgent } from './ask-agent.ts';
 
 /** An etcd whose history a backup belongs to, and how it is read. */
 export interface EtcdReader {
   readonly clusterId: bigint;
   readonly revision: bigint;
   latestRevision(): Promise<bigint>;
-  read(writer: NamespaceBackupWriter, scope: ExportScope): Promise<EtcdReading>;
+  read(writer: NamespaceBackupWriter, scope: ExportScope): Promise<AgentReading>;
 }
 
 /** Lets the agent of a node read its member. Rejects as `AgentDirectory` and the agent's calls do. */
@@ -49,23 +39,17 @@ export async function agentReader(
       if (now.etcd === undefined) throw noEtcd(node);
       return now.etcd.revision;
     },
-    read: async (writer, scope) => {
-      const { revision, readMs, part, objects, encryptedResources } = await readByAgent(
-        node,
-        run,
-        writer,
-        scope,
-      );
-      if (part === undefined)
-        throw new GuardianError('agent.protocol', `the agent of ${node} told of no part`);
-      const { name, plainSize, plainSha256, storedSize, storedSha256: sha256 } = part;
-      return {
-        ...{ revision, readAt: new Date(readMs), unreadable: new Set(encryptedResources) },
-        part: repository.namespaces.describePart(writer, {
-          ...{ kind: 'etcd', name, plainSize, plainSha256, storedSize, sha256, objects },
-        }),
-      };
-    },
+    read: (writer, scope) =>
+      askAgent({
+        ...{ node, repository, tools, signal, place: writer },
+        // Of this attempt: another one has another place, which the part is bound to.
+        operation: `${run.operation}.${writer.id}`,
+        request: requestOf(run, scope),
+        onUpdate: ({ step, message, doneBytes, totalBytes }) => {
+          const known = step === 'Uploading' ? 'Uploading' : 'Snapshotting';
+          run.onProgress({ step: known, message, doneBytes, totalBytes });
+        },
+      }),
   };
 }
 
@@ -97,76 +81,8 @@ export async function ownReader(
   };
 }
 
-const PATIENCE_MS = 300_000;
-const PAUSE_MS = 2_000;
-const CANCEL_MS = 10_000;
-
-async function readByAgent(
-  node: string,
-  run: BackupRunRequest,
-  writer: NamespaceBackupWriter,
-  scope: ExportScope,
-): Promise<NamespacesResult> {
-  const { tools, signal, onProgress } = run;
-  // Of this attempt: another one has another place, which the part is bound to.
-  const operation = `${run.operation}.${writer.id}`;
-  const request = requestOf(run, writer, scope);
-  let lastHeard = performance.now();
-  for (;;) {
-    try {
-      return await tools.agents.withTerm(
-        node,
-        operation,
-        async (agent, fence) => {
-          for await (const update of agent.backUpNamespaces({ ...request, fence }, { signal })) {
-            lastHeard = performance.now();
-            const step = update.step === 'Uploading' ? 'Uploading' : 'Snapshotting';
-            const { message, doneBytes, totalBytes } = update;
-            onProgress({ step, message, doneBytes, totalBytes });
-            if (update.namespaces !== undefined) return update.namespaces;
-          }
-          throw new GuardianError('agent.connection-lost', `the agent of ${node} told no end of it`, {
-            retryable: true,
-          });
-        },
-        signal,
-      );
-    } catch (error) {
-      if (signal.aborted) await cancel(node, operation, run);
-      signal.throwIfAborted();
-      const goesOn = isAway(error) && performance.now() - lastHeard < PATIENCE_MS;
-      if (!goesOn && !hasCode(error, 'agent.busy')) throw error;
-    }
-    await delay(PAUSE_MS * (0.5 + tools.random()), undefined, { signal });
-  }
-}
-
-/** Nobody else joins this attempt's work. */
-async function cancel(node: string, operation: string, { tools, signal }: BackupRunRequest): Promise<void> {
-  try {
-    const soon = AbortSignal.timeout(CANCEL_MS);
-    const reason = reasonOf(signal.reason);
-    await tools.agents.withTerm(
-      node,
-      operation,
-      (agent, fence) => agent.cancelTask({ fence, reason }, { signal: soon }),
-      soon,
-    );
-  } catch (error) {
-    const text = `the agent of ${node} could not be told to stop: ${reasonOf(error)}`;
-    tools.log.write('warning', 'backup-cancel', text, { operation });
-  }
-}
-
-function isAway(error: unknown): boolean {
-  return ['agent.connection-lost', 'agent.unreachable', 'agent.deadline', 'agent.closed'].some((code) =>
-    hasCode(error, code),
-  );
-}
-
 function requestOf(
   { backup, secrets, tools }: BackupRunRequest,
-  { cluster, timeline, id }: NamespaceBackupWriter,
   { namespaces }: ExportScope,
 ): Sent<BackUpNamespacesRequest> {
   const { storageLocation } = backup.spec;
@@ -174,7 +90,7 @@ function requestOf(
   return {
     store: sentStore(storageLocation, secrets, network),
     keys: sentKeys(secrets),
-    ...{ cluster, timeline, backupId: id, revision: 0n, prefix: tools.settings.etcdPrefix },
+    ...{ revision: 0n, prefix: tools.settings.etcdPrefix },
     namespaces: namespaces.map(({ namespace, directories, namespaceObject }) => ({
       ...{ namespace, resources: directories, namespaceObject },
     })),

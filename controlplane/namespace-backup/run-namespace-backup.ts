@@ -10,7 +10,8 @@ import type { BackupOutcome, BackupRun, BackupRunRequest } from '../backup/backu
 import { snapshotLocation } from '../backup/snapshot-location.ts';
 import { noRequester } from '../secrets/secret-reader.ts';
 import { findScope } from './find-scope.ts';
-import { agentReader, type EtcdReader, type EtcdReading, ownReader } from './read-etcd.ts';
+import type { AgentReading } from './ask-agent.ts';
+import { agentReader, type EtcdReader, ownReader } from './read-etcd.ts';
 import { readThroughApi } from './read-through-api.ts';
 import { openStoreOfRun } from './store-of-run.ts';
 
@@ -99,7 +100,7 @@ async function withEncrypted(
   repository: Repository,
   writer: Awaited<ReturnType<Repository['namespaces']['begin']>>,
   scope: ExportScope,
-  { part, revision, unreadable: directories }: EtcdReading,
+  { part, revision, unreadable: directories }: AgentReading,
 ): Promise<{
   parts: NamespacePart[];
   resources: SoundNamespaceBackup['manifest']['resources'];

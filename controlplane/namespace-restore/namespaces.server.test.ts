@@ -6,7 +6,14 @@ import { CONTROLLER_MANAGER, startControllerManager } from '../../test/harness/k
 import { needs } from '../../test/harness/tools.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { CONFIG_MAPS, type ConfigMap } from '../core-resources.ts';
-import { ALICE, BOB, startTenantScene, type TenantScene } from '../namespace-backup/tenant-scene.fixture.ts';
+import {
+  ALICE,
+  BOB,
+  ROOT,
+  startTenantScene,
+  type TenantScene,
+} from '../namespace-backup/tenant-scene.fixture.ts';
+import { backUpCluster, directoryWithAgent } from './out-of-a-cluster.fixture.ts';
 import { SIMPLE_OBJECTS, WORKLOADS } from './tenant-objects.fixture.ts';
 
 describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw'), () => {
@@ -82,6 +89,20 @@ describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw')
     const replaced = await scene.restore(ALICE, from, { conflictPolicy: 'Replace' });
     assert.equal((await scene.kube.get<ConfigMap>(settings)).data?.color, 'red');
     assert.ok((replaced.objects.replaced ?? 0) > 5);
+  });
+
+  test('comes out of a backup of the whole cluster as well, but for what is encrypted there', async () => {
+    const whole = await backUpCluster(scene);
+    const settings = { resource: CONFIG_MAPS, namespace: 'team-a', name: 'settings' };
+    await scene.kube.delete(settings);
+    const agents = directoryWithAgent(scene);
+    const only = { conflictPolicy: 'Skip' as const, namespaceFilter: ['team-a'] };
+    await assert.rejects(scene.restore(BOB, whole, only, undefined, agents), { code: 'admission.forbidden' });
+    await assert.rejects(scene.restore(ROOT, whole, {}, undefined, agents), { code: 'tenant.no-namespaces' });
+    const { errors, restoredKeys } = await scene.restore(ALICE, whole, only, undefined, agents);
+    assert.equal(restoredKeys, 1);
+    assert.equal((await scene.kube.get<ConfigMap>(settings)).data?.color, 'red');
+    assert.match(errors.join('\n'), /secrets\/team-a\/password: it is encrypted at rest/);
   });
 
   test('that was deleted comes back as it was', async () => {
