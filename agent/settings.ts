@@ -1,43 +1,22 @@
 import { z } from 'zod';
-import { GuardianError } from '../lib/guardian-error.ts';
 import { LOG_FORMATS } from '../lib/log-lines.ts';
+import {
+  byteCount,
+  dnsName,
+  durationMs,
+  list,
+  port,
+  readSettings,
+  setting,
+  type Settings,
+  type SettingValues,
+} from '../lib/process-settings.ts';
 
-/** One setting: its environment variable, its flag of `etcdguardian agent`, and what it may be. */
-export interface Setting<S extends z.ZodType = z.ZodType> {
-  readonly env: string;
-  /** `--name <placeholder>`. */
-  readonly flag: string;
-  readonly help: string;
-  readonly schema: S;
-}
-
-const port = z.coerce.number().int().min(0).max(65_535);
 const path = z.string().startsWith('/', 'must be an absolute path');
-const list = z.string().transform((text) => text.split(/[\s,]+/).filter((entry) => entry !== ''));
-const nodeName = z
-  .string()
-  .max(253)
-  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, "must be the node's name as Kubernetes has it");
-
-const UNITS: Readonly<Record<string, number>> = {
-  ...{ ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
-  ...{ Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3, Ti: 1024 ** 4, '': 1 },
-};
-
-/** `90s`, `15m`; becomes milliseconds. */
-const duration = z
-  .string()
-  .regex(/^\d+(ms|s|m|h)$/, 'must be a duration like 30s or 15m')
-  .transform(quantity);
-/** `512Mi`, `10Gi`; becomes bytes. */
-const byteCount = z
-  .string()
-  .regex(/^\d+(Ki|Mi|Gi|Ti)?$/, 'must be a number of bytes like 512Mi or 10Gi')
-  .transform(quantity);
 
 /** Everything that can be set. */
 export const AGENT_SETTINGS = {
-  node: setting('ETCDGUARDIAN_NODE', '--node <name>', 'the node that this runs on', nodeName),
+  node: setting('ETCDGUARDIAN_NODE', '--node <name>', 'the node that this runs on', dnsName),
   stateDir: setting(
     'ETCDGUARDIAN_STATE_DIR',
     '--state-dir <folder>',
@@ -176,49 +155,17 @@ export const AGENT_SETTINGS = {
     'ETCDGUARDIAN_STOP_WITHIN',
     '--stop-within <duration>',
     'how long work may go on after it was told to stop',
-    duration.default(25_000),
+    durationMs.default(25_000),
   ),
-} as const satisfies Readonly<Record<string, Setting>>;
+} as const satisfies Settings;
 
 export type SettingName = keyof typeof AGENT_SETTINGS;
-export type AgentSettings = Readonly<z.output<typeof SCHEMA>>;
+export type AgentSettings = SettingValues<typeof AGENT_SETTINGS>;
 
-/**
- * Read once, at the process's start: `flags` win over the environment. An empty variable counts as none. Throws
- * `agent.settings`, which names every setting that is wrong.
- */
+/** As `readSettings` does; throws `agent.settings`. */
 export function agentSettings(
   env: Readonly<Record<string, string | undefined>>,
   flags: Readonly<Partial<Record<SettingName, string>>> = {},
 ): AgentSettings {
-  const given = Object.fromEntries(
-    (Object.keys(AGENT_SETTINGS) as SettingName[]).flatMap((name) => {
-      const text = flags[name] ?? env[AGENT_SETTINGS[name].env];
-      return text === undefined || text === '' ? [] : [[name, text]];
-    }),
-  );
-  const parsed = SCHEMA.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path: [name], message }) => {
-    const known = Object.entries(AGENT_SETTINGS).find(([key]) => key === name)?.[1];
-    return `${known?.env ?? String(name)}: ${message}`;
-  });
-  throw new GuardianError('agent.settings', problems.join('; '), {
-    hint: "Correct them in the chart's values or on the command line; `etcdguardian agent --help` lists them.",
-  });
+  return readSettings(AGENT_SETTINGS, { command: 'agent', code: 'agent.settings' }, env, flags);
 }
-
-function quantity(text: string): number {
-  const [, count, unit = ''] = /^(\d+)(\w*)$/.exec(text) ?? [];
-  return Number(count) * (UNITS[unit] ?? Number.NaN);
-}
-
-function setting<S extends z.ZodType>(env: string, flag: string, help: string, schema: S): Setting<S> {
-  return { env, flag, help, schema };
-}
-
-type Shape = { readonly [K in SettingName]: (typeof AGENT_SETTINGS)[K]['schema'] };
-
-const SCHEMA = z.object(
-  Object.fromEntries(Object.entries(AGENT_SETTINGS).map(([name, { schema }]) => [name, schema])) as Shape,
-);

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
-import { AGENT_SETTINGS, agentSettings, runAgent, type SettingName } from '../agent/main.ts';
+import { AGENT_SETTINGS, agentSettings, runAgent } from '../agent/main.ts';
 import { LogLines } from '../lib/log-lines.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import type { Session } from './session.ts';
+import { addSettingFlags, settingFlags } from './setting-flags.ts';
 
 export function agentCommand(session: Session): Command {
   const command = new Command('agent')
@@ -13,23 +14,12 @@ itself, as a static pod or as a unit of systemd. Each setting is an environment 
 
 SIGTERM or Ctrl-C stores what was captured, lets work end within --stop-within, and ends with 0.`,
     );
-  for (const { flag, help, env } of Object.values(AGENT_SETTINGS)) command.option(flag, `${help} ($${env})`);
-  return command.action(async (flags: Partial<Record<SettingName, string>>) => {
+  addSettingFlags(command, AGENT_SETTINGS);
+  return command.action(async (options: Readonly<Record<string, string | undefined>>) => {
     const { terminal, clock } = session;
-    const settings = agentSettings(terminal.env, byName(flags));
+    const settings = agentSettings(terminal.env, settingFlags(AGENT_SETTINGS, options));
     const log = new LogLines(terminal.stderr, clock, settings.logFormat);
     await runAgent(settings, { clock, log, signal: terminal.signal });
     session.exitCode = EXIT_CODES.ok;
   });
-}
-
-/** commander names an option by its flag. */
-function byName(flags: Readonly<Record<string, string | undefined>>): Partial<Record<SettingName, string>> {
-  return Object.fromEntries(
-    Object.entries(AGENT_SETTINGS).flatMap(([name, { flag }]) => {
-      const [option = ''] = flag.replace(/^--/, '').split(' ');
-      const value = flags[option.replace(/-([a-z])/g, (_all, letter: string) => letter.toUpperCase())];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
 }

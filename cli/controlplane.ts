@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import { errorFields, errorText, LogLines } from '../lib/log-lines.ts';
-import { CONTROL_PLANE_SETTINGS, controlPlaneSettings, type SettingName } from '../controlplane/main.ts';
+import { CONTROL_PLANE_SETTINGS, controlPlaneSettings } from '../controlplane/main.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { Session } from './session.ts';
+import { addSettingFlags, settingFlags } from './setting-flags.ts';
 
 export function controlPlaneCommand(session: Session): Command {
   const command = new Command('controlplane')
@@ -12,20 +13,11 @@ export function controlPlaneCommand(session: Session): Command {
 EtcdRestore. Runs in the foreground; SIGTERM ends it in order and gives the Lease back. Everything can be set by the
 environment variable that is named; a flag wins.`,
     );
-  const names = Object.keys(CONTROL_PLANE_SETTINGS) as SettingName[];
-  for (const name of names) {
-    const { env, flag, help } = CONTROL_PLANE_SETTINGS[name];
-    command.option(flag, `${help} ($${env})`);
-  }
+  addSettingFlags(command, CONTROL_PLANE_SETTINGS);
   return command.action(async (options: Readonly<Record<string, string | undefined>>) => {
     const { runControlPlane } = await import('../controlplane/main.ts');
     const { terminal, clock } = session;
-    const flags = Object.fromEntries(
-      names.flatMap((name) => {
-        const value = options[optionOf(CONTROL_PLANE_SETTINGS[name].flag)];
-        return value === undefined ? [] : [[name, value]];
-      }),
-    );
+    const flags = settingFlags(CONTROL_PLANE_SETTINGS, options);
     const settings = controlPlaneSettings(terminal.env, flags);
     const log = new LogLines(terminal.stderr, clock, settings.logFormat);
     try {
@@ -38,10 +30,4 @@ environment variable that is named; a flag wins.`,
       setTimeout(() => process.exit(session.exitCode), 1_000).unref();
     }
   });
-}
-
-/** As commander names the value of `--enrolment-port <port>`: `enrolmentPort`. */
-function optionOf(flag: string): string {
-  const [name = ''] = flag.replace(/^--/, '').split(' ');
-  return name.replaceAll(/-([a-z])/g, (_dash, letter: string) => letter.toUpperCase());
 }

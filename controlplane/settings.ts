@@ -1,42 +1,18 @@
 import { z } from 'zod';
 import { GuardianError } from '../lib/guardian-error.ts';
 import { LOG_FORMATS } from '../lib/log-lines.ts';
+import {
+  dnsName,
+  durationMs,
+  list,
+  port,
+  readSettings,
+  setting,
+  type Settings,
+  type SettingValues,
+} from '../lib/process-settings.ts';
 
-/** One setting: its environment variable, its flag of `etcdguardian controlplane`, and what it may be. */
-export interface Setting<S extends z.ZodType = z.ZodType> {
-  readonly env: string;
-  /** `--name <placeholder>`. */
-  readonly flag: string;
-  readonly help: string;
-  readonly schema: S;
-}
-
-const dnsName = z
-  .string()
-  .max(253)
-  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be a name as Kubernetes has them: a-z, 0-9, "-" and "."');
-const port = z.coerce.number().int().min(0).max(65_535);
 const path = z.string().min(1);
-const list = z.string().transform((text) => text.split(/[\s,]+/).filter((entry) => entry !== ''));
-
-const UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
-/** `90s`, `1h30m`, `7d`; becomes milliseconds. */
-const duration = z
-  .string()
-  .regex(/^(\d+(ms|s|m|h|d))+$/, 'must be a duration like 90s, 15m, 1h30m or 7d')
-  .transform((text) =>
-    [...text.matchAll(/(\d+)(ms|s|m|h|d)/g)].reduce(
-      (sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? Number.NaN),
-      0,
-    ),
-  );
 
 /** Everything that can be set. Whoever adds a controller adds what it needs here. */
 export const CONTROL_PLANE_SETTINGS = {
@@ -113,19 +89,19 @@ export const CONTROL_PLANE_SETTINGS = {
     'ETCDGUARDIAN_LEASE_DURATION',
     '--lease-duration <duration>',
     'how long a silent leader keeps the Lease',
-    duration.default(15_000),
+    durationMs.default(15_000),
   ),
   renewDeadlineMs: setting(
     'ETCDGUARDIAN_RENEW_DEADLINE',
     '--renew-deadline <duration>',
     'after so long without renewing it, a leader stops',
-    duration.default(10_000),
+    durationMs.default(10_000),
   ),
   retryPeriodMs: setting(
     'ETCDGUARDIAN_RETRY_PERIOD',
     '--retry-period <duration>',
     'how often the Lease is tried',
-    duration.default(2_000),
+    durationMs.default(2_000),
   ),
 
   authoritySecret: setting(
@@ -194,7 +170,7 @@ export const CONTROL_PLANE_SETTINGS = {
     'ETCDGUARDIAN_AGENT_POLL',
     '--agent-poll <duration>',
     'how often agents are asked what they see',
-    duration.default(30_000),
+    durationMs.default(30_000),
   ),
   enrolmentAudience: setting(
     'ETCDGUARDIAN_ENROLMENT_AUDIENCE',
@@ -236,29 +212,19 @@ export const CONTROL_PLANE_SETTINGS = {
     'where those wait for a slow store',
     path.default('/var/cache/etcdguardian'),
   ),
-} as const satisfies Readonly<Record<string, Setting>>;
+} as const satisfies Settings;
 
 export type SettingName = keyof typeof CONTROL_PLANE_SETTINGS;
-export type ControlPlaneSettings = Readonly<z.output<typeof SCHEMA>>;
+export type ControlPlaneSettings = SettingValues<typeof CONTROL_PLANE_SETTINGS>;
 
-/**
- * Read once, at the process's start: `flags` win over the environment. An empty variable counts as none. Throws
- * `controlplane.settings`, which names every setting that is wrong.
- */
+/** As `readSettings` does; throws `controlplane.settings`. */
 export function controlPlaneSettings(
   env: Readonly<Record<string, string | undefined>>,
   flags: Readonly<Partial<Record<SettingName, string>>> = {},
 ): ControlPlaneSettings {
-  const names = Object.keys(CONTROL_PLANE_SETTINGS) as SettingName[];
-  const given = Object.fromEntries(
-    names.flatMap((name) => {
-      const text = flags[name] ?? env[CONTROL_PLANE_SETTINGS[name].env];
-      return text === undefined || text === '' ? [] : [[name, text]];
-    }),
-  );
-  const parsed = SCHEMA.safeParse(given);
-  if (!parsed.success) throw wrong(parsed.error);
-  const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = parsed.data;
+  const of = { command: 'controlplane', code: 'controlplane.settings' };
+  const settings = readSettings(CONTROL_PLANE_SETTINGS, of, env, flags);
+  const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = settings;
   if (renewDeadlineMs >= leaseDurationMs || retryPeriodMs >= renewDeadlineMs) {
     throw new GuardianError(
       'controlplane.settings',
@@ -266,27 +232,5 @@ export function controlPlaneSettings(
       { hint: 'Each must be shorter than the next: a leader stops before another can take its place.' },
     );
   }
-  return parsed.data;
-}
-
-function setting<S extends z.ZodType>(env: string, flag: string, help: string, schema: S): Setting<S> {
-  return { env, flag, help, schema };
-}
-
-type Shape = { readonly [K in SettingName]: (typeof CONTROL_PLANE_SETTINGS)[K]['schema'] };
-
-const SCHEMA = z.object(
-  Object.fromEntries(
-    Object.entries(CONTROL_PLANE_SETTINGS).map(([name, { schema }]) => [name, schema]),
-  ) as Shape,
-);
-
-function wrong(error: z.ZodError): GuardianError {
-  const problems = error.issues.map(({ path: [name], message }) => {
-    const known = Object.entries(CONTROL_PLANE_SETTINGS).find(([key]) => key === name)?.[1];
-    return `${known?.env ?? String(name)}: ${message}`;
-  });
-  return new GuardianError('controlplane.settings', problems.join('; '), {
-    hint: 'Correct them in the chart’s values or on the command line; `etcdguardian controlplane --help` lists them.',
-  });
+  return settings;
 }

@@ -1,24 +1,17 @@
 import { z } from 'zod';
-import { GuardianError } from '../lib/guardian-error.ts';
 import { LOG_FORMATS } from '../lib/log-lines.ts';
+import {
+  dnsName,
+  list,
+  port,
+  readSettings,
+  setting,
+  type Settings,
+  type SettingValues,
+} from '../lib/process-settings.ts';
 
-/** One setting: its environment variable, its flag of `etcdguardian webhook`, and what it may be. */
-export interface Setting<S extends z.ZodType = z.ZodType> {
-  readonly env: string;
-  /** `--name <placeholder>`. */
-  readonly flag: string;
-  readonly help: string;
-  readonly schema: S;
-}
-
-const dnsName = z
-  .string()
-  .max(253)
-  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be a name as Kubernetes has them: a-z, 0-9, "-" and "."');
-const port = z.coerce.number().int().min(0).max(65_535);
 const count = z.coerce.number().int().min(1).max(100_000);
 const seconds = z.coerce.number().min(0).max(600);
-const list = z.string().transform((text) => text.split(/[\s,]+/).filter((entry) => entry !== ''));
 
 export const WEBHOOK_SETTINGS = {
   namespace: setting(
@@ -99,41 +92,15 @@ export const WEBHOOK_SETTINGS = {
     'how long it still answers after it was told to stop, until nobody asks it any more',
     seconds.default(5),
   ),
-} as const satisfies Readonly<Record<string, Setting>>;
+} as const satisfies Settings;
 
 export type SettingName = keyof typeof WEBHOOK_SETTINGS;
-export type WebhookSettings = Readonly<z.output<typeof SCHEMA>>;
+export type WebhookSettings = SettingValues<typeof WEBHOOK_SETTINGS>;
 
-/**
- * Read once, at the process's start: `flags` win over the environment. An empty variable counts as none. Throws
- * `admission.settings`, which names every setting that is wrong.
- */
+/** As `readSettings` does; throws `admission.settings`. */
 export function webhookSettings(
   env: Readonly<Record<string, string | undefined>>,
   flags: Readonly<Partial<Record<SettingName, string>>> = {},
 ): WebhookSettings {
-  const names = Object.keys(WEBHOOK_SETTINGS) as SettingName[];
-  const given = names.flatMap((name) => {
-    const text = flags[name] ?? env[WEBHOOK_SETTINGS[name].env];
-    return text === undefined || text === '' ? [] : [[name, text] as const];
-  });
-  const parsed = SCHEMA.safeParse(Object.fromEntries(given));
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path: [name], message }) => {
-    const known = names.find((one) => one === name);
-    return `${known === undefined ? String(name) : WEBHOOK_SETTINGS[known].env}: ${message}`;
-  });
-  throw new GuardianError('admission.settings', problems.join('; '), {
-    hint: 'Correct them in the chart’s values or on the command line; `etcdguardian webhook --help` lists them.',
-  });
+  return readSettings(WEBHOOK_SETTINGS, { command: 'webhook', code: 'admission.settings' }, env, flags);
 }
-
-function setting<S extends z.ZodType>(env: string, flag: string, help: string, schema: S): Setting<S> {
-  return { env, flag, help, schema };
-}
-
-type Shape = { readonly [K in SettingName]: (typeof WEBHOOK_SETTINGS)[K]['schema'] };
-
-const SCHEMA = z.object(
-  Object.fromEntries(Object.entries(WEBHOOK_SETTINGS).map(([name, { schema }]) => [name, schema])) as Shape,
-);
