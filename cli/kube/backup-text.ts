@@ -34,7 +34,7 @@ export function backupText(backup: EtcdBackup, now: Date): string {
       ['  last good run', status.lastSuccessfulBackup],
     ]),
     ...(validation?.problems ?? []).map(({ code, message }) => `  problem ${code}: ${message}\n`),
-    ...(namespaces?.omitted ?? []).map(({ resource, reason }) => `  left out ${resource}: ${reason}\n`),
+    omittedText(namespaces?.omitted ?? []),
     ...(status.conditions ?? [])
       .filter(({ type, status: is }) => WARNINGS.includes(type) && is === 'True')
       .map(({ type, message }) => `  warning ${type}: ${message}\n`),
@@ -74,6 +74,14 @@ function namespacesText({ names = [], count: all, objects = 0 }: Namespaces): st
   const shown = names.slice(0, 5).join(', ');
   const more = (all ?? names.length) - Math.min(names.length, 5);
   return `${counted(objects, 'object')} of ${shown}${more > 0 ? ` and ${counted(more, 'other namespace')}` : ''}`;
+}
+
+/** Kinds that were left out for the same reason, together. */
+function omittedText(omitted: NonNullable<Namespaces['omitted']>): string {
+  const byReason = Map.groupBy(omitted, ({ reason }) => reason);
+  return [...byReason]
+    .map(([reason, kinds]) => `  left out: ${kinds.map(({ resource }) => resource).join(', ')}: ${reason}\n`)
+    .join('');
 }
 
 type Namespaces = NonNullable<NonNullable<EtcdBackup['status']>['namespaces']>;

@@ -19,7 +19,12 @@ export function restoreText(restore: EtcdRestore, now: Date): string {
       ['  which lies at', status.snapshotLocation ?? spec.snapshotLocation],
       ['  restore point', point],
       ['  namespaces', spec.namespaceFilter?.join(', ')],
-      ['  restored', status.restoredKeys === undefined ? undefined : counted(status.restoredKeys, 'key')],
+      [
+        '  restored',
+        objects === undefined && status.restoredKeys !== undefined
+          ? counted(status.restoredKeys, 'key')
+          : undefined,
+      ],
       ['  objects', objects === undefined ? undefined : objectsText(objects)],
       ['  report', objects?.report === undefined ? undefined : `ConfigMap ${objects.report}`],
       ['  operation', status.operation],

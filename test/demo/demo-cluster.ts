@@ -15,18 +15,46 @@ async function demo(): Promise<void> {
 
   narrator.chapter('The product: manifests/install.yaml, its agent, control plane and webhook');
   stack.use(await installGuardian(cluster));
+  await admin(cluster, 'etcdguardian', 'status');
 
-  narrator.chapter('Two teams live here; alice may do in team-a what a tenant may');
+  narrator.chapter('A team lives here: alice may do in team-a and shop what a tenant may');
   await apply(cluster, 'teams.yaml', teams(cluster), 'command');
 
   narrator.chapter('A backup of the whole cluster is an object');
   await apply(cluster, 'first.yaml', [backup('etcd-guardian-system', 'first', cluster)]);
   await watchUntilEnded(cluster, 'etcdbackup/first', 'etcd-guardian-system');
+  await admin(cluster, 'etcdguardian', 'backup', 'show', 'first', '-n', NAMESPACE);
 
   narrator.chapter('Not everybody may do that');
   await cluster.file('greedy.yaml', yaml([backup('team-a', 'everything', cluster)]));
   const refused = await cluster.kubectl('alice', ['create', '-f', 'greedy.yaml']);
   if (refused.status === 0) throw new Error('a tenant backed up the whole cluster');
+
+  narrator.chapter('But every team backs up its own namespaces, and waits for it in one command');
+  const store = [
+    '--store',
+    's3://backups/team-a',
+    '--endpoint',
+    cluster.s3.endpoint,
+    '--region',
+    'us-east-1',
+  ];
+  await succeeds(cluster, 'alice', [
+    ...['etcdguardian', 'backup', 'create', 'shop', '-n', 'team-a', '--namespaces', 'team=a'],
+    ...[...store, '--credentials-secret', 's3-credentials', '--wait'],
+  ]);
+
+  narrator.chapter('The mistake, and its end: a namespace is deleted, and comes back');
+  await admin(cluster, 'delete', 'namespace', 'shop', '--timeout=60s');
+  await admin(
+    cluster,
+    ...['etcdguardian', 'restore', 'create', 'shop-is-back', '-n', 'team-a'],
+    ...['--backup', 'shop', '--only-namespace', 'shop', '--wait'],
+  );
+  await admin(cluster, 'get', 'configmap,secret,role,rolebinding', '-n', 'shop');
+  const currency = ['get', 'configmap', 'settings', '-n', 'shop', '-o', 'jsonpath={.data.currency}'];
+  if ((await cluster.kubectl('admin', currency, { show: 'nothing' })).printed !== 'EUR')
+    throw new Error('what was restored is not what was backed up');
 
   narrator.chapter('Backups by the clock, kept for a month');
   await apply(cluster, 'nightly.yaml', [schedule(cluster)]);
@@ -34,6 +62,7 @@ async function demo(): Promise<void> {
   narrator.chapter('How does it all stand?');
   await admin(cluster, 'get', 'etcdbackups', '-A', '-o', 'wide');
   await admin(cluster, 'get', 'etcdbackupschedules', '-A');
+  await admin(cluster, 'etcdguardian', 'doctor');
   narrator.say('\nThat was the quick start. Next: README.md, "In a cluster".');
 }
 
@@ -68,34 +97,45 @@ function specOf({ s3 }: RealCluster): object {
   };
 }
 
+/** alice is at home in namespace team-a; her shop is a namespace of its own. */
 function teams({ s3 }: RealCluster): readonly object[] {
-  const credentials = { 'access-key-id': s3.accessKeyId, 'secret-access-key': s3.secretAccessKey };
-  const secret = (namespace: string): object => ({
-    ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's3-credentials', namespace } },
-    stringData: credentials,
-  });
-  const rbac = (kind: string, name: string, fields: object): object => ({
-    ...{ apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata: { name, namespace: 'team-a' } },
+  const stringData = { 'access-key-id': s3.accessKeyId, 'secret-access-key': s3.secretAccessKey };
+  const group = 'rbac.authorization.k8s.io';
+  const object = (
+    kind: string,
+    namespace: string,
+    name: string,
+    fields: object,
+    apiVersion = 'v1',
+  ): object => ({
+    ...{ apiVersion, kind, metadata: { namespace, name } },
     ...fields,
   });
-  const group = 'rbac.authorization.k8s.io';
-  const subjects = [{ apiGroup: group, kind: 'User', name: 'alice' }];
-  const bound = (name: string, kind: string, role: string): object =>
-    rbac('RoleBinding', name, { roleRef: { apiGroup: group, kind, name: role }, subjects });
+  const space = (name: string, labels: object): object => ({
+    ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } },
+  });
+  const tenant = (namespace: string): readonly object[] => [
+    object(
+      ...(['Role', namespace, 'tenant'] as const),
+      { rules: [{ apiGroups: ['', 'apps', 'etcdguardian.io'], resources: ['*'], verbs: ['*'] }] },
+      `${group}/v1`,
+    ),
+    object(
+      ...(['RoleBinding', namespace, 'alice'] as const),
+      {
+        roleRef: { apiGroup: group, kind: 'Role', name: 'tenant' },
+        subjects: [{ apiGroup: group, kind: 'User', name: 'alice' }],
+      },
+      `${group}/v1`,
+    ),
+  ];
   return [
-    ...['team-a', 'team-b'].map((name) => ({
-      ...{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { team: name } } },
-    })),
-    ...[secret(NAMESPACE), secret('team-a')],
-    bound('alice-admin', 'ClusterRole', 'admin'),
-    rbac('Role', 'backups', {
-      rules: [{ apiGroups: ['etcdguardian.io'], resources: ['*'], verbs: ['*'] }],
-    }),
-    bound('alice-backups', 'Role', 'backups'),
-    {
-      ...{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'shop', namespace: 'team-a' } },
-      data: { greeting: 'hello' },
-    },
+    ...[space('team-a', {}), space('shop', { team: 'a' })],
+    ...[...tenant('team-a'), ...tenant('shop')],
+    object('Secret', NAMESPACE, 's3-credentials', { stringData }),
+    object('Secret', 'team-a', 's3-credentials', { stringData }),
+    object('Secret', 'shop', 'db-password', { stringData: { password: 'correct horse' } }),
+    object('ConfigMap', 'shop', 'settings', { data: { currency: 'EUR' } }),
   ];
 }
 

@@ -6,6 +6,9 @@ import { fail, type Finding, ok, unknown, warn } from './finding.ts';
 const INSTALL = 'Install it again: helm upgrade, or kubectl apply of manifests/install.yaml.';
 const POLICY_NAMES = ['requester', 'rights', 'status', 'finalizers'].map((name) => `etcdguardian-${name}`);
 
+/** Those that must not keep a status or a deletion from happening. */
+const SHIPPED_OPEN = ['status', 'deletion'].map((name) => `${name}.etcdguardian.io`);
+
 /** What the API server knows of us: the resources, and who judges them. */
 export function judgeAdmission(installation: Installation): Finding[] {
   const { mutating, validating } = installation;
@@ -61,7 +64,9 @@ function judgeWebhook(
       `the caBundle of ${other.map(({ name }) => name).join(', ')} is not what ConfigMap etcdguardian-trust says`,
       'The control plane keeps it current: does a replica lead? Does something else (GitOps) write it back? Have that leave caBundle alone.',
     );
-  const open = webhooks.filter(({ failurePolicy }) => failurePolicy === 'Ignore');
+  const open = webhooks.filter(
+    ({ name, failurePolicy }) => failurePolicy === 'Ignore' && !SHIPPED_OPEN.includes(name),
+  );
   if (open.length > 0)
     return warn(
       check,
