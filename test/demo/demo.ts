@@ -93,7 +93,7 @@ async function demo(): Promise<void> {
     );
   }
   if (checks.some(([, expected, seen]) => expected !== seen)) throw new Error('the restored cluster differs');
-  narrator.say('\nNothing was lost but the mistake. Next: README.md, "Your own cluster".');
+  narrator.say('\nNothing was lost but the mistake. Next: README.md, "By hand".');
 }
 
 /** A data dir as a control plane of some months leaves it: 100 MB of pods, secrets, events, leases and their history. */
