@@ -53,6 +53,7 @@ export async function installGuardian(cluster: RealCluster): Promise<AsyncDispos
       ETCDGUARDIAN_KUBECONFIG: await ownKubeconfig(cluster, 'webhook'),
       ETCDGUARDIAN_TLS_DIR: tls,
       ETCDGUARDIAN_WEBHOOK_PORT: String(webhookPort),
+      ETCDGUARDIAN_DRAIN_SECONDS: '0',
       ETCDGUARDIAN_PAGES_PORT: '0',
     }).then((started) => stack.use(started)),
     startGuardian(cluster, 'agent', {
