@@ -14,6 +14,7 @@ const HELM = 'helm 3.22.0';
 interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly rules?: readonly Rule[];
   readonly spec?: {
     readonly template?: {
       readonly spec: {
@@ -26,6 +27,13 @@ interface Manifest {
       };
     };
   };
+}
+
+interface Rule {
+  readonly verbs: readonly string[];
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
 }
 
 async function helm(...args: readonly string[]): Promise<string> {
@@ -120,3 +128,34 @@ test('without agents and webhook there is neither', needs(HELM), async () => {
     [],
   );
 });
+
+test('roles for people are there unless they are not wanted', needs(HELM), async () => {
+  const people = async (...settings: readonly string[]): Promise<string[]> =>
+    (await rendered(...settings))
+      .filter(({ kind, metadata }) => kind === 'ClusterRole' && metadata.name.startsWith('etcd-'))
+      .map(({ metadata }) => metadata.name);
+  assert.deepEqual(await people(), ['etcd-admin', 'etcd-tenant-operator', 'etcd-viewer']);
+  assert.deepEqual(await people('roles.create=false'), []);
+});
+
+test(
+  'our service accounts are granted no wildcard but to impersonate, and read Secrets by name',
+  needs(HELM),
+  async () => {
+    const rules = async (...settings: readonly string[]): Promise<Rule[]> =>
+      (await rendered(...settings))
+        .filter(({ kind, metadata }) => kind.endsWith('Role') && metadata.name.startsWith('etcdguardian-'))
+        .flatMap((role) => role.rules ?? []);
+    const all = await rules();
+    const wild = all.filter((rule) => [rule.verbs, rule.apiGroups, rule.resources].flat().includes('*'));
+    assert.deepEqual(
+      wild.map(({ verbs, apiGroups, resources }) => [verbs, apiGroups, resources]),
+      [[['impersonate'], ['authentication.k8s.io'], ['*']]],
+    );
+    const anySecret = ({ verbs, resources, resourceNames }: Rule): boolean =>
+      verbs.includes('get') && resources.includes('secrets') && resourceNames === undefined;
+    assert.equal(all.some(anySecret), false);
+    // Nobody is known then who might have asked.
+    assert.equal((await rules('webhook.enabled=false')).filter(anySecret).length, 1);
+  },
+);

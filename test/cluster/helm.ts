@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import type { Cluster } from '../harness/cluster/start-cluster.ts';
 import { runProgram } from '../harness/run-program.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
@@ -31,6 +32,17 @@ export async function upgradeChart(cluster: Cluster, values: object): Promise<vo
 /** Resolves when everything that the release made has been deleted, or let go of. */
 export async function uninstallChart(cluster: Cluster): Promise<void> {
   await helm(cluster, ['uninstall', ...RELEASE, '--wait', '--cascade=foreground']);
+}
+
+/** `helm test`: resolves to what it said. */
+export async function testChart(cluster: Cluster): Promise<string> {
+  return await helm(cluster, ['test', ...RELEASE, '--timeout=120s']);
+}
+
+/** The objects of the chart's hooks, which are there only while they run. */
+export async function chartHooks(cluster: Cluster): Promise<unknown[]> {
+  const text = await helm(cluster, ['get', 'hooks', ...RELEASE]);
+  return parseAllDocuments(text).map((document) => document.toJS() as unknown);
 }
 
 /** Resolves when all pods are ready that the release has now. */

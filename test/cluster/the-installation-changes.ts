@@ -87,6 +87,19 @@ export function theInstallationChanges(told: () => Story): void {
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/again');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
   });
+
+  test('of the runs of the schedule its policy keeps the newest', async () => {
+    const { cluster } = told();
+    const uri = '/apis/etcdguardian.io/v1alpha1/namespaces/team-a/etcdbackups/often-';
+    await eventually(
+      'a run was removed',
+      async () => {
+        const lines = (await cluster.auditLog()).split('\n').filter((line) => line.includes(`"${uri}`));
+        return lines.some((line) => line.includes('"verb":"delete"'));
+      },
+      180_000,
+    );
+  });
 }
 
 /** Their reasons. */

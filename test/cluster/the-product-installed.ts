@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { installChart, rolledOut, SYSTEM_NAMESPACE } from './helm.ts';
+import { installChart, rolledOut, SYSTEM_NAMESPACE, testChart } from './helm.ts';
 import { noteGrants } from './permissions-are-used.ts';
 import { applyObjects } from './pods.ts';
 import {
@@ -52,6 +52,10 @@ export function theProductInstalled(told: () => Story): void {
       ...{ verdict: 'Sound', proof: 'LiveHash' },
     });
     assert.match(ended.snapshotLocation ?? '', /^s3:\/\/backups\//);
+  });
+
+  test('helm test is content', async () => {
+    assert.match(await testChart(told().cluster), /Phase: +Succeeded/);
   });
 
   test('a tenant may not back up the whole cluster, and is told what is missing', async () => {

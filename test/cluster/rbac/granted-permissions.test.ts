@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { grantedPermissions, parseRbac } from './granted-permissions.ts';
+import { grantedPermissions, rbacObjects } from './granted-permissions.ts';
 import { permissionText } from './permission.ts';
 
 const role = (kind: string, namespace: string | undefined, rules: readonly object[]): object => ({
@@ -14,7 +14,7 @@ const OPERATOR = { kind: 'ServiceAccount', name: 'operator', namespace: 'system'
 const SECRETS = { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list'] };
 
 const texts = (...items: readonly object[]): string[] =>
-  grantedPermissions(parseRbac({ items }), 'system').map(permissionText);
+  grantedPermissions(rbacObjects({ items }), 'system').map(permissionText);
 
 test('each verb, resource and name is a permission, everywhere or in a namespace', () => {
   const rule = {

@@ -25,9 +25,12 @@ const RbacObject = z.discriminatedUnion('kind', [
 type RbacObject = z.infer<typeof RbacObject>;
 type Role = Extract<RbacObject, { kind: 'Role' | 'ClusterRole' }>;
 
-/** `items` of a list of roles and bindings, as the API server has them. */
-export function parseRbac(list: unknown): RbacObject[] {
-  return z.object({ items: z.array(RbacObject) }).parse(list).items;
+/** Roles and bindings among the `items` of a list. */
+export function rbacObjects(list: unknown): RbacObject[] {
+  const { items } = z.object({ items: z.array(z.looseObject({ kind: z.string() })) }).parse(list);
+  return items
+    .filter(({ kind }) => /^(Cluster)?Role(Binding)?$/.test(kind))
+    .map((one) => RbacObject.parse(one));
 }
 
 /**
