@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type Answer, AnswerTooLarge, type Exchange, type Exchanger } from './http-exchange.ts';
+import { type Answer, AnswerTooLarge, type Exchange, type Exchanger, NoAnswer } from './http-exchange.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { pause } from './pause.ts';
 import type { RequestRate } from './request-rate.ts';
@@ -53,9 +53,16 @@ export async function openStream(parts: CallerParts, call: ApiCall): Promise<Inc
     const status = message.statusCode ?? 0;
     if (isSuccess(status)) return { status, headers: message.headers, body: Buffer.alloc(0), message };
     const chunks: Buffer[] = [];
-    for await (const chunk of message as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      if (chunks.length > 100) break;
+    const late = setTimeout(() => {
+      message.destroy(new NoAnswer(`the answer did not end within ${parts.timeoutMs} ms`));
+    }, parts.timeoutMs);
+    try {
+      for await (const chunk of message as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        if (chunks.length > 100) break;
+      }
+    } finally {
+      clearTimeout(late);
     }
     return { status, headers: message.headers, body: Buffer.concat(chunks), message };
   });
