@@ -6,40 +6,51 @@ import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
 import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import type { RunSecrets } from '../secrets/backup-secrets.ts';
-import type { BackupOutcome, BackupRun, BackupRunRequest } from './backup-run.ts';
+import type { BackupOutcome, BackupRun, BackupRunRequest, RunProgress } from './backup-run.ts';
 import { rightsSettings } from './judge-backup.ts';
 import { proofWanted } from './proof-wanted.ts';
 import { reportedBackup } from './reported-backup.ts';
 
-/** Lets the agent beside etcd do it; joins what goes on there. */
-export const agentRun: BackupRun = async (run) => {
-  const { signal, record } = run;
-  const node = await chosenNode(run);
-  signal.throwIfAborted();
-  // Before anything is begun there: whoever takes over must find it, or it would be done twice.
-  await record({ node });
-  try {
-    return await joined(node, run);
-  } catch (error) {
-    if (hasCode(signal.reason, 'controlplane.cancelled')) await cancel(node, run, signal.reason);
-    throw error;
-  }
-};
+/**
+ * Lets the agent beside etcd do it; joins what goes on there. An agent that was away for `patienceMs` while it worked is
+ * given up, and another one may begin.
+ */
+export function agentRun(patienceMs = PATIENCE_MS): BackupRun {
+  return async (run) => {
+    const { signal, record } = run;
+    const place = await chosenPlace(run);
+    const { node } = place;
+    signal.throwIfAborted();
+    // Before anything is begun there: whoever takes over must find it, or it would be done twice.
+    await record({ node });
+    try {
+      return await joined(place, run, patienceMs);
+    } catch (error) {
+      if (hasCode(signal.reason, 'controlplane.cancelled')) await cancel(node, run, signal.reason);
+      throw error;
+    }
+  };
+}
 
 const CANCEL_MS = 10_000;
-/** An agent that was away for so long is given up, and another one may begin. */
 const PATIENCE_MS = 600_000;
 const PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 30_000;
 
+interface Place {
+  readonly node: string;
+  /** It may go on there already. */
+  readonly begun: boolean;
+}
+
 /** Where it was begun, if there is still an agent; else the best one, rather not where it failed before. */
-async function chosenNode({ backup, tools, signal, onProgress }: BackupRunRequest): Promise<string> {
+async function chosenPlace({ backup, tools, signal, onProgress }: BackupRunRequest): Promise<Place> {
   const { node = '', attempts = 1 } = backup.status?.source ?? {};
   const failedThere = backup.status?.conditions?.some(
     ({ type, reason }) => type === 'Progressing' && reason === 'Retrying',
   );
   const isKnown = tools.agents.list().some((agent) => agent.node === node);
-  if (node !== '' && isKnown && failedThere !== true) return node;
+  if (node !== '' && isKnown && failedThere !== true) return { node, begun: true };
   const say = (message: string): void => {
     onProgress({ step: 'Preparing', message, doneBytes: 0, totalBytes: 0 });
   };
@@ -49,7 +60,7 @@ async function chosenNode({ backup, tools, signal, onProgress }: BackupRunReques
   const wish = etcdEndpoints.length > 0 ? { avoid, endpoints: etcdEndpoints } : { avoid };
   const { agent, reason } = await tools.agents.choose(wish, signal);
   say(`the agent of ${agent.node} does it: ${reason}`);
-  return agent.node;
+  return { node: agent.node, begun: false };
 }
 
 async function cancel(node: string, run: BackupRunRequest, reason: GuardianError): Promise<void> {
@@ -70,16 +81,27 @@ async function cancel(node: string, run: BackupRunRequest, reason: GuardianError
 }
 
 /** Until there is a result; a connection that breaks is made again, which joins the work. */
-async function joined(node: string, run: BackupRunRequest): Promise<BackupOutcome> {
-  const { operation, tools, signal, onProgress } = run;
+async function joined(
+  { node, begun }: Place,
+  run: BackupRunRequest,
+  patienceMs: number,
+): Promise<BackupOutcome> {
+  const { operation, tools, signal } = run;
   const request = requestOf(run);
   let lastHeard = performance.now();
+  let asked = begun;
+  let told = NOTHING_YET;
+  const onProgress = (progress: RunProgress): void => {
+    told = progress;
+    run.onProgress(progress);
+  };
   for (let pauseMs = PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
       const result = await tools.agents.withTerm(
         node,
         operation,
         async (agent, fence) => {
+          asked = true;
           for await (const update of agent.takeBackup({ ...request, fence }, { signal })) {
             lastHeard = performance.now();
             pauseMs = PAUSE_MS;
@@ -96,14 +118,20 @@ async function joined(node: string, run: BackupRunRequest): Promise<BackupOutcom
     } catch (error) {
       signal.throwIfAborted();
       const busy = hasCode(error, 'agent.busy');
-      if (!busy && !(isAway(error) && performance.now() - lastHeard < PATIENCE_MS)) throw error;
-      const why = busy ? `the agent of ${node} is at another backup` : `the agent of ${node} is away`;
+      // What was never asked there may be asked elsewhere, at once.
+      const waits = isAway(error) && asked && performance.now() - lastHeard < patienceMs;
+      if (!busy && !waits) throw error;
+      const why = busy
+        ? `the agent of ${node} is at another backup`
+        : `the agent of ${node} is away: ${reasonOf(error)}`;
       tools.log.write('info', 'backup-waits', `${operation}: ${why}; trying again`, { operation, node });
-      if (busy) onProgress({ step: 'Preparing', message: `waiting: ${why}`, doneBytes: 0, totalBytes: 0 });
+      onProgress({ ...(busy ? NOTHING_YET : told), message: `waiting: ${why}` });
     }
     await delay(pauseMs * (0.5 + tools.random() / 2), undefined, { signal });
   }
 }
+
+const NOTHING_YET: RunProgress = { step: 'Preparing', message: '', doneBytes: 0, totalBytes: 0 };
 
 function isAway(error: unknown): boolean {
   return error instanceof GuardianError && AWAY.has(error.code);

@@ -16,6 +16,8 @@ export interface BackupRuns {
 
 export interface AttemptTools extends Pick<BackupRunRequest, 'tools' | 'signal' | 'onProgress' | 'record'> {
   readonly runs: BackupRuns;
+  /** Aborts when leadership ends; `signal` when the backup is cancelled or deleted, too. */
+  readonly leading: AbortSignal;
   /** Told once the requester was found to have the rights. */
   readonly onAdmitted: () => void;
 }
@@ -68,9 +70,9 @@ export async function attemptBackup(backup: EtcdBackup, attempt: AttemptTools): 
     return run(request);
   };
   const made = await settled(make());
-  // Whoever leads next runs them, after what he joins.
-  signal.throwIfAborted();
-  const ran = await settled(runHooks(postBackup, 'postBackup', hooks));
+  // Whoever leads next runs them, after what he joins. A backup that was cancelled may have stopped something before.
+  attempt.leading.throwIfAborted();
+  const ran = await settled(runHooks(postBackup, 'postBackup', { ...hooks, signal: attempt.leading }));
   signal.throwIfAborted();
   if ('error' in made) throw made.error;
   const failedHooks = 'error' in ran ? [notRun(ran.error)] : ran.value;

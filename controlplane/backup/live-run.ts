@@ -64,7 +64,7 @@ export class LiveRun {
     const signal = AbortSignal.any([leading, this.#cancel.signal]);
     try {
       const result = await attemptBackup(backup, {
-        ...{ tools, runs, signal },
+        ...{ tools, runs, signal, leading },
         onAdmitted: () => {
           this.#admitted = true;
         },
