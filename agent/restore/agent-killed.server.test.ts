@@ -14,7 +14,7 @@ const VERSIONS = ETCD_VERSIONS.filter((version) => !version.startsWith('3.4.'));
 for (const [at, moment] of sample(MOMENTS, 2, 'agents killed').entries()) {
   const version = VERSIONS[at % VERSIONS.length] ?? '3.6.16';
   test(
-    `an agent that is killed at ${moment} goes on where it was (etcd ${version})`,
+    `an agent that is killed at ${moment} or soon after goes on where it was (etcd ${version})`,
     needs(`etcd ${version}`, 'versitygw'),
     async () => {
       await using scene = await startRestoreScene({ version, separateWal: at % 2 === 0, agent: 'apart' });
@@ -23,7 +23,9 @@ for (const [at, moment] of sample(MOMENTS, 2, 'agents killed').entries()) {
       const backup = await scene.backUp();
       await scene.put('/registry/a', 'new');
       const order = scene.order(backup);
-      const killed = untilJournalSays(scene.journal(order.operation), [moment]).then(async () => {
+      // Some are over within a millisecond: then it is killed at the next one.
+      const sinceThen = [...MOMENTS.slice(MOMENTS.indexOf(moment)), 'Resumed'];
+      const killed = untilJournalSays(scene.journal(order.operation), sinceThen).then(async () => {
         await first.kill();
         await scene.startAgentProcess();
       });

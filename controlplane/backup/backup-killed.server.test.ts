@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { fillWithNoise } from '../../test/harness/etcd-content.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { testRandom, WHOLE_MATRIX } from '../../test/harness/sampling.ts';
-import { type ServerProcess, startProcess } from '../../test/harness/server-process.ts';
+import type { ServerProcess } from '../../test/harness/server-process.ts';
 import { needs } from '../../test/harness/tools.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { type BackupScene, startBackupScene } from './backup-scene.fixture.ts';
+import { ownBytes, startControlPlaneProcess } from './control-plane-process.fixture.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
 const KILLS = WHOLE_MATRIX ? 100 : 3;
 const AT_ONCE = WHOLE_MATRIX ? 100 : 12;
 const LEASES = {
@@ -32,32 +30,7 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
   });
   after(() => stack.disposeAsync());
 
-  const start = async (): Promise<ServerProcess> => {
-    const env: NodeJS.ProcessEnv = { ...process.env };
-    delete env.NODE_TEST_CONTEXT;
-    // As the image and a pod's memory limit have it: on a large machine V8 and malloc let much pile up.
-    env.NODE_OPTIONS = '--max-semi-space-size=2';
-    env.MALLOC_ARENA_MAX = '2';
-    env.MALLOC_MMAP_THRESHOLD_ = '262144';
-    env.MALLOC_TRIM_THRESHOLD_ = '33554432';
-    return startProcess(
-      process.execPath,
-      [
-        join(ROOT, 'cli/main.ts'),
-        ...[
-          'controlplane',
-          '--kubeconfig',
-          scene.installation.server.kubeconfig,
-          '--listen-host',
-          '127.0.0.1',
-        ],
-        ...['--pages-port', '0', '--enrolment-port', '0', '--spool-dir', scene.folder.join('child')],
-        ...['--lease-duration', '2s', '--renew-deadline', '1500ms', '--retry-period', '200ms'],
-        ...['--external-backups', '1'],
-      ],
-      { env },
-    );
-  };
+  const start = (): Promise<ServerProcess> => startControlPlaneProcess(scene);
   const leading = (child: ServerProcess): Promise<string> => child.line(/this replica leads/);
 
   test('by force, at any moment, leaves each backup to be ended once by the next one', async () => {
@@ -89,14 +62,12 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
     await using old = scene.start({ flags });
     await scene.create('handed-over', { storageLocation: scene.location('handed-over') });
     await eventually('it runs', async () => (await scene.get('handed-over')).status?.step === 'Preparing');
-    const lease = await kube.get<KubeObject & { spec: object }>(LEASE);
-    await kube.replace(LEASE, {
-      ...lease,
-      spec: {
-        ...lease.spec,
-        holderIdentity: 'somebody-else',
-        renewTime: new Date(Date.now() + 1_000).toISOString().replace('Z', '000Z'),
-      },
+    // Its holder renews it meanwhile.
+    await eventually('the Lease is taken', async () => {
+      const lease = await kube.get<KubeObject & { spec: object }>(LEASE);
+      const renewTime = new Date(Date.now() + 1_000).toISOString().replace('Z', '000Z');
+      const spec = { ...lease.spec, holderIdentity: 'somebody-else', renewTime };
+      return await kube.replace(LEASE, { ...lease, spec });
     });
     await eventually('the old one has stopped', () =>
       old.lines.some(({ message }) => message.startsWith('somebody-else')),
@@ -136,9 +107,3 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
     }
   });
 });
-
-/** Without pages of files, which the system takes back when it needs them. */
-async function ownBytes(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/RssAnon:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024;
-}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { eventually } from '../../test/harness/eventually.ts';
+import { DEADLINE_MS, eventually } from '../../test/harness/eventually.ts';
 import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../../test/harness/temporary-folder.ts';
@@ -132,12 +132,17 @@ export async function startBackupScene(): Promise<BackupScene> {
       return name;
     },
     ended: async (name) =>
-      eventually(`${name} has ended`, async () => {
-        const backup = await get(name);
-        const { phase } = backup.status ?? {};
-        assert.notEqual(phase, undefined);
-        return phase === 'Completed' || phase === 'Failed' ? backup : undefined;
-      }),
+      eventually(
+        `${name} has ended`,
+        async () => {
+          const backup = await get(name);
+          const { phase } = backup.status ?? {};
+          assert.notEqual(phase, undefined);
+          return phase === 'Completed' || phase === 'Failed' ? backup : undefined;
+        },
+        // It may be the last of many.
+        5 * DEADLINE_MS,
+      ),
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 }
