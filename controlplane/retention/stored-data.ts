@@ -97,7 +97,10 @@ async function outcomeOf(
   }
 }
 
-/** Whatever the operation has committed; a run that was cut off may have, though no status says so. */
+/**
+ * Whatever the operation has committed, by what the signed manifests say: a run that was cut off may have, though no
+ * status says so, and what a status says is not believed where data is removed.
+ */
 async function removeFrom(
   repository: Repository,
   { metadata, status }: EtcdBackup,
@@ -108,16 +111,6 @@ async function removeFrom(
     by: tools.pod.name,
     reason: `EtcdBackup ${metadata.namespace ?? ''}/${metadata.name} was deleted`,
   };
-  const { cluster, timeline, chain } = status?.restorePoint ?? {};
-  if (cluster !== undefined && timeline !== undefined && chain !== undefined) {
-    try {
-      await repository.removeBackup({ cluster, timeline, id: chain }, request, { signal });
-      return [chain];
-    } catch (error) {
-      if (hasCode(error, 'repository.not-found')) return [];
-      throw error;
-    }
-  }
   const { OPERATION_LABEL } = await import('../../lib/backup/task/run-backup-task.ts');
   const ids: string[] = [];
   for (const name of await repository.listClusters({ signal })) {
