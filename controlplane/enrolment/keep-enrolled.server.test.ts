@@ -62,12 +62,11 @@ test(
     assert.equal(mode & 0o777, 0o600);
 
     // An agent that starts with no control plane has what is on its disk.
-    await using again = await keepEnrolled(
-      { ...settings, url: 'https://127.0.0.1:1/enrol' },
-      fast,
-      stop.signal,
-    );
-    assert.equal((await again.credentials.current()).cert, first.cert);
+    {
+      const nobody = { ...settings, url: 'https://127.0.0.1:1/enrol' };
+      await using again = await keepEnrolled(nobody, fast, stop.signal);
+      assert.equal((await again.credentials.current()).cert, first.cert);
+    }
 
     // Two thirds of its life are over.
     ahead.of = await readFile(join(settings.credentialsDir, 'tls.crt'), 'utf8');
