@@ -19,7 +19,7 @@ import { type PlannedRestore, planRestore } from './plan-restore.ts';
 import { hookFailed, type HookCalls, hooksOf, type RestoreHooks, runRestoreHooks } from './restore-hooks.ts';
 import type { RestoreEnd, RestoreReport } from './restore-report.ts';
 import { isOfNamespaces, restoreNamespaces } from './restore-namespaces.ts';
-import { restoreSource } from './restore-source.ts';
+import { type RestoreSource, restoreSource } from './restore-source.ts';
 import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
 import { type RestoreSubject, subjectOf, subjectText } from './restore-subject.ts';
 
@@ -102,8 +102,12 @@ class LedRestore implements RestoreRun {
   async #fromStart(): Promise<RestoreEnd> {
     const { tools, leading } = this.#lead;
     const signal = AbortSignal.any([leading, this.#cancelling.signal]);
-    const { surroundings } = await judgeRestore(this.#restore, tools, signal);
+    const asked = await judgeRestore(this.#restore, tools, signal);
     const source = await restoreSource(this.#restore, tools.kube, signal);
+    // Of a schedule, the run that is used may be of another store than its template names today.
+    const { surroundings } = isNamed(this.#restore, source)
+      ? asked
+      : await judgeRestore(naming(this.#restore, source), tools, signal);
     this.#update({ admitted: true, source });
     if (isOfNamespaces(this.#restore, source)) {
       this.#update({ step: 'Applying', message: 'the objects are restored' });
@@ -244,4 +248,13 @@ function interrupted(): GuardianError {
       hint: 'Everything was put back as it was. Create another EtcdRestore to try again.',
     },
   );
+}
+
+function isNamed({ spec }: EtcdRestore, { backupName }: RestoreSource): boolean {
+  return backupName === undefined || backupName === spec.backupName;
+}
+
+/** The same restore of the very backup that it comes down to. */
+function naming(restore: EtcdRestore, { backupName }: RestoreSource): EtcdRestore {
+  return backupName === undefined ? restore : { ...restore, spec: { ...restore.spec, backupName } };
 }
