@@ -8,6 +8,7 @@ export function namespacesComeBack(told: () => Story): void {
   test("a tenant's namespace is backed up by a service account of the tenant, without what it may not list", async () => {
     const story = told();
     const { cluster } = story;
+    await giveTeam(story, 'shop', { team: 'a' });
     await applyObjects(
       cluster,
       { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace: 'team-a', name: 'robot' } },
@@ -37,7 +38,7 @@ export function namespacesComeBack(told: () => Story): void {
     assert.equal(await cluster.kubectl(...get, 'configmap/settings'), 'red');
     assert.equal(await cluster.kubectl(...get, 'secret/password'), Buffer.from('blue').toString('base64'));
     // Who may what in it was no thing that its backup could hold.
-    await giveTeam(story, 'shop', { team: 'a', size: 'large' });
+    await giveTeam(story, 'shop', { team: 'a' });
   });
 }
 

@@ -4,6 +4,7 @@ import { needsCluster } from '../harness/cluster/node-system.ts';
 import { guardianArchive } from './guardian-archive.ts';
 import { namespacesComeBack } from './namespaces-come-back.ts';
 import { permissionsAreUsed, STORY_AUDIT } from './permissions-are-used.ts';
+import { schedulesGoOn, schedulesRun } from './schedules-go-on.ts';
 import { type Story, startStory } from './story.ts';
 import { theClusterComesBack } from './the-cluster-comes-back.ts';
 import { theInstallationChanges } from './the-installation-changes.ts';
@@ -29,8 +30,10 @@ suite('on a real node', { ...needsCluster(), concurrency: true }, () => {
   suite('the story of an installation', { concurrency: false }, () => {
     theProductInstalled(told);
     namespacesComeBack(told);
-    theClusterComesBack(told);
     theInstallationChanges(told);
+    schedulesRun(told);
+    theClusterComesBack(told);
+    schedulesGoOn(told);
     permissionsAreUsed(told);
   });
 });

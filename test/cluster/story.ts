@@ -101,6 +101,12 @@ export async function endOf({ cluster }: Story, namespace: string, name: string)
   );
 }
 
+/** The reasons of the Events about the objects of this name. */
+export async function eventsOf({ cluster }: Story, namespace: string, name: string): Promise<string> {
+  const options = [`--field-selector=regarding.name=${name}`, '--output=jsonpath={.items[*].reason}'];
+  return await cluster.kubectl('get', 'events.v1.events.k8s.io', `--namespace=${namespace}`, ...options);
+}
+
 /** A namespace with the rights of a team's users `tina` and `robot` (a service account) in it. */
 export async function giveTeam(
   story: Story,

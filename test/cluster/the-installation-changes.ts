@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
 import { installChart, rolledOut, SYSTEM_NAMESPACE, uninstallChart, upgradeChart } from './helm.ts';
-import { noteGrants } from './permissions-are-used.ts';
-import { AS_TINA, backupOf, createObject, endOf, restoreOf, type Story } from './story.ts';
+import { noteGrants, noteNoGrants } from './permissions-are-used.ts';
+import { AS_TINA, backupOf, createObject, endOf, eventsOf, type Story } from './story.ts';
 
 const AUTHORITY = 'etcdguardian-authority';
 const IN_SYSTEM = `--namespace=${SYSTEM_NAMESPACE}`;
@@ -21,25 +21,7 @@ export function theInstallationChanges(told: () => Story): void {
     const ended = await endOf(story, 'team-a', 'etcdbackup/passing');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
     await story.cluster.kubectl('delete', 'etcdbackup', 'passing', '--namespace=team-a', '--timeout=60s');
-    assert.match(await eventsOf(story, 'passing'), /DataRemoved/);
-  });
-
-  test('schedules run, and what their creator may not have any more is refused', async () => {
-    const story = told();
-    await eventually('both schedules had their time', async () => {
-      const [often, tooMuch] = await Promise.all([eventsOf(story, 'often'), eventsOf(story, 'too-much')]);
-      return often.includes('RunBegun') && tooMuch.includes('RunRefused');
-    });
-    const runs = await story.cluster.kubectl('get', 'etcdbackups', '--namespace=team-a', '--output=name');
-    assert.match(runs, /\/often-\d{8}-\d{6}$/m);
-    assert.doesNotMatch(runs, /too-much/);
-
-    // By the name of the schedule its newest run is meant.
-    const spec = { backupName: 'often', restoreMode: 'Full', conflictPolicy: 'Skip', dryRun: true };
-    const restore = restoreOf('team-a', 'try', { ...spec, namespaceFilter: ['shop'] });
-    await createObject(story, restore, ...AS_TINA);
-    const ended = await endOf(story, 'team-a', 'etcdrestore/try');
-    assert.equal(ended.phase, 'Completed', JSON.stringify(ended));
+    assert.match(await eventsOf(story, 'team-a', 'passing'), /DataRemoved/);
   });
 
   test('helm upgrade with other values: without the webhook only our own namespace works', async () => {
@@ -66,6 +48,8 @@ export function theInstallationChanges(told: () => Story): void {
     const { cluster } = story;
     const before = await storedObjects(story);
     kept = await keptObjects(story);
+    // Its last replica gives up the Lease when the right to do so has gone already.
+    noteNoGrants(story, await cluster.auditLog());
     await uninstallChart(cluster);
     assert.equal(await keptObjects(story), kept);
     const stored = await storedObjects(story);
@@ -83,29 +67,13 @@ export function theInstallationChanges(told: () => Story): void {
     await noteGrants(story);
     await rolledOut(story.cluster);
     assert.equal(await keptObjects(story), kept);
-    await createObject(story, backupOf(story, SYSTEM_NAMESPACE, 'again'));
+    // The Lease of those that were removed ends by itself; whoever leads then makes the API server trust the webhook.
+    await eventually('the webhook answers', () =>
+      createObject(story, backupOf(story, SYSTEM_NAMESPACE, 'again')).then(() => true),
+    );
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/again');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
   });
-
-  test('of the runs of the schedule its policy keeps the newest', async () => {
-    const { cluster } = told();
-    const uri = '/apis/etcdguardian.io/v1alpha1/namespaces/team-a/etcdbackups/often-';
-    await eventually(
-      'a run was removed',
-      async () => {
-        const lines = (await cluster.auditLog()).split('\n').filter((line) => line.includes(`"${uri}`));
-        return lines.some((line) => line.includes('"verb":"delete"'));
-      },
-      180_000,
-    );
-  });
-}
-
-/** Their reasons. */
-async function eventsOf({ cluster }: Story, name: string): Promise<string> {
-  const options = [`--field-selector=regarding.name=${name}`, '--output=jsonpath={.items[*].reason}'];
-  return await cluster.kubectl('get', 'events.v1.events.k8s.io', '--namespace=team-a', ...options);
 }
 
 async function storedObjects({ s3 }: Story): Promise<Set<string>> {
