@@ -44,7 +44,16 @@ export interface RunningAgent {
   stop(): Promise<void>;
 }
 
-export async function startAgentScene(): Promise<AgentScene> {
+export interface AgentSceneOptions {
+  /** Who vouches for agents and control plane, and for which cluster. */
+  readonly pki?: { readonly authority: PkiAuthority; readonly cluster: string };
+  /** Of another scene, which has made the bucket. */
+  readonly s3?: S3Server;
+  /** Further flags of etcd. */
+  readonly etcdArgs?: readonly string[];
+}
+
+export async function startAgentScene(options: AgentSceneOptions = {}): Promise<AgentScene> {
   await using starting = new AsyncDisposableStack();
   const folder = starting.use(await temporaryFolder());
   const authority = starting.use(await createAuthority());
@@ -52,13 +61,12 @@ export async function startAgentScene(): Promise<AgentScene> {
   const etcd = starting.use(
     await startEtcd({ name: 'member-1', tls: { authority, server, clientCertAuth: true } }),
   );
-  const s3 = starting.use(await startS3Server());
-  await s3.createBucket('backups');
+  const s3 = options.s3 ?? (await s3WithBucket(starting));
   const manifests = folder.join('manifests');
   await mkdir(manifests);
   await writeFile(`${manifests}/etcd.yaml`, manifestOf(etcd, authority, server));
-  const pki = await newAuthority();
-  const controlPlane = await credentialsFor(pki, CONTROL_PLANE);
+  const { authority: pki, cluster } = options.pki ?? { authority: await newAuthority(), cluster: CLUSTER };
+  const controlPlane = await credentialsFor(pki, { ...CONTROL_PLANE, cluster });
   const stack = starting.move();
 
   const env = (state: string): Record<string, string> => ({
@@ -73,7 +81,7 @@ export async function startAgentScene(): Promise<AgentScene> {
     ETCDGUARDIAN_K3S_DIR: folder.join('rancher'),
     ETCDGUARDIAN_STOP_WITHIN: '5s',
   });
-  await saveCredentials(folder.join('credentials'), await credentialsFor(pki, agentOf('node-1')));
+  await saveCredentials(folder.join('credentials'), await credentialsFor(pki, agentOf('node-1', cluster)));
   return {
     ...{ folder, etcd, s3, pki, controlPlane, env },
     async start(state, changes = {}, tools = {}) {
@@ -113,11 +121,17 @@ export async function startAgentScene(): Promise<AgentScene> {
         credentials: { 'access-key-id': s3.accessKeyId, 'secret-access-key': s3.secretAccessKey },
       },
       keys: { encryption: Buffer.alloc(32, 7), encryptionFrom: 'Secret x/key' },
-      cluster: CLUSTER,
+      cluster,
       ...changes,
     }),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+async function s3WithBucket(stack: AsyncDisposableStack): Promise<S3Server> {
+  const s3 = stack.use(await startS3Server());
+  await s3.createBucket('backups');
+  return s3;
 }
 
 /** All updates of a stream. */
