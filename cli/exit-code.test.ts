@@ -73,7 +73,9 @@ test('the help lists each status once', () => {
 function codesInSource(): Map<string, string> {
   const codes = new Map<string, string>();
   for (const { file, text } of SOURCES) {
-    const literals = [...text.matchAll(/'([a-z]+\.(?!(?:json|service)')[a-z][a-z0-9-]*)'/g)].map(([, code = '']) => code);
+    const literals = [...text.matchAll(/'([a-z]+\.(?!(?:json|service)')[a-z][a-z0-9-]*)'/g)].map(
+      ([, code = '']) => code,
+    );
     const thrown = [...text.matchAll(/new GuardianError\(\s*'([^']*)'/g)].map(([, code = '']) => code);
     for (const code of [...literals.filter((one) => ROOMS.has(one.split('.')[0])), ...thrown])
       codes.set(code, file);

@@ -97,8 +97,8 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
       status?.backupHistory?.map(({ name, phase }) => [name, phase]),
       [second, first].map((run) => [run?.metadata.name, 'Completed']),
     );
-    assert.deepEqual(status?.active, []);
-    assert.match(status?.forecast?.fallback ?? '', /the schedule holds/);
+    assert.deepEqual(status.active, []);
+    assert.match(status.forecast?.fallback ?? '', /the schedule holds/);
   });
 
   test('runs nothing while suspended, and makes nothing up for after', async () => {
