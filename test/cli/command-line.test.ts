@@ -41,6 +41,8 @@ test('every command explains itself, and its options say what they are for', asy
       'restores list',
       ...['verify', 'inspect', 'diff'].map((one) => `snapshot ${one}`),
       ...['create', 'show', 'recover', 'rotate'].map((one) => `keys ${one}`),
+      ...['backup', 'restore', 'points', 'status', 'doctor'].map((one) => `kube ${one}`),
+      ...['issue', 'show'].map((one) => `pki ${one}`),
     ],
   );
   for (const words of commands) {
