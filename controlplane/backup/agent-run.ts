@@ -7,6 +7,7 @@ import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import type { RunSecrets } from '../secrets/backup-secrets.ts';
 import type { BackupOutcome, BackupRun, BackupRunRequest, RunProgress } from './backup-run.ts';
+import { isRetrying } from './backup-status.ts';
 import { rightsSettings } from './judge-backup.ts';
 import { proofWanted } from './proof-wanted.ts';
 import { reportedBackup } from './reported-backup.ts';
@@ -46,11 +47,9 @@ interface Place {
 /** Where it was begun, if there is still an agent; else the best one, rather not where it failed before. */
 async function chosenPlace({ backup, tools, signal, onProgress }: BackupRunRequest): Promise<Place> {
   const { node = '', attempts = 1 } = backup.status?.source ?? {};
-  const failedThere = backup.status?.conditions?.some(
-    ({ type, reason }) => type === 'Progressing' && reason === 'Retrying',
-  );
+  const failedThere = isRetrying(backup.status ?? {});
   const isKnown = tools.agents.list().some((agent) => agent.node === node);
-  if (node !== '' && isKnown && failedThere !== true) return { node, begun: true };
+  if (node !== '' && isKnown && !failedThere) return { node, begun: true };
   const say = (message: string): void => {
     onProgress({ step: 'Preparing', message, doneBytes: 0, totalBytes: 0 });
   };
@@ -101,9 +100,9 @@ async function joined(
         node,
         operation,
         async (agent, fence) => {
-          asked = true;
           for await (const update of agent.takeBackup({ ...request, fence }, { signal })) {
             lastHeard = performance.now();
+            asked = true;
             pauseMs = PAUSE_MS;
             tell(update, onProgress);
             if (update.backup !== undefined) return update.backup;
@@ -118,7 +117,8 @@ async function joined(
     } catch (error) {
       signal.throwIfAborted();
       const busy = hasCode(error, 'agent.busy');
-      // What was never asked there may be asked elsewhere, at once.
+      // What was never asked there, for want of a connection, may be asked elsewhere at once.
+      asked ||= !hasCode(error, 'agent.unreachable');
       const waits = isAway(error) && asked && performance.now() - lastHeard < patienceMs;
       if (!busy && !waits) throw error;
       const why = busy

@@ -23,7 +23,8 @@ export function begunStatus({ metadata, status = {} }: EtcdBackup, now: Date): S
     startTime: status.startTime ?? now.toISOString(),
     source: { ...status.source, operation: uid, attempts },
     conditions: conditionsOf({ metadata, status }, now, [
-      ['Progressing', 'True', 'Running', 'the backup is being made'],
+      // Whoever chooses an agent looks whether the last one failed; until that is decided it stays.
+      ...(isRetrying(status) ? [] : [PROGRESSING]),
       ['Ready', 'False', 'Running', 'the backup is being made'],
     ]),
   };
@@ -44,11 +45,19 @@ export function runningStatus(
     ...(message === '' ? {} : { message: limited(message) }),
     ...(bytes ? { progress: { doneBytes, ...known, updateTime: now.toISOString() } } : {}),
     source: { ...status.source, ...(node === undefined ? {} : { node }) },
-    conditions: admitted
-      ? conditionsOf({ metadata, status }, now, [ADMITTED])
-      : [...(status.conditions ?? [])],
+    conditions: conditionsOf({ metadata, status }, now, [
+      ...(admitted ? [ADMITTED] : []),
+      ...(node === undefined ? [] : [PROGRESSING]),
+    ]),
   };
 }
+
+/** The attempt before failed, and who makes the next one is not decided yet. */
+export function isRetrying({ conditions = [] }: Status): boolean {
+  return conditions.some(({ type, reason }) => type === 'Progressing' && reason === 'Retrying');
+}
+
+const PROGRESSING = ['Progressing', 'True', 'Running', 'the backup is being made'] as const;
 
 const ADMITTED = ['Admitted', 'True', 'RightsHeld', 'whoever asked has the rights that this needs'] as const;
 
