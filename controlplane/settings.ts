@@ -182,8 +182,14 @@ export const CONTROL_PLANE_SETTINGS = {
   allowedEndpoints: setting(
     'ETCDGUARDIAN_ALLOWED_ENDPOINTS',
     '--allowed-endpoints <list>',
-    "addresses (CIDR) and host names of stores that tenants' resources may name besides public ones",
+    'stores that tenants may name: names, *.example.com, addresses, networks; others need the right to back up the whole cluster',
     list.default([]),
+  ),
+  veleroNamespace: setting(
+    'ETCDGUARDIAN_VELERO_NAMESPACE',
+    '--velero-namespace <name>',
+    'where Velero runs',
+    dnsName.default('velero'),
   ),
   etcdPrefix: setting(
     'ETCDGUARDIAN_ETCD_PREFIX',

@@ -8,7 +8,7 @@ import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import type { RunSecrets } from '../secrets/backup-secrets.ts';
 import type { BackupOutcome, BackupRun, BackupRunRequest, RunProgress } from './backup-run.ts';
 import { isRetrying } from './backup-status.ts';
-import { rightsSettings } from './judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import { proofWanted } from './proof-wanted.ts';
 import { reportedBackup } from './reported-backup.ts';
 

@@ -5,7 +5,7 @@ import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
 import type { BackupRun } from './backup-run.ts';
-import { rightsSettings } from './judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import type { Places } from './places.ts';
 import { proofWanted } from './proof-wanted.ts';
 

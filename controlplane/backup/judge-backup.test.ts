@@ -6,7 +6,8 @@ import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { judgeRestore } from '../restore/judge-restore.ts';
 import { controlPlaneSettings } from '../settings.ts';
-import { judgeBackup, type JudgingTools } from './judge-backup.ts';
+import type { JudgingTools } from '../judge-asked.ts';
+import { judgeBackup } from './judge-backup.ts';
 
 /** Who says to be an administrator. An API server believes what it is asked about. */
 const FORGED = { username: 'alice', groups: ['system:masters'] };

@@ -9,7 +9,7 @@ import type { NamespaceBackupWriter } from '../../lib/repository/namespace-backu
 import type { Repository } from '../../lib/repository/repository.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import type { BackupRunRequest } from '../backup/backup-run.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import { type AgentReading, askAgent } from './ask-agent.ts';
 
 /** An etcd whose history a backup belongs to, and how it is read. */

@@ -4,7 +4,7 @@ import { GuardianError } from '../../lib/guardian-error.ts';
 import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { makeFolders } from '../../lib/make-folders.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import type { RunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 

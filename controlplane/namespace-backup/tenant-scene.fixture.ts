@@ -14,7 +14,7 @@ import { connectKube, type KubeConnection } from '../../lib/kubernetes/connect-k
 import { judgeRights } from '../../lib/kubernetes/rights/judge-rights.ts';
 import type { AgentDirectory } from '../agents/agent-directory.ts';
 import type { BackupOutcome } from '../backup/backup-run.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import { parseSnapshotLocation } from '../backup/snapshot-location.ts';
 import { recordedLog } from '../installation.fixture.ts';
 import { controlPlaneMetrics } from '../metrics.ts';

@@ -8,7 +8,7 @@ import { newBackupId } from '../../lib/repository/backup-id.ts';
 import type { SoundNamespaceBackup } from '../../lib/repository/namespace-backups.ts';
 import type { Repository } from '../../lib/repository/repository.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import type { SnapshotPlace } from '../backup/snapshot-location.ts';
 import { askAgent } from '../namespace-backup/ask-agent.ts';
 import { findPoint } from '../restore/restore-point.ts';

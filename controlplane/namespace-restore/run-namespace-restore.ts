@@ -5,7 +5,7 @@ import { discovery } from '../../lib/kubernetes/discovery.ts';
 import { importObjects } from '../../lib/kubernetes/import/import-objects.ts';
 import type { ObjectOutcome } from '../../lib/kubernetes/import/stored-record.ts';
 import { judgeRights } from '../../lib/kubernetes/rights/judge-rights.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import { openStoreOfRun } from '../namespace-backup/store-of-run.ts';
 import { noRequester } from '../secrets/secret-reader.ts';
 import { clusterInput, namespacesInput } from './restore-input.ts';

@@ -13,7 +13,7 @@ import { BUMP_MARGIN, plannedBump } from '../../lib/restore/restore-plan.ts';
 import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
 import { isUnwritable } from '../../lib/repository/unwritable-store.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import { findPoint } from './restore-point.ts';

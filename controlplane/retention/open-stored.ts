@@ -5,7 +5,7 @@ import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { TOOL } from '../../lib/program-version.ts';
 import type { Repository } from '../../lib/repository/repository.ts';
 import { storeAccess } from '../../lib/storage/store-access.ts';
-import { rightsSettings } from '../backup/judge-backup.ts';
+import { rightsSettings } from '../judge-asked.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 
