@@ -103,7 +103,10 @@ const REVIEWS_PER_SECOND = 10_000;
 const REVIEW_TIMEOUT_MS = 8_000;
 const MOST_CONNECTIONS = 1_024;
 /** API servers keep idle connections for 90 s; whoever closes first must not be us, or requests are cut. */
-const HOOK_LIMITS = { keepAliveTimeout: 120_000, headersTimeout: 10_000, requestTimeout: 20_000 };
+const HOOK_LIMITS = {
+  ...{ handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 20_000 },
+  keepAliveTimeout: 120_000,
+};
 const PAGES_LIMITS = { requestTimeout: 10_000, headersTimeout: 5_000 };
 const FINISH_MS = 10_000;
 

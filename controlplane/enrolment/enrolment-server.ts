@@ -31,7 +31,15 @@ export async function startEnrolmentServer(
   const ending = new AbortController();
   let shown = await keeper.current();
   const server = createServer(
-    { ...tlsOf(shown), requestTimeout: 20_000, headersTimeout: 10_000, keepAliveTimeout: 5_000 },
+    {
+      ...tlsOf(shown),
+      ...{
+        handshakeTimeout: 10_000,
+        headersTimeout: 10_000,
+        requestTimeout: 20_000,
+        keepAliveTimeout: 5_000,
+      },
+    },
     enrolmentApp(tools, ending.signal),
   );
   server.maxConnections = 1_000;
