@@ -9,10 +9,13 @@ export function agentCommand(session: Session): Command {
   const command = new Command('agent')
     .summary('run the agent of a node beside its etcd (the DaemonSet does)')
     .description(
-      `Does on a node what the control plane asks for: backups of its etcd, captures, the steps of a restore. Finds etcd by
-itself, as a static pod or as a unit of systemd. Each setting is an environment variable too; docs/agent.md has them all.
+      `Does on a node what the control plane asks for: backups of its etcd, captures,
+the steps of a restore. Finds etcd by itself, as a static pod or as a unit of
+systemd. Each setting is an environment variable too; docs/agent.md has them
+all.
 
-SIGTERM or Ctrl-C stores what was captured, lets work end within --stop-within, and ends with 0.`,
+SIGTERM or Ctrl-C stores what was captured, lets work end within --stop-within,
+and ends with 0.`,
     );
   addSettingFlags(command, AGENT_SETTINGS);
   return command.action(async (options: Readonly<Record<string, string | undefined>>) => {

@@ -36,13 +36,17 @@ export function backupCreateCommand(session: Session): Command {
   const command = new Command('create')
     .summary('back up a live etcd: streamed, verified, encrypted, proven')
     .description(
-      `Streams a snapshot from the best member (a healthy follower before the leader), verifies every page and record while
-the bytes pass, compresses, encrypts and stores them, compares the result with what a live member answers for HashKV,
-and only then writes the manifest that makes it a backup. Interrupt it at any point: nothing half-done is ever listed.
+      `Streams a snapshot from the best member (a healthy follower before the leader),
+verifies every page and record while the bytes pass, compresses, encrypts and
+stores them, compares the result with what a live member answers for HashKV, and
+only then writes the manifest that makes it a backup. Interrupt it at any point:
+nothing half-done is ever listed.
 
-With --mode incremental only what changed since the last run is stored, with every revision between, and the restore
-point is named. That needs a backup to go on from, and an etcd that has not compacted past it (Kubernetes compacts every
-5 minutes: for longer intervals let "capture run" work in between); otherwise a full backup is taken, and why is told.`,
+With --mode incremental only what changed since the last run is stored, with
+every revision between, and the restore point is named. That needs a backup to
+go on from, and an etcd that has not compacted past it (Kubernetes compacts
+every 5 minutes: for longer intervals let "capture run" work in between);
+otherwise a full backup is taken, and why is told.`,
     )
     .addOption(
       new Option('--mode <mode>', 'everything, or what changed since the last backup')

@@ -21,8 +21,9 @@ export function backupDeleteCommand(session: Session): Command {
   const command = new Command('delete')
     .summary('remove a backup; it can be brought back for 24 hours')
     .description(
-      `Hides the backup at once. Its data is deleted by the first "backup sweep" after 24 hours; until then
-"backup undelete" brings it back. The last good backup of a cluster is only removed with --even-the-last.`,
+      `Hides the backup at once. Its data is deleted by the first "backup sweep" after
+24 hours; until then "backup undelete" brings it back. The last good backup of a
+cluster is only removed with --even-the-last.`,
     )
     .argument('<backup>', 'its id, or an unambiguous beginning of it')
     .option('--reason <text>', 'why, for the record')

@@ -35,16 +35,19 @@ export function backupPruneCommand(session: Session): Command {
   const command = new Command('prune')
     .summary('remove what is too old or too much: backups and segments, never the newest restore point')
     .description(
-      `Decides on restore points, and keeps what those need: a base goes only when no point that is kept needs it. What any
---keep rule chooses stays, what none chooses goes; --max-backups and --max-age say what goes in any case. Hours, days,
-weeks (from Monday) and months are those of UTC that hold any restore point; of each the newest base is kept, or where
-it has none, the end of the newest segment.
+      `Decides on restore points, and keeps what those need: a base goes only when no
+point that is kept needs it. What any --keep rule chooses stays, what none
+chooses goes; --max-backups and --max-age say what goes in any case. Hours,
+days, weeks (from Monday) and months are those of UTC that hold any restore
+point; of each the newest base is kept, or where it has none, the end of the
+newest segment.
 
   every point of the last day, one an hour for a week, one a day for a month:
   etcdguardian backup prune --keep-within 24h --keep-hourly 168 --keep-daily 31 --dry-run
 
-What is removed is hidden at once and deleted by the first "backup sweep" after 24 hours; until then "backup undelete"
-brings backups back, and "points undelete" segments.`,
+What is removed is hidden at once and deleted by the first "backup sweep" after
+24 hours; until then "backup undelete" brings backups back, and "points
+undelete" segments.`,
     )
     .option('--keep-within <duration>', 'every restore point younger than this, e.g. 24h')
     .option('--keep-last <n>', 'so many of the newest bases')

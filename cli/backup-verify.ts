@@ -20,9 +20,11 @@ export function backupVerifyCommand(session: Session): Command {
   const command = new Command('verify')
     .summary('check a stored backup, by its bytes or down to every revision')
     .description(
-      `Without --deep: manifest, signature, size and sha256 of every object as stored; needs no decryption key.
-With --deep: also downloads, decrypts and decompresses, checks every page and record, and compares every figure with
-the manifest, HashKV included: what passes can be restored.`,
+      `Without --deep: manifest, signature, size and sha256 of every object as stored;
+needs no decryption key.
+With --deep: also downloads, decrypts and decompresses, checks every page and
+record, and compares every figure with the manifest, HashKV included: what
+passes can be restored.`,
     )
     .argument('[backup]', 'its id, an unambiguous beginning of it, or "latest"', 'latest')
     .option('--deep', 'decrypt and check the whole content as well');

@@ -44,17 +44,20 @@ export function captureRunCommand(session: Session): Command {
   const command = new Command('run')
     .summary('capture every change of one cluster as it happens, until it is stopped')
     .description(
-      `Watches the whole key space and stores what changes in segments, so that every revision can be restored, not only the
-backups: see "points list". Goes on where the last run ended; where etcd has compacted past that, the gap is recorded
-and a new base taken by itself. With no backup yet it begins with one. Runs in the foreground; one for a cluster, since
-a second one steps down.
+      `Watches the whole key space and stores what changes in segments, so that every
+revision can be restored, not only the backups: see "points list". Goes on where
+the last run ended; where etcd has compacted past that, the gap is recorded and
+a new base taken by itself. With no backup yet it begins with one. Runs in the
+foreground; one for a cluster, since a second one steps down.
 
-What is lost when this machine and etcd die together is what the last --seal-interval saw. While the store is away,
-segments wait in memory and on disk, up to --spill-limit.
+What is lost when this machine and etcd die together is what the last
+--seal-interval saw. While the store is away, segments wait in memory and on
+disk, up to --spill-limit.
 
-SIGTERM or Ctrl-C stores what was seen and ends with 0; a second one ends at once. Exit status 7: another capture of the
-cluster took over. /healthz (with --listen) answers 503 when nothing gets into the store: use it to be warned, not to
-restart this, which would drop what waits.`,
+SIGTERM or Ctrl-C stores what was seen and ends with 0; a second one ends at
+once. Exit status 7: another capture of the cluster took over. /healthz (with
+--listen) answers 503 when nothing gets into the store: use it to be warned, not
+to restart this, which would drop what waits.`,
     )
     .option('--seal-interval <duration>', 'how old a change may become before its segment is stored', '10s')
     .option('--seal-bytes <bytes>', 'and how large a segment', '5Mi')

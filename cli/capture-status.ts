@@ -39,9 +39,10 @@ export function captureStatusCommand(session: Session): Command {
   const command = new Command('status')
     .summary('how far the capture is: its end in the store, and how far etcd is ahead of it')
     .description(
-      `Compares where the captured segments end in the store with what etcd holds now; the process that captures is not
-needed for that, but given the time to seal what it saw last. Without --endpoints only the store is asked. Exit status 4 when nothing was ever captured, 1 when the
-lag is more than --max-lag, else 0.`,
+      `Compares where the captured segments end in the store with what etcd holds now;
+the process that captures is not needed for that, but given the time to seal
+what it saw last. Without --endpoints only the store is asked. Exit status 4
+when nothing was ever captured, 1 when the lag is more than --max-lag, else 0.`,
     )
     .option('--max-lag <duration>', 'end with 1 when more is missing than what was seen in this time');
   withEtcdOptions(withRepositoryOptions(command));

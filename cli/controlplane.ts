@@ -9,9 +9,10 @@ export function controlPlaneCommand(session: Session): Command {
   const command = new Command('controlplane')
     .summary('one replica of the control plane, as its Deployment starts it')
     .description(
-      `Serves the enrolment of agents, and, while it holds the Lease, runs the controllers of EtcdBackup, EtcdBackupSchedule and
-EtcdRestore. Runs in the foreground; SIGTERM ends it in order and gives the Lease back. Everything can be set by the
-environment variable that is named; a flag wins.`,
+      `Serves the enrolment of agents, and, while it holds the Lease, runs the
+controllers of EtcdBackup, EtcdBackupSchedule and EtcdRestore. Runs in the
+foreground; SIGTERM ends it in order and gives the Lease back. Everything can be
+set by the environment variable that is named; a flag wins.`,
     );
   addSettingFlags(command, CONTROL_PLANE_SETTINGS);
   return command.action(async (options: Readonly<Record<string, string | undefined>>) => {

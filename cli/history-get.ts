@@ -33,14 +33,18 @@ export function historyGetCommand(session: Session): Command {
   const command = new Command('get')
     .summary('every version of one key, with times: what was it at 14:05, when was it deleted?')
     .description(
-      `Lists what became of one key, the oldest change first: each put and deletion with its revision and the time at which it
-was seen, its size, and which object it held. Looks into every captured segment, and into the base before them where
-the key is older than those (its whole database is fetched for that; --no-bases saves it).
+      `Lists what became of one key, the oldest change first: each put and deletion
+with its revision and the time at which it was seen, its size, and which object
+it held. Looks into every captured segment, and into the base before them where
+the key is older than those (its whole database is fetched for that; --no-bases
+saves it).
 
-  etcdguardian history get /registry/secrets/shop/db-password --at 14:05 --values
+  etcdguardian history get /registry/secrets/shop/db-password \\
+    --at 14:05 --values
 
-Who did it isn't in etcd: the times are what to look for in the audit log of the API servers. Values that Kubernetes
-encrypted at rest are shown as they are stored. The state before a change is had back with "restore --to-revision".`,
+Who did it isn't in etcd: the times are what to look for in the audit log of the
+API servers. Values that Kubernetes encrypted at rest are shown as they are
+stored. The state before a change is had back with "restore --to-revision".`,
     )
     .argument(
       '<key>',

@@ -27,9 +27,11 @@ export function pkiIssueCommand(session: Session): Command {
   const command = new Command('issue')
     .summary('a break-glass identity, with which a person may call agents when no API server runs')
     .description(
-      `Issues an identity for a person, from the authority in the cluster or from a saved copy of its Secret. Whoever holds it
-may have agents back up, restore and roll back: keep it in a safe, and give it a short life. It can't be taken back
-before it ends, except by rotating the authority. What is issued is written to stderr as an audit record: keep that.`,
+      `Issues an identity for a person, from the authority in the cluster or from a
+saved copy of its Secret. Whoever holds it may have agents back up, restore and
+roll back: keep it in a safe, and give it a short life. It can't be taken back
+before it ends, except by rotating the authority. What is issued is written to
+stderr as an audit record: keep that.`,
     )
     .requiredOption('--holder <name>', 'who will hold it: lower-case letters, digits, "-" and "."')
     .requiredOption('--out <folder>', 'a new folder for tls.crt, tls.key and ca.crt, for its owner only')

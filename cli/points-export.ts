@@ -38,9 +38,11 @@ export function pointsExportCommand(session: Session): Command {
   const command = new Command('export')
     .summary('write a restore point into a snapshot file that any etcdutl restores')
     .description(
-      `Makes a standard snapshot file of the cluster as it was at a revision or a time: the base is fetched and verified,
-what was captured behind it is merged into it, and the outcome is verified whole, and compared with hashes that members
-had kept. The file is not encrypted (mode 0600). It appears when it is whole; nothing is overwritten.`,
+      `Makes a standard snapshot file of the cluster as it was at a revision or a time:
+the base is fetched and verified, what was captured behind it is merged into it,
+and the outcome is verified whole, and compared with hashes that members had
+kept. The file is not encrypted (mode 0600). It appears when it is whole;
+nothing is overwritten.`,
     )
     .argument('<point>', 'a revision, a time (2026-11-22T14:05:00Z, 14:05, -15m), or "latest"')
     .requiredOption('--out <file>', 'the snapshot file to write')

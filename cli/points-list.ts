@@ -23,9 +23,12 @@ export function pointsListCommand(session: Session): Command {
   const command = new Command('list')
     .summary('which revisions and times can be restored, and where the gaps are')
     .description(
-      `Draws what can be restored, the newest first: every revision of a line marked "ok" can be had back, by revision or by
-time; a line marked ">>>" says what can't, and why, one marked "???" that it can't be had by time, since a clock was wrong. Reads the head of every segment; needs no decryption key.
-Only the newest timeline is shown, unless --all: a timeline ends where the cluster was restored or built anew.`,
+      `Draws what can be restored, the newest first: every revision of a line marked
+"ok" can be had back, by revision or by time; a line marked ">>>" says what
+can't, and why, one marked "???" that it can't be had by time, since a clock was
+wrong. Reads the head of every segment; needs no decryption key. Only the newest
+timeline is shown, unless --all: a timeline ends where the cluster was restored
+or built anew.`,
     )
     .option('--limit <n>', 'show at most so many lines of a timeline', '40')
     .option('-a, --all', 'also older timelines');

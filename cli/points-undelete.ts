@@ -26,8 +26,9 @@ export function pointsUndeleteCommand(session: Session): Command {
   const command = new Command('undelete')
     .summary('bring captured segments back that "backup prune" removed, within 24 hours')
     .description(
-      `Has everything back that was removed of the captured segments and not deleted by a sweep yet. A base that was removed
-with them is brought back with "backup undelete".`,
+      `Has everything back that was removed of the captured segments and not deleted by
+a sweep yet. A base that was removed with them is brought back with "backup
+undelete".`,
     )
     .option('--trim <number>', 'only what this removal took, by its number in each chain');
   return withReportOptions(withRepositoryOptions(command)).action(async (options: UndeleteOptions) => {

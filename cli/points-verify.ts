@@ -26,10 +26,12 @@ export function pointsVerifyCommand(session: Session): Command {
   const command = new Command('verify')
     .summary('check everything that was captured: links, revisions, every segment')
     .description(
-      `Without --deep: signatures, the hashes that link each segment to the one before, revisions without a hole, size and
-sha256 of every segment as stored; needs no decryption key. With --deep: also decrypts and decodes every segment, merges
-each base with all that was captured behind it, and compares the outcome with the hashes that members had kept and with
-later bases: what passes can be restored. Bases alone are checked with "backup verify".`,
+      `Without --deep: signatures, the hashes that link each segment to the one before,
+revisions without a hole, size and sha256 of every segment as stored; needs no
+decryption key. With --deep: also decrypts and decodes every segment, merges
+each base with all that was captured behind it, and compares the outcome with
+the hashes that members had kept and with later bases: what passes can be
+restored. Bases alone are checked with "backup verify".`,
     )
     .option('--deep', 'open every segment and merge them as well')
     .option('--no-merge', 'with --deep: open every segment, but merge nothing')

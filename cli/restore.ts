@@ -47,25 +47,31 @@ export function restoreCommand(session: Session): Command {
   const command = new Command('restore')
     .summary('make data dirs of a new etcd cluster from a backup or a snapshot file')
     .description(
-      `Writes the data dir of each member as a new logical cluster, from the newest restore point of a store (--store), from
-any revision or time that "points list" shows (--to-revision, --to-time), from one backup (--backup), or from any
-snapshot file (--snapshot). Nothing is overwritten: an existing data dir is refused. The data is verified while it is written
-and read back before the command succeeds; on any failure nothing is left behind.
+      `Writes the data dir of each member as a new logical cluster, from the newest
+restore point of a store (--store), from any revision or time that "points list"
+shows (--to-revision, --to-time), from one backup (--backup), or from any
+snapshot file (--snapshot). Nothing is overwritten: an existing data dir is
+refused. The data is verified while it is written and read back before the
+command succeeds; on any failure nothing is left behind.
 
-What is chosen for you: a cluster token that keeps members of the old cluster out, and a first revision far above
-everything the old cluster ever served, with all before it marked as compacted, so that no Kubernetes watcher or cache
-takes new data for old (--no-bump leaves revisions as they were).
+What is chosen for you: a cluster token that keeps members of the old cluster
+out, and a first revision far above everything the old cluster ever served, with
+all before it marked as compacted, so that no Kubernetes watcher or cache takes
+new data for old (--no-bump leaves revisions as they were).
 
-On one node:       etcdguardian restore --store s3://b/p --key-file k --data-dir /var/lib/etcd
-Before a mistake:  … --to-time 14:05     or, as "history get" told it, --to-revision 84706
-On each of three:  … --name m1 --initial-cluster m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380
-All dirs at once:  … --all-members --data-dir /restored   makes /restored/m1, /restored/m2, …
+On one node:       … --store s3://b/p --key-file k --data-dir /var/lib/etcd
+Before a mistake:  … --to-time 14:05   or --to-revision, as "history get" told it
+On each of three:  … --name m1 --initial-cluster \\
+  m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380
+All dirs at once:  … --all-members --data-dir /restored   makes /restored/m1, …
 
-Nodes find each other by a record in the store: the same command on the others within 24 hours joins the restore, and
-one for a member that was made already begins another, which members of the first can't join. A rehearsal elsewhere
-is best done with --no-record.
+Nodes find each other by a record in the store: the same command on the others
+within 24 hours joins the restore, and one for a member that was made already
+begins another, which members of the first can't join. A rehearsal elsewhere is
+best done with --no-record.
 
-No API server may run meanwhile; start all members before the first one of them.`,
+No API server may run meanwhile. Afterwards start all members of etcd first, then
+the API servers.`,
     )
     .addOption(
       new Option(

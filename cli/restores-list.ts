@@ -17,8 +17,9 @@ export function restoresListCommand(session: Session): Command {
   const command = new Command('list')
     .summary('which restores of a cluster were begun, by whom, and which members were made')
     .description(
-      `Lists the records that restores leave in the store, newest first. The members of one restore make one cluster; which of
-them were made already is what keeps a second restore apart from the first. A record that can't be trusted is told.`,
+      `Lists the records that restores leave in the store, newest first. The members of
+one restore make one cluster; which of them were made already is what keeps a
+second restore apart from the first. A record that can't be trusted is told.`,
     );
   return withReportOptions(withRepositoryOptions(command)).action(async (options: ListOptions) => {
     const { terminal } = session;

@@ -26,9 +26,11 @@ export function snapshotDiffCommand(session: Session): Command {
   const command = new Command('diff')
     .summary('which keys differ between two snapshot files, two revisions of one, or two restore points')
     .description(
-      `Compares the keys alive in two states: added, removed, changed, each with its revisions and sizes. Give one file with
---revision-a and --revision-b to compare two moments of its history, or no file but --from-point and --to-point to
-compare two restore points of a store: those are fetched and merged first. Values are compared, never printed.`,
+      `Compares the keys alive in two states: added, removed, changed, each with its
+revisions and sizes. Give one file with --revision-a and --revision-b to compare
+two moments of its history, or no file but --from-point and --to-point to
+compare two restore points of a store: those are fetched and merged first.
+Values are compared, never printed.`,
     )
     .argument('[a]', 'the earlier snapshot file')
     .argument('[b]', 'the later one; left out: the same file')

@@ -19,8 +19,10 @@ export function snapshotInspectCommand(session: Session): Command {
   const command = new Command('inspect')
     .summary('what is in a snapshot file: the biggest resources and namespaces')
     .description(
-      `Shows what fills a database: keys, bytes and history by resource and by namespace, the members and versions it came
-from, its alarms. Damage is told, too, and what is still readable is shown: all figures come from one pass over FILE.`,
+      `Shows what fills a database: keys, bytes and history by resource and by
+namespace, the members and versions it came from, its alarms. Damage is told,
+too, and what is still readable is shown: all figures come from one pass over
+FILE.`,
     )
     .argument('<file>', 'a snapshot file, or a member/snap/db')
     .option('--top <n>', 'how many resources and namespaces to list', '15');

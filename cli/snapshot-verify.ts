@@ -15,9 +15,11 @@ export function snapshotVerifyCommand(session: Session): Command {
   const command = new Command('verify')
     .summary('check every byte, page and record of a snapshot file')
     .description(
-      `Reads FILE once, from front to back, and checks all of it: the sha256 trailer, every page of the database, every
-revision and lease. Prints the figures that etcdutl prints (status hash, revision, keys, size, HashKV) without needing
-etcdutl, in memory that does not grow with the file. The file is never written to.
+      `Reads FILE once, from front to back, and checks all of it: the sha256 trailer,
+every page of the database, every revision and lease. Prints the figures that
+etcdutl prints (status hash, revision, keys, size, HashKV) without needing
+etcdutl, in memory that does not grow with the file. The file is never written
+to.
 
 Exit status 0 only for a sound file; 3 with the list of problems otherwise.`,
     )

@@ -10,8 +10,9 @@ export function webhookCommand(session: Session): Command {
   const command = new Command('webhook')
     .summary('admission: stamps who asked for a backup or restore, and refuses what they may not do')
     .description(
-      `Answers the API server's questions about EtcdBackups, EtcdBackupSchedules and EtcdRestores until it is stopped. The chart
-runs two of it. It writes nothing, and asks the API server anew for every right of every request.`,
+      `Answers the API server's questions about EtcdBackups, EtcdBackupSchedules and
+EtcdRestores until it is stopped. The chart runs two of it. It writes nothing,
+and asks the API server anew for every right of every request.`,
     );
   addSettingFlags(command, WEBHOOK_SETTINGS);
   return command.action(async (options: Readonly<Record<string, string | undefined>>) => {

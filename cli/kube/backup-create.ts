@@ -26,8 +26,9 @@ export function kubeBackupCreateCommand(session: Session): Command {
   const command = new Command('create')
     .summary('create an EtcdBackup, and wait for it with --wait')
     .description(
-      `Creates an EtcdBackup from options, or from a file whose spec the options change. Without --namespaces it is of the
-whole cluster, which needs verb backup on etcdclusters.etcdguardian.io. With --wait the exit status says how it ended.`,
+      `Creates an EtcdBackup from options, or from a file whose spec the options
+change. Without --namespaces it is of the whole cluster, which needs verb backup
+on etcdclusters.etcdguardian.io. With --wait the exit status says how it ended.`,
     )
     .argument('<name>', 'the name of the EtcdBackup')
     .option('-f, --from-file <file>', 'an EtcdBackup in YAML or JSON; - for stdin')

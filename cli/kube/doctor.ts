@@ -32,9 +32,11 @@ export function kubeDoctorCommand(session: Session): Command {
   const command = new Command('doctor')
     .summary('looks at everything that backups and restores depend on, and says what to do')
     .description(
-      `Changes nothing. Looks at etcd, the API server and its clock, CRDs, webhooks and policies, the leader, pods, agents,
-certificates, the last good backup, schedules and the store, as far as you may see them; with --credentials it asks each
-agent itself. Ends with 1 when something is wrong, 6 when the API server can't be reached.`,
+      `Changes nothing. Looks at etcd, the API server and its clock, CRDs, webhooks and
+policies, the leader, pods, agents, certificates, the last good backup,
+schedules and the store, as far as you may see them; with --credentials it asks
+each agent itself. Ends with 1 when something is wrong, 6 when the API server
+can't be reached.`,
     )
     .option('--max-age <duration>', 'how old the last good backup of the whole cluster may be', '26h')
     .option(

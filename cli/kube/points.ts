@@ -25,9 +25,11 @@ export function kubePointsCommand(session: Session): Command {
   const command = new Command('points')
     .summary('what can be restored: by the resources, and in the store where you may read its Secret')
     .description(
-      `Without a name: what the completed EtcdBackups say can be restored, and up to where schedules in mode Incremental have
-every change. With the name of an EtcdBackup or EtcdBackupSchedule it looks into the store as well, where you may read
-the Secret with its keys: every revision of a line marked "ok" can be had back.`,
+      `Without a name: what the completed EtcdBackups say can be restored, and up to
+where schedules in mode Incremental have every change. With the name of an
+EtcdBackup or EtcdBackupSchedule it looks into the store as well, where you may
+read the Secret with its keys: every revision of a line marked "ok" can be had
+back.`,
     )
     .argument('[name]', 'of an EtcdBackup or EtcdBackupSchedule')
     .option('-A, --all-namespaces', 'of all namespaces')

@@ -29,9 +29,11 @@ export function kubeRestoreCreateCommand(session: Session): Command {
   const command = new Command('create')
     .summary('create an EtcdRestore, and wait for it with --wait')
     .description(
-      `Creates an EtcdRestore from options, or from a file whose spec the options change. Without --only-namespace, of a backup
-of the whole cluster, it is the whole cluster that is restored: API servers and etcd stop meanwhile, and everything
-since the restore point is undone. With --wait it is followed through that; the exit status says how it ended.`,
+      `Creates an EtcdRestore from options, or from a file whose spec the options
+change. Without --only-namespace, of a backup of the whole cluster, it is the
+whole cluster that is restored: API servers and etcd stop meanwhile, and
+everything since the restore point is undone. With --wait it is followed through
+that; the exit status says how it ended.`,
     )
     .argument('<name>', 'the name of the EtcdRestore')
     .option('-f, --from-file <file>', 'an EtcdRestore in YAML or JSON; - for stdin')

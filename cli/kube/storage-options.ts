@@ -16,7 +16,11 @@ export function withStorageOptions(command: Command): Command {
   return command
     .option('--store <url>', 's3://bucket/prefix, or file:///folder on the node of the agent')
     .addOption(
-      new Option('--provider <name>', 'OSS, GCS or Azure behind s3://').choices(['OSS', 'GCS', 'Azure']),
+      new Option('--provider <name>', 'refused by this version: use their S3, with --endpoint').choices([
+        'OSS',
+        'GCS',
+        'Azure',
+      ]),
     )
     .option('--region <region>', 'of the bucket')
     .option('--endpoint <url>', "S3 server other than Amazon's")
