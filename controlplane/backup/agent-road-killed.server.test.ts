@@ -122,6 +122,9 @@ describe('while an agent works', needs(...KUBE_PROGRAMS, 'etcd 3.6.16', 'versity
         const { status, metadata } = await scene.ended('slept');
         assert.equal(status?.phase, 'Completed', status?.message ?? '');
         assert.deepEqual(await scene.manifests('slept'), [metadata.uid]);
+        // It may have been asking for the right when it fell asleep; whoever leads takes it back when it acts.
+        await road.create('after', { storageLocation: scene.location('after') });
+        assert.equal((await scene.ended('after')).status?.phase, 'Completed');
         assert.equal((await client.describe({})).termHolder, 'controlplane/successor');
       } finally {
         await next.kill();
