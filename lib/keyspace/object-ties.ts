@@ -1,5 +1,5 @@
 import { exactJson } from './exact-json.ts';
-import { wireFields } from './protobuf-edit.ts';
+import { wireFields } from './protobuf-fields.ts';
 import { PROTOBUF_MAGIC } from './value-encoding.ts';
 
 /** metav1.OwnerReference. */

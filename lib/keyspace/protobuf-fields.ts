@@ -12,8 +12,27 @@ export class MalformedProtobuf extends Error {}
  * Kubernetes' metadata uses; fixed-width ones are passed over. Copies nothing. Throws `MalformedProtobuf`.
  */
 export function* protobufFields(message: Buffer): Generator<ProtobufField> {
+  for (const { number, content, integer } of wireFields(message)) {
+    const value = content ?? integer;
+    if (value !== undefined) yield { number, value };
+  }
+}
+
+/** One field with its bytes as they stand. */
+export interface WireField {
+  readonly number: number;
+  /** Tag and all. */
+  readonly raw: Buffer;
+  /** What a length-delimited field holds; undefined for numbers. */
+  readonly content: Buffer | undefined;
+  /** Of a varint; else undefined. */
+  readonly integer: bigint | undefined;
+}
+
+/** Also gives fixed-width fields, as neither content nor integer. Copies nothing. Throws `MalformedProtobuf`. */
+export function* wireFields(message: Buffer): Generator<WireField, void> {
   let at = 0;
-  const varint = (): bigint => {
+  const number64 = (): bigint => {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
       const byte = message[at++];
@@ -23,31 +42,24 @@ export function* protobufFields(message: Buffer): Generator<ProtobufField> {
     }
     throw new MalformedProtobuf('a number of more than ten bytes');
   };
-  const skip = (length: bigint): Buffer => {
+  const bytes = (length: bigint): Buffer => {
     if (length > BigInt(message.length - at)) throw new MalformedProtobuf('a field longer than the message');
-    const bytes = message.subarray(at, at + Number(length));
-    at += bytes.length;
-    return bytes;
+    const content = message.subarray(at, at + Number(length));
+    at += content.length;
+    return content;
   };
   while (at < message.length) {
-    const tag = varint();
+    const start = at;
+    const tag = number64();
     const number = Number(tag >> 3n);
     if (number < 1 || number > 0x1fff_ffff) throw new MalformedProtobuf(`field number ${number}`);
-    switch (tag & 7n) {
-      case 0n:
-        yield { number, value: varint() };
-        break;
-      case 1n:
-        skip(8n);
-        break;
-      case 2n:
-        yield { number, value: skip(varint()) };
-        break;
-      case 5n:
-        skip(4n);
-        break;
-      default:
-        throw new MalformedProtobuf(`wire type ${tag & 7n}`);
-    }
+    const wireType = tag & 7n;
+    const integer = wireType === 0n ? number64() : undefined;
+    const content = wireType === 2n ? bytes(number64()) : undefined;
+    if (wireType === 1n) bytes(8n);
+    else if (wireType === 5n) bytes(4n);
+    else if (integer === undefined && content === undefined)
+      throw new MalformedProtobuf(`wire type ${wireType}`);
+    yield { number, raw: message.subarray(start, at), content, integer };
   }
 }

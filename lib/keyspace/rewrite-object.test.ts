@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { readStoredObject } from './object-meta.ts';
 import { objectTies } from './object-ties.ts';
-import { bytesField, wireFields } from './protobuf-edit.ts';
+import { bytesField } from './protobuf-edit.ts';
+import { wireFields } from './protobuf-fields.ts';
 import { rewriteObject } from './rewrite-object.ts';
 
 const text = (number: number, value: string): Buffer => bytesField(number, Buffer.from(value));

@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { type ClearedField, type ClearedParts, clearedParts } from './cleared-fields.ts';
 import { exactJson } from './exact-json.ts';
-import { bytesField, type Edit, editMessage, wireFields } from './protobuf-edit.ts';
+import { bytesField, type Edit, editMessage } from './protobuf-edit.ts';
+import { wireFields } from './protobuf-fields.ts';
 import { PROTOBUF_MAGIC } from './value-encoding.ts';
 
 export interface Rewriting {
