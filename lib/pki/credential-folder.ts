@@ -1,4 +1,15 @@
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+} from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import { type Credentials, type CredentialTexts, parseCredentials } from './credentials.ts';
@@ -23,10 +34,11 @@ export function credentialFolder(folder: string): CredentialSource {
   let complaint: string | undefined;
 
   const read = async (): Promise<Credentials> => {
-    const before = await versions(folder);
+    const generation = await generationOf(folder);
+    const before = await versions(generation);
     if (good?.versions === before) return good.value;
-    const value = parseCredentials(await readTexts(folder), folder);
-    if ((await versions(folder)) !== before) throw changing(folder);
+    const value = parseCredentials(await readTexts(generation), folder);
+    if ((await versions(generation)) !== before) throw changing(folder);
     good = { value, versions: before };
     return value;
   };
@@ -107,6 +119,12 @@ async function swapLink(path: string, target: string): Promise<void> {
   await symlink(target, fresh);
   // A folder in the way isn't ours to replace; rename says so.
   await rename(fresh, path);
+}
+
+/** Where the files lie that belong together: a link that is swapped meanwhile must not mix them. */
+async function generationOf(folder: string): Promise<string> {
+  const target = await readlink(join(folder, LINK)).catch(() => undefined);
+  return target === undefined ? folder : join(folder, target);
 }
 
 /** Changes whenever a file may have, links followed; the files are not read for it. */
