@@ -15,6 +15,7 @@ export function restoreStateMessage(entry: JournalEntry): Sent<RestoreState> {
         ? dirsOf(entry).previous
         : '',
     committedMs: entry.committedMs ?? 0,
+    givenUp: entry.givenUp ?? false,
     point: { timeline: plan.timeline, chain: plan.chain, revision: plan.revision },
   };
 }

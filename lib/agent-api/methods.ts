@@ -3,7 +3,15 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import type { Role } from '../pki/identity.ts';
 import { describeRequest, description, takeTermRequest, term } from './description.ts';
-import { restoreState, restoreStatusRequest, restoreStepRequest, stageRequest } from './restore-messages.ts';
+import {
+  readKeysReply,
+  readKeysRequest,
+  restoreState,
+  restoreStatusRequest,
+  restoreStepRequest,
+  settleRequest,
+  stageRequest,
+} from './restore-messages.ts';
 import {
   backUpNamespacesRequest,
   buildRestorePointRequest,
@@ -52,6 +60,8 @@ export const METHODS = {
   rollBack: once('RollBack', restoreStepRequest, restoreState),
   cleanUp: once('CleanUp', restoreStepRequest, restoreState),
   restoreStatus: once('RestoreStatus', restoreStatusRequest, restoreState, [...LEADERS, 'agent']),
+  settle: once('Settle', settleRequest, restoreState),
+  readKeys: once('ReadKeys', readKeysRequest, readKeysReply),
   runHook: updates('RunHook', runHookRequest, hookUpdate),
 } as const;
 

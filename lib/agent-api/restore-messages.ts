@@ -18,6 +18,7 @@ export const stageRequest = z.object({
   quiesce: flag,
   grafts: z.array(graftedKey),
   subject: text,
+  graftPrefixes: z.array(bytes),
 });
 export type StageRequest = z.output<typeof stageRequest>;
 
@@ -44,5 +45,20 @@ export const restoreState = z.object({
   deadlineMs: exact,
   committedMs: exact,
   point: maybe(restorePoint),
+  givenUp: flag,
 });
 export type RestoreState = z.output<typeof restoreState>;
+
+export const settleRequest = z.object({
+  fence: maybe(fence),
+  commit: flag,
+  withoutNodes: texts,
+  by: text,
+});
+export type SettleRequest = z.output<typeof settleRequest>;
+
+export const readKeysRequest = z.object({ keys: z.array(bytes), prefixes: z.array(bytes) });
+export type ReadKeysRequest = z.output<typeof readKeysRequest>;
+
+export const readKeysReply = z.object({ revision: wide, items: z.array(graftedKey) });
+export type ReadKeysReply = z.output<typeof readKeysReply>;

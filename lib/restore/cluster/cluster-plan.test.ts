@@ -118,7 +118,15 @@ test('a plan counts everything that was ever served, and says what it does', () 
 test('a later coordinator finishes what anyone committed, and puts back what nobody did', () => {
   const state = (name: string) => ({
     ...{ operation: 'o', term: 1n, state: name, message: '', previousDataDir: '', staged: undefined },
-    ...{ problem: undefined, sinceMs: 0, subject: '', deadlineMs: 0, committedMs: 0, point: undefined },
+    ...{
+      problem: undefined,
+      sinceMs: 0,
+      subject: '',
+      deadlineMs: 0,
+      committedMs: 0,
+      givenUp: false,
+      point: undefined,
+    },
   });
   assert.equal(nextMove([]), 'begin');
   assert.equal(nextMove([state('Staged')]), 'begin');

@@ -30,6 +30,8 @@ const schema = z.object({
   deadlineMs: z.number(),
   /** When it was committed. */
   committedMs: z.number().optional(),
+  /** It was verified and past its deadline: no step forward any more, unless a peer has committed. */
+  givenUp: z.boolean().optional(),
   plan: z.object({
     cluster: z.string(),
     timeline: z.string(),
