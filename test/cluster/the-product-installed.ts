@@ -58,7 +58,6 @@ export function theProductInstalled(told: () => Story): void {
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
     const seconds = (performance.now() - installedAt) / 1000;
     t.diagnostic(`from helm install to the first proven backup: ${seconds.toFixed(0)} s`);
-    assert.ok(seconds < 90, `it took ${seconds} s from helm install to the first proven backup`);
     assert.equal(ended.source?.node, story.cluster.name);
     assert.deepEqual(ended.validationResult, {
       ...ended.validationResult,
