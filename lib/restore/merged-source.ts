@@ -1,4 +1,4 @@
-import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { KeyGrouping, SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
 import type { SegmentLog, StoredSegment } from '../repository/chain.ts';
 import type { Repository, SoundBackup } from '../repository/repository.ts';
@@ -8,6 +8,7 @@ import {
   writeRestorePoint,
   type WrittenPoint,
 } from '../repository/write-restore-point.ts';
+import { graftGrouping, type GraftKeys } from './graft-grouping.ts';
 import type { JudgedDatabase } from './snapshot-source.ts';
 
 /** A database that is made where it is to be, out of several objects of a store. */
@@ -16,11 +17,12 @@ export interface MergedSource {
   readonly label: string;
   /** Bytes of the database, about. */
   readonly size: number;
-  /** Makes it at `path`, verified, and vouches for it. */
+  /** Makes it at `path`, verified, and vouches for it; its keys are sorted by `grouping`. */
   readonly write: (
     path: string,
     signal: AbortSignal | undefined,
     onProgress: (progress: PointProgress) => void,
+    grouping?: KeyGrouping,
   ) => Promise<SnapshotVerdict>;
 }
 
@@ -47,10 +49,11 @@ export function mergedSource(
   return {
     label: `revision ${revision} (backup ${base.id} and ${segments.length} segments) from ${repository.location}`,
     size: base.manifest.snapshot.totalSize + Math.ceil(behind),
-    write: async (path, signal, onProgress) => {
+    write: async (path, signal, onProgress, grouping) => {
       const parts = { base, segments, revision };
       const written = await writeRestorePoint({ repository, log }, parts, path, {
         ...{ trailer: false, valuePrefixes: ENCRYPTED_VALUES, acceptedMismatches, signal, onProgress },
+        grouping,
       });
       onWritten?.(written);
       return written.verdict;
@@ -65,7 +68,9 @@ const ELEMENT = 16;
 export function judgedMerge(
   source: MergedSource,
   onProgress: (progress: PointProgress) => void,
+  graftKeys?: GraftKeys,
 ): JudgedDatabase {
+  const grouping = graftKeys === undefined ? undefined : graftGrouping(graftKeys);
   let made: SnapshotVerdict | undefined;
   const verdict = (): SnapshotVerdict => {
     if (made === undefined) throw new Error(`${source.label} was not made`);
@@ -74,11 +79,12 @@ export function judgedMerge(
   return {
     database: {
       write: async (path, signal) => {
-        made = await source.write(path, signal, onProgress);
+        made = await source.write(path, signal, onProgress, grouping);
       },
     },
     verdict,
     hashKVAt: (point) => Promise.resolve(verdict().hashKVAt(point)),
+    liveEntriesOf: (groups) => Promise.resolve(verdict().liveEntriesOf(groups)),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }

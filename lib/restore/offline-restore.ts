@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { crc32c } from '../etcd/crc32c.ts';
+import type { MemberDatabaseOptions } from '../etcd/datadir/member-database.ts';
 import { type DatabaseSource, writeMemberDir } from '../etcd/datadir/member-dir.ts';
 import { withdrawMemberDir } from '../etcd/datadir/withdraw-member-dir.ts';
 import type { VersionEdits } from '../etcd/datadir/version-rules.ts';
@@ -9,8 +10,11 @@ import { verifySnapshotFile } from '../etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
 import type { PointProgress } from '../repository/write-restore-point.ts';
 import { refuseExisting, requireRoom } from './existing-dirs.ts';
+import { GIVES_WAY } from './graft-grouping.ts';
+import { Grafting } from './grafting.ts';
 import type { PlannedDir, RestorePlan } from './restore-plan.ts';
 import { judgedMerge, type MergedSource } from './merged-source.ts';
+import type { OnTop } from './put-on-top.ts';
 import { type JudgedDatabase, judgedSnapshot, type SnapshotSource } from './snapshot-source.ts';
 
 export interface RestoreTools {
@@ -53,15 +57,17 @@ export interface Restored {
   readonly revision: bigint;
   /** What every member answers for HashKV(0) before its first write. */
   readonly hashKV: number;
+  /** Of the plan's grafts: keys of the data that gave way, and keys that were put. */
+  readonly onTop: Pick<OnTop, 'deleted' | 'put'>;
 }
 
 /**
  * Makes the data dirs of a plan from a snapshot, or from what makes a restore point. Existing dirs are refused before
  * anything is read. The data is verified before a dir appears, which it does only when all of it is on disk; then its
- * database is read back and must hold exactly the snapshot's revisions and the bump. On any failure what was made here
+ * database is read back and must hold exactly the snapshot's revisions, the plan's grafts and the bump. On any failure what was made here
  * is removed again.
  *
- * Rejects with `restore.data-dir-exists`, `restore.no-space`, `restore.unsound` (the snapshot is damaged, or isn't
+ * Rejects with `restore.data-dir-exists`, `restore.no-space`, `restore.grafts`, `restore.unsound` (the snapshot is damaged, or isn't
  * what its manifest says), `restore.wrong-copy` (what was written reads back differently), those of `writeMemberDir`
  * and the source's own errors.
  */
@@ -71,17 +77,20 @@ export async function restoreOffline(
   tools: RestoreTools,
 ): Promise<Restored> {
   // 1. Nothing is overwritten, and each disk must hold its part.
+  const grafting = Grafting.of(plan);
   await refuseExisting(plan.dirs);
-  await requireRoom(plan.dirs, source.size);
+  await requireRoom(plan.dirs, source.size + (grafting?.size ?? 0));
 
   const made: (RestoredDir & { readonly clusterId: bigint })[] = [];
   try {
     // 2. The first dir from the snapshot, judged before the dir appears under its name.
     const [first, ...others] = plan.dirs;
     if (first === undefined) throw new Error('a restore plan without any dir');
-    await using snapshot = judged(source, tools);
-    made.push(await writeDir(first, plan, snapshot.database, source.size, { ...tools, bumpTo: plan.bumpTo }));
-    const clusterHash = await expectedHash(snapshot, plan.bumpTo);
+    await using snapshot = judged(source, tools, grafting);
+    const onTop = grafting?.onTop(snapshot);
+    const options = { ...tools, bumpTo: plan.bumpTo, onTop };
+    made.push(await writeDir(first, plan, snapshot.database, source.size, options));
+    const clusterHash = await expectedHash(snapshot, plan.bumpTo, grafting?.done);
     tools.onStep({ kind: 'verified', verdict: snapshot.verdict() });
 
     // 3. The others from the first: members of a fresh cluster differ only in their logs.
@@ -98,6 +107,7 @@ export async function restoreOffline(
       verdict: snapshot.verdict(),
       revision: plan.bumpTo ?? snapshot.verdict().currentRevision,
       hashKV: clusterHash,
+      onTop: { deleted: grafting?.done.deleted ?? 0, put: grafting?.done.put ?? 0 },
     };
   } catch (error) {
     for (const dir of made) await takeBack(dir, error);
@@ -105,11 +115,16 @@ export async function restoreOffline(
   }
 }
 
-function judged(source: SnapshotSource | MergedSource, tools: RestoreTools): JudgedDatabase {
-  if (!('write' in source)) return judgedSnapshot(source, tools.signal);
-  return judgedMerge(source, (progress) => {
+function judged(
+  source: SnapshotSource | MergedSource,
+  tools: RestoreTools,
+  grafting: Grafting | undefined,
+): JudgedDatabase {
+  if (!('write' in source)) return judgedSnapshot(source, tools.signal, grafting?.keys);
+  const onProgress = (progress: PointProgress): void => {
     tools.onStep({ kind: 'merging', progress });
-  });
+  };
+  return judgedMerge(source, onProgress, grafting?.keys);
 }
 
 async function writeDir(
@@ -117,7 +132,7 @@ async function writeDir(
   plan: RestorePlan,
   snapshot: DatabaseSource,
   size: number,
-  options: RestoreTools & { readonly bumpTo?: bigint | undefined },
+  options: RestoreTools & Pick<MemberDatabaseOptions, 'bumpTo' | 'onTop'>,
 ): Promise<RestoredDir & { readonly clusterId: bigint }> {
   const { dataDir, walDir, member } = dir;
   const written = await writeMemberDir({
@@ -127,6 +142,7 @@ async function writeDir(
     name: member.name,
     cluster: { token: plan.token, members: plan.members },
     bumpTo: options.bumpTo,
+    onTop: options.onTop,
     versionEdits: options.versionEdits,
     signal: options.signal,
     onProgress: (done, total) => {
@@ -138,14 +154,21 @@ async function writeDir(
 
 /**
  * HashKV of the restored cluster at its first revision. After a bump everything below is compacted, so only each live
- * key's newest entry counts, and the bump's own entry behind them: a revision key without a value.
+ * key's newest entry counts, then those put on top, and the bump's own entry behind them: a revision key without a value.
  */
-async function expectedHash(snapshot: JudgedDatabase, bumpTo: bigint | undefined): Promise<number> {
+async function expectedHash(
+  snapshot: JudgedDatabase,
+  bumpTo: bigint | undefined,
+  onTop: OnTop | undefined,
+): Promise<number> {
   const verdict = snapshot.verdict();
   if (bumpTo === undefined) return verdict.hashKV;
   const revision = verdict.currentRevision;
-  const live = await snapshot.hashKVAt({ revision, compactRevision: revision, withoutBumps: true });
-  return crc32c(encodeRevisionKey({ main: bumpTo, sub: 0n }), live);
+  const live = await snapshot.hashKVAt({
+    ...{ revision, compactRevision: revision, withoutBumps: true },
+    ...(onTop === undefined ? {} : { withoutGroup: GIVES_WAY }),
+  });
+  return crc32c(encodeRevisionKey({ main: bumpTo, sub: 0n }), onTop?.hashFrom(live) ?? live);
 }
 
 async function readBack(dir: PlannedDir, expected: number, tools: RestoreTools): Promise<void> {

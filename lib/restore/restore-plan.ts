@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { GuardianError } from '../guardian-error.ts';
+import type { Grafts } from './grafts.ts';
 import { parseInitialCluster, parsePeerUrls, type PlannedMember } from './initial-cluster.ts';
 
 /** What a person asked for. Everything but the data dir may be left out. */
@@ -46,6 +47,8 @@ export interface RestorePlan {
   readonly token: string;
   /** The first revision of the restored cluster, everything before it compacted; undefined: revisions go on as backed up. */
   readonly bumpTo: bigint | undefined;
+  /** Put on top of the data, between its last revision and `bumpTo`, which must be given then. */
+  readonly grafts?: Grafts | undefined;
 }
 
 /**

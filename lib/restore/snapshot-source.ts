@@ -1,8 +1,9 @@
 import type { DatabaseSource } from '../etcd/datadir/member-dir.ts';
-import type { HashPoint, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
+import type { GroupedEntry, HashPoint, SnapshotVerdictData } from '../etcd/mvcc/snapshot-verdict.ts';
 import { startVerifierThread } from '../etcd/mvcc/verifier-thread.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
+import type { GraftKeys } from './graft-grouping.ts';
 
 /** A snapshot file to restore from, wherever it lies. */
 export interface SnapshotSource {
@@ -31,6 +32,7 @@ export interface JudgedDatabase extends AsyncDisposable {
   /** Once it was taken. */
   verdict(): SnapshotVerdictData;
   hashKVAt(point: HashPoint): Promise<number>;
+  liveEntriesOf(groups: readonly number[]): Promise<GroupedEntry[]>;
 }
 
 /** The same for a snapshot that is read. */
@@ -38,9 +40,19 @@ export interface JudgedSnapshot extends JudgedDatabase {
   readonly bytes: AsyncIterable<Uint8Array>;
 }
 
-/** Reads `source` once; whoever takes the bytes learns at their end, as `restore.unsound`, if they can't be trusted. */
-export function judgedSnapshot(source: SnapshotSource, signal: AbortSignal | undefined): JudgedSnapshot {
-  const verifier = startVerifierThread({ trailer: source.trailer, valuePrefixes: ENCRYPTED_VALUES });
+/**
+ * Reads `source` once; whoever takes the bytes learns at their end, as `restore.unsound`, if they can't be trusted.
+ * `graftKeys` are told apart by `graftGrouping`.
+ */
+export function judgedSnapshot(
+  source: SnapshotSource,
+  signal: AbortSignal | undefined,
+  graftKeys?: GraftKeys,
+): JudgedSnapshot {
+  const verifier = startVerifierThread({
+    ...{ trailer: source.trailer, valuePrefixes: ENCRYPTED_VALUES },
+    grouping: graftKeys === undefined ? undefined : { ...GROUPING, options: graftKeys },
+  });
   let verdict: SnapshotVerdictData | undefined;
   async function* bytes(): AsyncGenerator<Uint8Array, void> {
     for await (const chunk of source.open(signal)) {
@@ -60,9 +72,12 @@ export function judgedSnapshot(source: SnapshotSource, signal: AbortSignal | und
       return verdict;
     },
     hashKVAt: (point) => verifier.hashKVAt(point),
+    liveEntriesOf: (groups) => verifier.liveEntriesOf(groups),
     [Symbol.asyncDispose]: () => verifier[Symbol.asyncDispose](),
   };
 }
+
+const GROUPING = { module: new URL('./graft-grouping.ts', import.meta.url), factory: 'graftGrouping' };
 
 function requireSound(source: SnapshotSource, verdict: SnapshotVerdictData): void {
   const { expected } = source;

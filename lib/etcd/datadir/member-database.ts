@@ -3,7 +3,7 @@ import { GuardianError } from '../../guardian-error.ts';
 import { type BucketEdit, editBoltFile } from '../bolt/editor.ts';
 import { batchOf, type EntryBatch, keyOf, valueOf } from '../bolt/entry-batch.ts';
 import { type BoltFile, openBoltFile } from '../bolt/reader.ts';
-import { encodeRevisionKey } from '../mvcc/revision.ts';
+import { decodeRevisionKey, encodeRevisionKey } from '../mvcc/revision.ts';
 import { readStoreRevisions } from '../mvcc/store-revisions.ts';
 import { type ClusterIdentity, idText } from './member-identity.ts';
 import { memberJson } from './member-json.ts';
@@ -15,13 +15,18 @@ export interface MemberDatabaseOptions {
   /** Alarms that a snapshot brings along keep a cluster from writing. Default true. */
   readonly clearAlarms?: boolean | undefined;
   readonly versionEdits?: VersionEdits | undefined;
+  /**
+   * Further entries of bucket `key`, in order, above all that the file has and below `bumpTo`, which must be given. Made
+   * from the file as it came; `currentRevision` is what an etcd started from it would be at.
+   */
+  readonly onTop?: ((file: BoltFile, currentRevision: bigint) => Promise<EntryBatch>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Turns a copy of a snapshot's database into the one that a new member of this cluster starts with; equal for all of
  * its members. Resolves to the store's current revision. Rejects with `restore.bump-too-low` when there are revisions
- * at or above `bumpTo`.
+ * at or above `bumpTo`, and as `onTop` does.
  */
 export async function adoptDatabase(
   path: string,
@@ -37,10 +42,13 @@ export async function adoptDatabase(
     const { currentRevision } = await readStoreRevisions(file);
     revision = bumpTo ?? currentRevision;
     if (bumpTo !== undefined) {
-      if (bumpTo <= currentRevision) throw bumpTooLow(bumpTo, currentRevision);
+      const onTop = await options.onTop?.(file, currentRevision);
+      const last = lastMain(onTop) ?? currentRevision;
+      if (bumpTo <= last) throw bumpTooLow(bumpTo, last);
       const bump = encodeRevisionKey({ main: bumpTo, sub: 0n });
       // An entry without any content: no key can reach it, but the next revision is above it.
-      edits.set('key', { append: [batchOf([[bump, Buffer.alloc(0)]])] });
+      const bumped = batchOf([[bump, Buffer.alloc(0)]]);
+      edits.set('key', { append: onTop === undefined || onTop.count === 0 ? [bumped] : [onTop, bumped] });
       meta.set('scheduledCompactRev', bump);
     }
     // The log that goes with this database ends at entry n, of term 1.
@@ -78,6 +86,12 @@ async function smallBucket(file: BoltFile, name: string): Promise<Map<string, Bu
 function packed(entries: ReadonlyMap<string, Buffer>): EntryBatch {
   const inOrder = [...entries].map(([key, value]) => [Buffer.from(key, 'latin1'), value] as const);
   return batchOf(inOrder.sort(([a], [b]) => Buffer.compare(a, b)));
+}
+
+function lastMain(batch: EntryBatch | undefined): bigint | undefined {
+  return batch === undefined || batch.count === 0
+    ? undefined
+    : decodeRevisionKey(keyOf(batch, batch.count - 1))?.main;
 }
 
 function bumpTooLow(bumpTo: bigint, currentRevision: bigint): GuardianError {

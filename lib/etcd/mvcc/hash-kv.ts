@@ -8,6 +8,7 @@ export interface HashSpan {
   readonly revision: number;
   readonly compactRevision: number;
   readonly withoutBumps?: boolean | undefined;
+  readonly withoutGroup?: number | undefined;
 }
 
 const BUCKET_NAME = Buffer.from('key');
@@ -23,13 +24,14 @@ const BUCKET_NAME = Buffer.from('key');
  */
 export function hashKV(
   records: LiveRecords,
-  { revision, compactRevision, withoutBumps = false }: HashSpan,
+  { revision, compactRevision, withoutBumps = false, withoutGroup }: HashSpan,
 ): number {
   const { entries } = records;
   const latestAt = isAnyKeyAlive(records, revision) ? revision : compactRevision;
   const counts = (row: number): boolean => {
     const main = entries.mainOf(row);
     if (withoutBumps && isBump(entries, row)) return false;
+    if (withoutGroup !== undefined && entries.groupOf(row) === withoutGroup) return false;
     return main <= revision && (main > compactRevision || isAlive(entries, row, latestAt));
   };
   let hash = crc32c(BUCKET_NAME);

@@ -83,6 +83,7 @@ export function verdictOf({ data, history }: Judgement): SnapshotVerdict {
     hashKVAt: (point) => history.hashKVAt(point),
     entryAt: (revision) => history.entryAt(revision),
     sampleLiveEntries: (count) => history.sampleLiveEntries(count),
+    liveEntriesOf: (groups) => history.liveEntriesOf(groups),
     survivors: (compactRevision) => history.survivors(compactRevision),
   };
 }

@@ -6,9 +6,17 @@ import { hashKV } from './hash-kv.ts';
 import { keyStatistics } from './key-statistics.ts';
 import type { LeasedEntries } from './leased-entries.ts';
 import { linkRecords } from './link-records.ts';
+import { liveEntriesOf } from './live-entries-of.ts';
 import type { LiveRecords } from './live-records.ts';
 import type { Revision } from './revision.ts';
-import type { Anchor, EntryMark, GroupStatistics, HashPoint, KeyGrouping } from './snapshot-verdict.ts';
+import type {
+  Anchor,
+  EntryMark,
+  GroupedEntry,
+  GroupStatistics,
+  HashPoint,
+  KeyGrouping,
+} from './snapshot-verdict.ts';
 import type { StoreFacts } from './store-facts.ts';
 import { type EntryMarks, survivors } from './survivors.ts';
 
@@ -59,7 +67,8 @@ export class RecordHistory {
         { hint: `Ask for a compaction from ${this.compactRevision} up to the revision.` },
       );
     }
-    return hashKV(this.records, { revision, compactRevision, withoutBumps: point.withoutBumps });
+    const { withoutBumps, withoutGroup } = point;
+    return hashKV(this.records, { revision, compactRevision, withoutBumps, withoutGroup });
   }
 
   entryAt(revision: Revision): EntryMark | undefined {
@@ -68,6 +77,10 @@ export class RecordHistory {
 
   sampleLiveEntries(count: number): Anchor[] {
     return sampleLiveEntries(this.records, this.liveKeys, count);
+  }
+
+  liveEntriesOf(groups: readonly number[]): GroupedEntry[] {
+    return liveEntriesOf(this.records, new Set(groups));
   }
 
   survivors(compactRevision: bigint): EntryMarks {

@@ -74,6 +74,11 @@ export interface Anchor extends Revision {
   readonly size: number;
 }
 
+/** An entry, and the group of its key. */
+export interface GroupedEntry extends Revision {
+  readonly group: number;
+}
+
 /** At which revision, and as if compacted at which, HashKV is wanted. */
 export interface HashPoint {
   readonly revision: bigint;
@@ -81,6 +86,8 @@ export interface HashPoint {
   readonly compactRevision?: bigint;
   /** Leaves out the entries of earlier `--bump-revision`s: the next bump writes the same empty key anew. */
   readonly withoutBumps?: boolean;
+  /** Leaves out the entries of keys of this group, of the grouping that the file was judged with. */
+  readonly withoutGroup?: number;
 }
 
 /** What there is to say about a snapshot once all of it has passed. Plain data. */
@@ -149,6 +156,8 @@ export interface SnapshotVerdict extends SnapshotVerdictData {
   entryAt(revision: Revision): EntryMark | undefined;
   /** At most `count` live entries, spread evenly over the revisions; the same ones for the same content. */
   sampleLiveEntries(count: number): Anchor[];
+  /** Where the keys of these groups that are alive at the end of the file were put last, in the order of revisions. */
+  liveEntriesOf(groups: readonly number[]): GroupedEntry[];
   /** The entries of bucket `key` that a compaction leaves; see `survivors`. Of a revision as for `hashKVAt`. */
   survivors(compactRevision: bigint): EntryMarks;
 }

@@ -7,13 +7,16 @@ export type VerifierQuestion =
   | { readonly kind: 'finish' }
   | { readonly kind: 'hashKVAt'; readonly point: HashPoint }
   | { readonly kind: 'entryAt'; readonly revision: Revision }
-  | { readonly kind: 'sampleLiveEntries'; readonly count: number };
+  | { readonly kind: 'sampleLiveEntries'; readonly count: number }
+  | { readonly kind: 'liveEntriesOf'; readonly groups: readonly number[] };
 
-/** A KeyGrouping in another thread: made there by an exported function without parameters. */
+/** A KeyGrouping in another thread: made there by an exported function. */
 export interface GroupingSource {
   readonly module: URL;
   /** Name of the export. */
   readonly factory: string;
+  /** What it is called with: plain data. */
+  readonly options?: unknown;
 }
 
 /** The options of a pass, as they cross to its thread. */
@@ -21,5 +24,6 @@ export interface VerifierWorkerOptions extends Pick<
   SnapshotPassOptions,
   'trailer' | 'expectedSize' | 'maxRecordBytes' | 'valuePrefixes'
 > {
-  readonly grouping: { readonly module: string; readonly factory: string } | undefined;
+  readonly grouping:
+    { readonly module: string; readonly factory: string; readonly options?: unknown } | undefined;
 }

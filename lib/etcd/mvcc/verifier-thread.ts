@@ -1,7 +1,7 @@
 import { type Slot, SlotThread } from '../slot-thread.ts';
 import type { Revision } from './revision.ts';
 import type { SnapshotPassOptions } from './snapshot-pass.ts';
-import type { Anchor, EntryMark, HashPoint, SnapshotVerdictData } from './snapshot-verdict.ts';
+import type { Anchor, EntryMark, GroupedEntry, HashPoint, SnapshotVerdictData } from './snapshot-verdict.ts';
 import type { GroupingSource, VerifierQuestion, VerifierWorkerOptions } from './verifier-protocol.ts';
 
 export interface VerifierThreadOptions extends Pick<
@@ -24,6 +24,7 @@ export interface VerifierThread extends AsyncDisposable {
   hashKVAt(point: HashPoint): Promise<number>;
   entryAt(revision: Revision): Promise<EntryMark | undefined>;
   sampleLiveEntries(count: number): Promise<Anchor[]>;
+  liveEntriesOf(groups: readonly number[]): Promise<GroupedEntry[]>;
 }
 
 /** Four of a mebibyte: while the thread reads one, the caller fills the next; more bring no speed. */
@@ -39,7 +40,9 @@ export function startVerifierThread(options: VerifierThreadOptions): VerifierThr
   const workerOptions: VerifierWorkerOptions = {
     ...{ trailer, expectedSize, maxRecordBytes, valuePrefixes },
     grouping:
-      grouping === undefined ? undefined : { module: grouping.module.href, factory: grouping.factory },
+      grouping === undefined
+        ? undefined
+        : { module: grouping.module.href, factory: grouping.factory, options: grouping.options },
   };
   const thread = new SlotThread(new URL('./verifier-worker.ts', import.meta.url), workerOptions, SLOTS);
   const ask = async (question: VerifierQuestion): Promise<unknown> => thread.ask(question);
@@ -73,6 +76,9 @@ export function startVerifierThread(options: VerifierThreadOptions): VerifierThr
     },
     async sampleLiveEntries(count) {
       return (await ask({ kind: 'sampleLiveEntries', count })) as Anchor[];
+    },
+    async liveEntriesOf(groups) {
+      return (await ask({ kind: 'liveEntriesOf', groups })) as GroupedEntry[];
     },
     [Symbol.asyncDispose]: async () => thread[Symbol.asyncDispose](),
   };

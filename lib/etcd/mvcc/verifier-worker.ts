@@ -38,16 +38,22 @@ await serveSlots(async (given) => {
           return judged().history.entryAt(question.revision);
         case 'sampleLiveEntries':
           return judged().history.sampleLiveEntries(question.count);
+        case 'liveEntriesOf':
+          return judged().history.liveEntriesOf(question.groups);
       }
     },
   };
 });
 
-async function loadGrouping({ module, factory }: { module: string; factory: string }): Promise<KeyGrouping> {
+async function loadGrouping({
+  module,
+  factory,
+  options,
+}: NonNullable<VerifierWorkerOptions['grouping']>): Promise<KeyGrouping> {
   const exports = (await import(module)) as Record<string, unknown>;
   const make = exports[factory];
   if (typeof make !== 'function') {
     throw new GuardianError('verify.grouping', `${module} exports no function ${factory}`);
   }
-  return (make as () => KeyGrouping)();
+  return (make as (options: unknown) => KeyGrouping)(options);
 }
