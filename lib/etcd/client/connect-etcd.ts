@@ -249,7 +249,8 @@ class GrpcEtcdClient implements EtcdClient {
   }
 
   private locate(endpoint: string): Endpoint {
-    return parseEndpoint(endpoint, this.settings.tls !== undefined);
+    const { tls, socketPath } = this.settings;
+    return { ...parseEndpoint(endpoint, tls !== undefined), socketPath };
   }
 
   private signalOf({ signal }: { readonly signal?: AbortSignal | undefined }): AbortSignal {

@@ -9,6 +9,8 @@ export interface Endpoint {
   readonly host: string;
   readonly port: number;
   readonly secure: boolean;
+  /** The Unix socket that leads there, in place of host and port; see `EtcdSettings`. */
+  readonly socketPath?: string | undefined;
 }
 
 /** etcd's registered port for clients. */

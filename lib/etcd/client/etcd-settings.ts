@@ -3,6 +3,12 @@ export interface EtcdSettings {
   /** `http(s)://host:port` or `host:port`, which means https when `tls` is given, else http. Port 2379 may be left out. */
   readonly endpoints: readonly string[];
   readonly tls?: TlsSettings | undefined;
+  /**
+   * A Unix socket that every call goes to, whatever its endpoint is called; snapshots and packed watches, which have
+   * connections of their own, don't. For an etcd that listens nowhere else. No endpoint can be written so: what a person
+   * or a resource names is never a file of this machine.
+   */
+  readonly socketPath?: string | undefined;
   readonly credentials?: EtcdCredentials | undefined;
   /** From dialling to a usable connection, TLS included. Default 5,000. */
   readonly connectTimeoutMs?: number | undefined;

@@ -76,9 +76,11 @@ export async function openChannel(
 }
 
 function newChannel(route: Route, settings: ChannelSettings): Channel {
-  const { host, port } = route.endpoint;
+  const { host, port, socketPath } = route.endpoint;
   const credentials = new SocketCredentials(route);
-  const client = new Client(`dns:///${isIPv6(host) ? `[${host}]` : host}:${port}`, credentials, {
+  const address =
+    socketPath === undefined ? `dns:///${isIPv6(host) ? `[${host}]` : host}:${port}` : `unix:${socketPath}`;
+  const client = new Client(address, credentials, {
     ...CHANNEL_OPTIONS,
     ...(settings.keepalive ? KEEPALIVE : {}),
     'grpc-node.flow_control_window': settings.flowControlWindow,

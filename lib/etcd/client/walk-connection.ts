@@ -35,11 +35,11 @@ const SETTINGS_FRAME = 4;
  * within `timeoutMs`; resolves always, also when aborted.
  */
 export function walkConnection(route: Route, timeoutMs: number, signal: AbortSignal): Promise<Walk> {
-  const { host, port, secure } = route.endpoint;
+  const { host, port, secure, socketPath } = route.endpoint;
   return new Promise((resolve) => {
-    let step: Walk['step'] = isIP(host) === 0 ? 'lookup' : 'tcp';
+    let step: Walk['step'] = isIP(host) === 0 && socketPath === undefined ? 'lookup' : 'tcp';
     let seen: Pick<Walk, 'distrust' | 'peer'> = {};
-    const tcp = connect({ host, port });
+    const tcp = connect(socketPath === undefined ? { host, port } : { path: socketPath });
     let tls: TLSSocket | undefined;
     const end = (how: Omit<Walk, 'step'>, at = step): void => {
       clearTimeout(timer);
