@@ -52,6 +52,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['admission.settings', 'admission.selector', 'settings.hosts'],
     ...['store.url', 'store.settings', 'etcd.settings', 'keys.label'],
     ...['repository.cluster-name', 'repository.attachment-name', 'repository.other-restore'],
+    ...['attachments.node', 'attachments.root'],
     ...[
       'restore.name',
       'restore.initial-cluster',
@@ -68,6 +69,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['restore.unsound', 'restore.wrong-copy', 'store.corrupt', 'store.changed'],
     ...['encryption.truncated', 'encryption.corrupt', 'encryption.context', 'encryption.plaintext'],
     ...['signature.invalid', 'signature.malformed', 'signature.missing'],
+    ...['attachments.damaged', 'attachments.hostile'],
   ],
   notFound: [
     'kubernetes.not-found',
@@ -78,7 +80,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'store.missing',
       'controlplane.secret-missing',
     ],
-    ...['restore.no-backup', 'restore.unknown'],
+    ...['restore.no-backup', 'restore.unknown', 'attachments.none'],
     ...['tenant.no-namespaces', 'tenant.not-in-backup', 'tenant.namespace-missing'],
     ...['mvcc.compacted', 'mvcc.future-revision', 'etcd.compacted', 'etcd.future-revision'],
   ],
@@ -139,7 +141,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
       'store.elsewhere',
     ],
     ...['kubernetes.not-leader', 'kubernetes.refused', 'kubernetes.too-large'],
-    'points.exists',
+    ...['attachments.differs', 'attachments.format', 'attachments.in-the-way', 'points.exists'],
     ...[
       'repository.chain-taken',
       'repository.other-timeline',

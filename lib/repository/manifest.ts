@@ -132,6 +132,8 @@ export const manifestSchema = z.object({
     .max(256)
     .optional(),
   attachments: z.array(storedContent).max(256),
+  /** What attachments should have been made and were not, or not wholly, and why. */
+  attachmentsLeftOut: words.optional(),
   /** Merged from another backup's base and what was captured behind it, up to the end of a segment; absent: streamed by a member. */
   synthetic: z.object({ base: words, through: words }).optional(),
   /** Who asked for the backup. */
@@ -164,6 +166,7 @@ export type BackupFacts = Pick<
   | 'proof'
   | 'statistics'
   | 'encryptionAtRest'
+  | 'attachmentsLeftOut'
   | 'synthetic'
   | 'requester'
   | 'labels'

@@ -181,8 +181,8 @@ class Writer implements BackupWriter {
         },
       );
     }
-    const { etcd, snapshot, anchors, proof, statistics, encryptionAtRest, synthetic, requester, labels } =
-      facts;
+    const { etcd, snapshot, anchors, proof, statistics, encryptionAtRest, attachmentsLeftOut } = facts;
+    const { synthetic, requester, labels } = facts;
     return {
       formatVersion: FORMAT_VERSION,
       id: this.id,
@@ -194,6 +194,7 @@ class Writer implements BackupWriter {
       ...{ etcd, snapshot, base, anchors, proof, statistics, encryptionAtRest },
       ...{ synthetic, requester, labels },
       attachments: this.#attachments,
+      attachmentsLeftOut,
       retainUntil,
     };
   }
