@@ -1,0 +1,192 @@
+import type { Buffer } from 'node:buffer';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32c } from '../crc32c.ts';
+import { diskError } from '../durable-file.ts';
+import { VarintReader } from '../mvcc/varint.ts';
+
+/** What a member's log holds behind an index. */
+export interface WalTail {
+  /** Entries behind it, the replaced ones left out. */
+  readonly entries: number;
+  /** Of them, those that the log itself knows to be committed; a leader may have answered for more. */
+  readonly committed: number;
+  /** Of all, those that can change keys: each makes one revision at most. */
+  readonly writes: number;
+  /** The member's and its cluster's ids; 0n where the log can't tell. */
+  readonly memberId: bigint;
+  readonly clusterId: bigint;
+  /** Index of the last entry in the log; 0n where it has none. */
+  readonly lastIndex: bigint;
+  /** The last entry was being written when the member died, as after any crash. */
+  readonly torn: boolean;
+  /** Where the log can't be read though more of it follows; what stands behind is not counted. */
+  readonly broken: string | undefined;
+}
+
+const METADATA = 1;
+const ENTRY = 2;
+const STATE = 3;
+const CRC = 4;
+
+/** A WAL file is 64 MB, and longer by one record at most. */
+const MAX_FILE = 1 << 30;
+
+/**
+ * Reads what the log in `walDir` has behind `index`, the consistent index of the database beside it. Only reads; the log
+ * may be of etcd 3.4 to 3.7. A folder without a log has nothing. Rejects with the disk's errors.
+ */
+export async function readWalTail(walDir: string, index: bigint): Promise<WalTail> {
+  const tail = new Tail(index);
+  try {
+    const files = (await readdir(walDir)).flatMap(walFile).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const first = Math.max(
+      0,
+      files.findLastIndex((file) => file.firstIndex <= index + 1n),
+    );
+    for (const [at, { name }] of files.entries()) {
+      if (at < first || tail.broken !== undefined) continue;
+      const path = join(walDir, name);
+      const { size } = await stat(path);
+      if (size > MAX_FILE) tail.broken = `${name} has ${size} bytes, more than any etcd writes`;
+      else tail.readFile(await readFile(path), name, at === files.length - 1);
+    }
+  } catch (error) {
+    throw diskError(error, `reading the log in ${walDir}`);
+  }
+  return tail.result();
+}
+
+function walFile(name: string): { readonly name: string; readonly firstIndex: bigint }[] {
+  const [, index] = /^[0-9a-f]{16}-([0-9a-f]{16})\.wal$/.exec(name) ?? [];
+  return index === undefined ? [] : [{ name, firstIndex: BigInt(`0x${index}`) }];
+}
+
+class Tail {
+  broken: string | undefined;
+  private torn = false;
+  private commit = 0n;
+  private memberId = 0n;
+  private clusterId = 0n;
+  /** By index; whether it can change keys. */
+  private readonly entries = new Map<bigint, boolean>();
+  private lastIndex = 0n;
+  private crc: number | undefined;
+  private readonly after: bigint;
+
+  constructor(after: bigint) {
+    this.after = after;
+  }
+
+  /** Frames: u64 LE length, whose top byte counts the padding behind the record. */
+  readFile(bytes: Buffer, name: string, isLast: boolean): void {
+    for (let at = 0; at + 8 <= bytes.length;) {
+      const word = bytes.readBigUInt64LE(at);
+      // Room that was made ahead.
+      if (word === 0n) return;
+      const padding = (word & (1n << 63n)) === 0n ? 0 : Number((word >> 56n) & 7n);
+      const size = Number(word & 0xff_ffff_ffff_ffffn);
+      const end = at + 8 + size;
+      const fault =
+        end + padding > bytes.length ? 'a record is cut off' : this.take(bytes.subarray(at + 8, end));
+      if (fault !== undefined) {
+        // As after any crash: etcd cuts it off, too.
+        if (isLast && isZeroFrom(bytes, Math.min(end + padding, bytes.length))) this.torn = true;
+        else this.broken = `${name}, byte ${at}: ${fault}`;
+        return;
+      }
+      at = end + padding;
+    }
+  }
+
+  result(): WalTail {
+    const behind = [...this.entries].filter(([index]) => index > this.after);
+    return {
+      entries: behind.length,
+      committed: behind.filter(([index]) => index <= this.commit).length,
+      writes: behind.filter(([, writes]) => writes).length,
+      memberId: this.memberId,
+      clusterId: this.clusterId,
+      lastIndex: this.lastIndex,
+      torn: this.torn,
+      broken: this.broken,
+    };
+  }
+
+  /** What is wrong with the record, or undefined. */
+  private take(record: Buffer): string | undefined {
+    const fields = readFields(record);
+    if (fields === undefined) return 'not a record';
+    const type = Number(fields.numbers.get(1) ?? 0n);
+    const crc = Number(fields.numbers.get(2) ?? 0n);
+    if (type === CRC) {
+      if (this.crc !== undefined && this.crc !== crc) return 'its checksum goes on from another record';
+      this.crc = crc;
+      return undefined;
+    }
+    const data = fields.bytes.get(3);
+    this.crc = data === undefined ? (this.crc ?? 0) : crc32c(data, this.crc ?? 0);
+    if (this.crc !== crc) return 'its checksum is wrong';
+    if (data === undefined) return undefined;
+    if (type === METADATA) {
+      const ids = readFields(data)?.numbers;
+      this.memberId = ids?.get(1) ?? 0n;
+      this.clusterId = ids?.get(2) ?? 0n;
+    }
+    if (type === STATE) this.commit = readFields(data)?.numbers.get(3) ?? this.commit;
+    return type === ENTRY ? this.entry(data) : undefined;
+  }
+
+  private entry(data: Buffer): string | undefined {
+    const fields = readFields(data);
+    const index = fields?.numbers.get(3);
+    if (fields === undefined || index === undefined) return 'not an entry';
+    // A new leader's entries replace what an old one left behind.
+    for (let gone = index; gone <= this.lastIndex; gone++) this.entries.delete(gone);
+    this.lastIndex = index;
+    const isNormal = (fields.numbers.get(1) ?? 0n) === 0n;
+    if (index > this.after) this.entries.set(index, isNormal && isWrite(fields.bytes.get(4)));
+    return undefined;
+  }
+}
+
+/** etcdserverpb.InternalRaftRequest: put 4, delete_range 5, txn 6. */
+function isWrite(request: Buffer | undefined): boolean {
+  const fields = request === undefined ? undefined : readFields(request);
+  return fields !== undefined && [4, 5, 6].some((field) => fields.bytes.has(field));
+}
+
+interface Fields {
+  readonly numbers: ReadonlyMap<number, bigint>;
+  readonly bytes: ReadonlyMap<number, Buffer>;
+}
+
+/** The varints and the length-delimited fields of a message, the last of each number; undefined when it isn't one. */
+function readFields(message: Buffer): Fields | undefined {
+  const numbers = new Map<number, bigint>();
+  const bytes = new Map<number, Buffer>();
+  const reader = new VarintReader();
+  while (reader.at < message.length) {
+    const start = reader.at;
+    if (!reader.next(message, message.length) || reader.high !== 0) return undefined;
+    const [field, wireType] = [reader.low >>> 3, reader.low & 7];
+    if (wireType === 0) {
+      if (!reader.next(message, message.length)) return undefined;
+      numbers.set(field, reader.uint64());
+    } else if (wireType === 2) {
+      if (!reader.next(message, message.length)) return undefined;
+      const end = reader.at + Number(reader.uint64());
+      if (end > message.length) return undefined;
+      bytes.set(field, message.subarray(reader.at, end));
+      reader.at = end;
+    } else {
+      reader.at = start;
+      if (!reader.skipField(message, message.length)) return undefined;
+    }
+  }
+  return { numbers, bytes };
+}
+
+function isZeroFrom(bytes: Buffer, start: number): boolean {
+  return bytes.subarray(start).every((byte) => byte === 0);
+}
