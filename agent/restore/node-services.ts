@@ -32,7 +32,7 @@ export function nodeServices(
     etcd: etcdService(etcd, keptIn, commands, patience),
     apiServers: etcd.apiServers.map((from) =>
       isManifest(from)
-        ? staticPodService({ manifest: from, keptIn: join(keptIn, 'api-servers'), patience })
+        ? staticPodService({ manifest: from, keptIn: join(keptIn, 'api-servers'), atOnce: true, patience })
         : systemdService(from, async () => (await processesWith('kube-apiserver', [])).length === 0),
     ),
   };
