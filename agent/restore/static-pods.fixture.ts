@@ -16,6 +16,13 @@ export interface StaticPods extends AsyncDisposable {
   output(name: string): string;
   /** Starts are refused for this one, as by a broken image. */
   breakPod(name: string, broken: boolean): void;
+  /** Ends its process by SIGKILL, if it runs; unless it is broken, it runs again soon. */
+  kill(name: string): Promise<void>;
+}
+
+export interface StaticPodsOptions {
+  /** A command that runs the command after it, where pods shall run. Default here. */
+  readonly within?: readonly string[];
 }
 
 interface Pod {
@@ -26,7 +33,8 @@ interface Pod {
 
 const LOOK_MS = 50;
 
-export async function runStaticPods(folder: string): Promise<StaticPods> {
+export async function runStaticPods(folder: string, options: StaticPodsOptions = {}): Promise<StaticPods> {
+  const { within = [] } = options;
   await mkdir(folder, { recursive: true });
   const pods = new Map<string, Pod>();
   const outputs = new Map<string, string>();
@@ -45,7 +53,7 @@ export async function runStaticPods(folder: string): Promise<StaticPods> {
   };
   const start = (name: string, text: string): Pod => {
     const { spec } = JSON.parse(text) as { spec: { containers: [{ command: [string, ...string[]] }] } };
-    const [program, ...args] = spec.containers[0].command;
+    const [program = '', ...args] = [...within, ...spec.containers[0].command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     if (child.pid !== undefined) leftovers.addProcess(child.pid);
     for (const stream of [child.stdout, child.stderr])
@@ -92,6 +100,11 @@ export async function runStaticPods(folder: string): Promise<StaticPods> {
     breakPod(name, isBroken) {
       if (isBroken) broken.add(name);
       else broken.delete(name);
+    },
+    async kill(name) {
+      const pod = pods.get(name);
+      pod?.child.kill('SIGKILL');
+      await pod?.ended;
     },
     async [Symbol.asyncDispose]() {
       stopping.abort();

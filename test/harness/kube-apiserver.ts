@@ -53,6 +53,8 @@ export interface KubeApiServer extends AsyncDisposable {
   readonly etcd: Etcd;
   /** Of the administrator, who is in group system:masters. */
   readonly kubeconfig: string;
+  /** Of the process that runs now. */
+  readonly pid: number;
   /** What signs the tokens of service accounts. */
   readonly serviceAccountKeyFile: string;
   /** The token of the administrator, or of a user that it was started with. */
@@ -89,7 +91,7 @@ export interface AuditRecord {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-const ADMIN: KubeUser = { name: 'admin', groups: ['system:masters'] };
+export const ADMIN: KubeUser = { name: 'admin', groups: ['system:masters'] };
 
 /** Starts an API server that is ready:  `await using kube = await startKubeApiServer();` */
 export async function startKubeApiServer(options: KubeApiServerOptions = {}): Promise<KubeApiServer> {
@@ -97,7 +99,7 @@ export async function startKubeApiServer(options: KubeApiServerOptions = {}): Pr
   const etcd = options.etcd ?? stack.use(await startEtcd());
   const authority = stack.use(await createAuthority('Kubernetes of a test'));
   const folder = stack.use(await temporaryFolder());
-  const files = await writeFiles(folder, [ADMIN, ...(options.users ?? [])], authority);
+  const files = await apiServerFiles(folder, [ADMIN, ...(options.users ?? [])], authority);
   const started = await onFreePorts(1, async ([port = 0]) => {
     const url = `https://127.0.0.1:${port}`;
     const args = [
@@ -144,6 +146,9 @@ async function runningServer(
   await writeFile(kubeconfig, kubeconfigText(url, authority, token()), { mode: 0o600 });
   return {
     ...{ url, authority, etcd, kubeconfig, token },
+    get pid() {
+      return started.server.pid;
+    },
     serviceAccountKeyFile: folder.join('sa.key'),
     audit: () => readAudit(folder.join('audit.log')),
     request: (method, path, request = {}) =>
@@ -169,10 +174,12 @@ async function runningServer(
   };
 }
 
-async function writeFiles(
+/** What an API server is started with, but for its etcd and its addresses: several may share it. `hosts`: where it answers. */
+export async function apiServerFiles(
   folder: TemporaryFolder,
   users: readonly KubeUser[],
   authority: Authority,
+  hosts: readonly string[] = ['127.0.0.1', 'localhost'],
 ): Promise<{ args: string[]; auditArgs: string[]; token: (user: string) => string }> {
   const tokens = new Map(users.map(({ name }) => [name, randomUUID()]));
   const tokenFile = folder.join('tokens.csv');
@@ -192,7 +199,7 @@ async function writeFiles(
     folder.join('audit.json'),
     JSON.stringify({ apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules: [policy] }),
   );
-  const serving = await authority.issue({ hosts: ['127.0.0.1', 'localhost', 'kubernetes.default.svc'] });
+  const serving = await authority.issue({ hosts: [...hosts, 'kubernetes.default.svc'] });
   return {
     args: [
       ...[`--tls-cert-file=${serving.certificateFile}`, `--tls-private-key-file=${serving.keyFile}`],
@@ -224,7 +231,7 @@ async function readAudit(path: string): Promise<AuditRecord[]> {
   return lines.map((line) => JSON.parse(line) as AuditRecord);
 }
 
-function kubeconfigText(url: string, authority: Authority, token: string): string {
+export function kubeconfigText(url: string, authority: Authority, token: string): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
