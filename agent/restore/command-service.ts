@@ -37,20 +37,36 @@ export function commandService({ label, stop, start, isStopped, hint }: CommandS
 }
 
 /** A unit of systemd, by the node's own systemctl: the agent's container has none, but the node's namespaces in reach. */
-export function systemdService(unit: string, isStopped: () => Promise<boolean>): NodeService {
-  const inNode = (...args: string[]): Command => [
-    ...(['nsenter', '--target=1', '--mount', '--uts', '--ipc', '--net', '--pid', '--'] as const),
-    'systemctl',
-    ...args,
-    unit,
-  ];
+export function systemdService(
+  unit: string,
+  isStopped: () => Promise<boolean>,
+  onNode: Command = ON_NODE,
+): NodeService {
   return commandService({
     label: `unit ${unit}`,
-    stop: inNode('stop'),
-    start: inNode('start', '--no-block'),
+    stop: [...onNode, 'systemctl', 'stop', unit],
+    start: [...onNode, 'systemctl', 'start', '--no-block', unit],
     isStopped,
-    hint: `Look at "systemctl status ${unit}" and "journalctl -u ${unit}" on the node.`,
+    hint: lookAt(unit),
   });
+}
+
+/** Restarts a unit where it runs, and does nothing where it doesn't. Rejects with `restore.service`. */
+export async function restartUnit(
+  unit: string,
+  deadline: Deadline,
+  onNode: Command = ON_NODE,
+): Promise<void> {
+  await runCommand(`unit ${unit}`, [...onNode, 'systemctl', 'try-restart', unit], deadline, lookAt(unit));
+}
+
+/** Goes into the namespaces of the node's first process. */
+const ON_NODE: Command = [
+  ...(['nsenter', '--target=1', '--mount', '--uts', '--ipc', '--net', '--pid', '--'] as const),
+];
+
+function lookAt(unit: string): string {
+  return `Look at "systemctl status ${unit}" and "journalctl -u ${unit}" on the node.`;
 }
 
 async function runCommand(

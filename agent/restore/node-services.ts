@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { type Command, commandService, systemdService } from './command-service.ts';
+import { type Companions, companions } from './companions.ts';
 import type { NodeService } from './node-service.ts';
 import { processesHolding, processesWith } from './processes.ts';
 import { type Patience, staticPodService } from './static-pod-service.ts';
@@ -10,6 +11,8 @@ import { type Patience, staticPodService } from './static-pod-service.ts';
 export interface NodeServices {
   readonly etcd: NodeService;
   readonly apiServers: readonly NodeService[];
+  /** What is restarted behind the API servers. */
+  readonly companions?: Pick<Companions, 'restart'> | undefined;
 }
 
 /** How etcd is stopped and started where only settings say where it is. */
@@ -28,13 +31,22 @@ export function nodeServices(
   commands: ServiceCommands,
   patience?: Patience,
 ): NodeServices {
+  const beside = companions(etcd.apiServers, join(keptIn, 'companions.json'));
   return {
     etcd: etcdService(etcd, keptIn, commands, patience),
-    apiServers: etcd.apiServers.map((from) =>
-      isManifest(from)
+    apiServers: etcd.apiServers.map((from) => {
+      const server = isManifest(from)
         ? staticPodService({ manifest: from, keptIn: join(keptIn, 'api-servers'), atOnce: true, patience })
-        : systemdService(from, async () => (await processesWith('kube-apiserver', [])).length === 0),
-    ),
+        : systemdService(from, async () => (await processesWith('kube-apiserver', [])).length === 0);
+      return {
+        ...server,
+        async stop(deadline) {
+          await beside.note();
+          await server.stop(deadline);
+        },
+      };
+    }),
+    companions: beside,
   };
 }
 

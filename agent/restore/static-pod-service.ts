@@ -13,10 +13,7 @@ export interface StaticPodOptions {
   readonly manifest: string;
   /** Outside the manifests' folder: the kubelet runs whatever lies in it. */
   readonly keptIn: string;
-  /**
-   * Ends it by SIGKILL as soon as the manifest is away. For API servers: told kindly they drain for half a minute, and take
-   * their address from the Service `kubernetes`, which pods then can't reach until kube-proxy has heard of it again.
-   */
+  /** Ends it by SIGKILL as soon as the manifest is away. For API servers: told kindly they drain for half a minute. */
   readonly atOnce?: boolean | undefined;
   /** How long a process may take its time before it is told again, and then ended. */
   readonly patience?: Patience | undefined;

@@ -36,3 +36,12 @@ export async function waitUntilSteady(
     everyMs,
   );
 }
+
+/** The same deadline, or `ms` from now where that is earlier. */
+export function within(deadline: Deadline, ms: number): Deadline {
+  const end = performance.now() + ms;
+  return {
+    signal: deadline.signal,
+    leftMs: () => Math.min(deadline.leftMs(), Math.max(0, end - performance.now())),
+  };
+}
