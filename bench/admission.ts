@@ -1,100 +1,106 @@
-import { Agent, request } from 'node:https';
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { loadavg } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import {
   type AdmissionScene,
-  customResource,
-  resourcePath,
   startAdmissionScene,
-  TENANT_BACKUP,
+  WEBHOOK_ACCOUNT,
 } from '../test/harness/admission-scene.ts';
-import { median, ratioLine, say } from './report.ts';
+import { temporaryFolder } from '../test/harness/temporary-folder.ts';
+import type { ClientTask } from './admission-client.ts';
+import { cpuSeconds } from './cpu-time.ts';
+import type { LoopResult } from './open-loop.ts';
+import { ratioLine, say } from './report.ts';
 
-const PER_SECOND = Number(process.env.BENCH_ADMISSIONS ?? 200);
+const RATES = (process.env.BENCH_ADMISSIONS ?? '25,50,100,200').split(',').map(Number);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 10);
+/** As the program is started (bin/), and what else is to be measured with, e.g. `--cpu-prof`. */
+const NODE_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '--max-semi-space-size=1 --no-incremental-marking').split(
+  ' ',
+);
 
 /**
- * What admission adds to `kubectl apply` of a tenant's backup at 200 requests per second, beside a real API server on the
- * same machine, with everything that the API server is asked for it. The peer: the same requests without the webhook.
+ * What admission costs, beside a real API server on the same machine, with everything that the API server is asked for
+ * it: API server, etcd, webhook and client are processes of their own. The peers: the same requests without the webhook, and
+ * the same reviews, as many, by a client that costs nearly nothing, which is as good as it can get.
  */
 export async function benchAdmission(): Promise<void> {
-  say(`admission: ${PER_SECOND} dry-run creations of a tenant's EtcdBackup per second for ${SECONDS} s each`);
-  await using scene = await startAdmissionScene({ policies: false });
-  await run(scene, 'warm-up', 3);
-  const judged = await run(scene, 'judged', SECONDS);
-  const inside = await webhookQuantiles(scene);
+  say(`admission: dry-run creations of a tenant's EtcdBackup, for ${SECONDS} s at each rate`);
+  await using scene = await startAdmissionScene({ policies: false, node: NODE_FLAGS });
+  await run(scene, 'creations', 50, 5);
+  for (const rate of RATES) tell('with the webhook', rate, await run(scene, 'creations', rate));
+  const judged = await run(scene, 'creations', LAST);
+  const reviews = await run(scene, 'reviews', LAST);
+  tell('its reviews alone', LAST, reviews);
   await scene.removeWebhookConfigurations();
-  const plain = await run(scene, 'plain', SECONDS);
-
-  const line = (name: string, times: readonly number[]): string =>
-    `  ${name.padEnd(28)} p50 ${quantile(times, 0.5).toFixed(1)} ms  p99 ${quantile(times, 0.99).toFixed(1)} ms  (${times.length} requests)`;
-  say(line('with the webhook', judged));
-  say(line('without it', plain));
-  say(`  ${'of that the webhook’s own'.padEnd(28)} ${inside}`);
-  const added = quantile(judged, 0.99) - quantile(plain, 0.99);
+  const plain = await run(scene, 'creations', LAST);
+  tell('without the webhook', LAST, plain);
   say(
-    `  added at p99: ${added.toFixed(1)} ms (goal 10), at p50: ${(median(judged) - median(plain)).toFixed(1)} ms`,
+    `  added at p99: ${(quantile(judged.times, 0.99) - quantile(plain.times, 0.99)).toFixed(1)} ms at ${LAST}/s (goal 10)`,
   );
   say(`  load of the machine meanwhile: ${(loadavg()[0] ?? Number.NaN).toFixed(1)}`);
+  const [added, least] = [total(judged) - total(plain), total(reviews)];
+  say(ratioLine('CPU that admission adds ÷ that of its reviews by the leanest client', added / least, '≤ 2'));
+}
+
+const LAST = RATES.at(-1) ?? 200;
+
+interface Cost extends LoopResult {
+  /** Milliseconds of CPU for each request. */
+  readonly cpu: { readonly apiServer: number; readonly webhook: number; readonly client: number };
+}
+
+async function run(
+  scene: AdmissionScene,
+  what: ClientTask['what'],
+  perSecond: number,
+  seconds = SECONDS,
+): Promise<Cost> {
+  await using folder = await temporaryFolder();
+  const { kube } = scene;
+  const token = kube.token(what === 'creations' ? 'alice' : WEBHOOK_ACCOUNT);
+  const task: ClientTask = {
+    ...{ url: kube.url, ca: kube.authority.certificate, token, what, perSecond, seconds },
+    name: `${what}-${perSecond}`,
+  };
+  await writeFile(folder.join('task'), JSON.stringify(task), { mode: 0o600 });
+  const used = async (): Promise<[number, number]> => [
+    await cpuSeconds(kube.pid),
+    await cpuSeconds(scene.webhook),
+  ];
+  const before = await used();
+  const { stdout } = await promisify(execFile)(process.execPath, [CLIENT, folder.join('task')], {
+    maxBuffer: 2 ** 26,
+  });
+  const after = await used();
+  const result = JSON.parse(stdout) as LoopResult & { readonly cpuSeconds: number };
+  const each = (cpu: number): number => (cpu * 1000) / (perSecond * seconds);
+  return {
+    ...result,
+    cpu: {
+      apiServer: each(after[0] - before[0]),
+      webhook: each(after[1] - before[1]),
+      client: each(result.cpuSeconds),
+    },
+  };
+}
+
+const CLIENT = join(import.meta.dirname, 'admission-client.ts');
+
+function tell(name: string, rate: number, { times, failed, cpu }: Cost): void {
+  const at = [0.5, 0.9, 0.99]
+    .map((share) => `p${share * 100} ${quantile(times, share).toFixed(1)}`)
+    .join('  ');
   say(
-    ratioLine(
-      'p99 with admission ÷ without',
-      quantile(judged, 0.99) / quantile(plain, 0.99),
-      'as small as may be',
-    ),
+    `  ${name.padEnd(20)} ${String(rate).padStart(4)}/s  ${at} ms   CPU each: API server ${cpu.apiServer.toFixed(2)}, ` +
+      `webhook ${cpu.webhook.toFixed(2)}, client ${cpu.client.toFixed(2)} ms${failed === 0 ? '' : `  (${failed} failed)`}`,
   );
 }
 
-/** Open loop: a request is sent when it is due, however the earlier ones fare; milliseconds of each, from when it was due. */
-async function run(scene: AdmissionScene, name: string, seconds: number): Promise<number[]> {
-  const agent = new Agent({ keepAlive: true, ca: scene.kube.authority.certificate });
-  const token = scene.kube.token('alice');
-  const times: number[] = [];
-  const all: Promise<void>[] = [];
-  let failed = 0;
-  const began = performance.now();
-  for (let at = 0; at < PER_SECOND * seconds; at += 1) {
-    const due = began + (at * 1000) / PER_SECOND;
-    const wait = due - performance.now();
-    if (wait > 0) await delay(wait);
-    all.push(
-      create(scene.kube.url, agent, token, `${name}-${at}`).then((isMade) => {
-        if (isMade) times.push(performance.now() - due);
-        else failed += 1;
-      }),
-    );
-  }
-  await Promise.all(all);
-  agent.destroy();
-  // 429: the API server sheds load.
-  if (failed > 0)
-    say(`  ${name}: ${failed} of ${all.length} requests failed; the machine is too busy for this rate`);
-  return times;
-}
-
-function create(url: string, agent: Agent, token: string, name: string): Promise<boolean> {
-  const { promise, resolve, reject } = Promise.withResolvers<boolean>();
-  const path = `${resourcePath('etcdbackups', 'team-a')}?dryRun=All`;
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-  const sent = request(new URL(path, url), { method: 'POST', agent, headers }, (response) => {
-    response.resume().once('end', () => {
-      resolve(response.statusCode === 201);
-    });
-  });
-  sent.on('error', reject);
-  sent.end(JSON.stringify(customResource('EtcdBackup', name, TENANT_BACKUP)));
-  return promise;
-}
-
-/** From its histogram: the bound below which 50 % and 99 % of the answers of the validating hook were. */
-async function webhookQuantiles({ pages }: AdmissionScene): Promise<string> {
-  const text = await (await fetch(`${pages}/metrics`)).text();
-  const buckets = [
-    ...text.matchAll(/admission_duration_seconds_bucket\{le="([^"]+)",hook="validate"\} (\d+)/g),
-  ].map(([, bound = '', count]) => ({ bound, count: Number(count) }));
-  const total = buckets.at(-1)?.count ?? 0;
-  const below = (share: number): string => buckets.find(({ count }) => count >= share * total)?.bound ?? '?';
-  return `p50 ≤ ${below(0.5)} s  p99 ≤ ${below(0.99)} s`;
+function total({ cpu }: Cost): number {
+  return cpu.apiServer + cpu.webhook;
 }
 
 function quantile(values: readonly number[], share: number): number {

@@ -2,13 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { systemClock } from '../../lib/clock.ts';
-import { LogLines } from '../../lib/log-lines.ts';
 import { createAuthority } from '../../lib/pki/authority.ts';
 import { saveCredentials } from '../../lib/pki/credential-folder.ts';
 import { credentialsFor, SCOPE, WEBHOOK } from '../../lib/pki/installation.fixture.ts';
-import { runWebhook } from '../../webhook/main.ts';
-import { webhookSettings } from '../../webhook/settings.ts';
+import { startWebhook } from './admission-webhook.ts';
 import { eventually } from './eventually.ts';
 import {
   type KubeApiServer,
@@ -21,7 +18,7 @@ import { temporaryFolder } from './temporary-folder.ts';
 
 export const OUR_NAMESPACE = 'etcd-guardian-system';
 export const CONTROL_PLANE = `system:serviceaccount:${OUR_NAMESPACE}:etcdguardian-controlplane`;
-const WEBHOOK_ACCOUNT = `system:serviceaccount:${OUR_NAMESPACE}:etcdguardian-webhook`;
+export const WEBHOOK_ACCOUNT = `system:serviceaccount:${OUR_NAMESPACE}:etcdguardian-webhook`;
 const MANIFESTS = join(import.meta.dirname, '..', '..', 'manifests');
 
 /** Users beside `admin`: two tenants with a namespace each, one who may only look, our own accounts. */
@@ -38,6 +35,10 @@ export interface AdmissionScene extends AsyncDisposable {
   /** The lines of the webhook's log, parsed. */
   readonly log: readonly Readonly<Record<string, unknown>>[];
   readonly pages: string;
+  /** Its process; ours, unless it has its own. */
+  readonly webhook: number;
+  /** Where it answers reviews. */
+  readonly hooks: string;
   /** A request to the API server as this user. */
   as(user: string, method: string, path: string, options?: ApiRequest): Promise<ApiResponse>;
   stopWebhook(): Promise<void>;
@@ -48,6 +49,8 @@ export interface SceneOptions extends KubeApiServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Without the webhook's registration. */
   readonly unregistered?: boolean;
+  /** The webhook is a process of its own, with these flags of Node; for measuring it. */
+  readonly node?: readonly string[];
   /** Default true: not on API servers that have none. */
   readonly policies?: boolean;
 }
@@ -81,34 +84,21 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
   const admins = JSON.parse(await readFile(kube.kubeconfig, 'utf8')) as object;
   const user = { name: 'test', user: { token: kube.token(WEBHOOK_ACCOUNT) } };
   await writeFile(kubeconfig, JSON.stringify({ ...admins, users: [user] }), { mode: 0o600 });
-  const log: Readonly<Record<string, unknown>>[] = [];
-  const stop = new AbortController();
-  const listening = Promise.withResolvers<{ readonly hooks: number; readonly pages: number }>();
-  const settings = webhookSettings({
-    ETCDGUARDIAN_KUBECONFIG: kubeconfig,
-    ETCDGUARDIAN_LISTEN_HOST: '127.0.0.1',
-    ETCDGUARDIAN_WEBHOOK_PORT: '0',
-    ETCDGUARDIAN_PAGES_PORT: '0',
-    ETCDGUARDIAN_TLS_DIR: folder.join('tls'),
-    ETCDGUARDIAN_DRAIN_SECONDS: '0',
-    ETCDGUARDIAN_ALLOWED_ENDPOINTS: 'minio.example.com,10.99.0.0/16',
-    ...options.env,
-  });
-  const running = runWebhook(settings, {
-    log: new LogLines(
-      { write: (text: string) => log.push(JSON.parse(text) as Record<string, unknown>) },
-      systemClock,
-      'json',
+  const webhook = stack.use(
+    await startWebhook(
+      {
+        ETCDGUARDIAN_KUBECONFIG: kubeconfig,
+        ETCDGUARDIAN_LISTEN_HOST: '127.0.0.1',
+        ETCDGUARDIAN_WEBHOOK_PORT: '0',
+        ETCDGUARDIAN_PAGES_PORT: '0',
+        ETCDGUARDIAN_TLS_DIR: folder.join('tls'),
+        ETCDGUARDIAN_DRAIN_SECONDS: '0',
+        ETCDGUARDIAN_ALLOWED_ENDPOINTS: 'minio.example.com,10.99.0.0/16',
+        ...options.env,
+      },
+      options.node,
     ),
-    ...{ clock: systemClock, signal: stop.signal, lookMs: 50, onListening: listening.resolve },
-  });
-  const stopWebhook = async (): Promise<void> => {
-    stop.abort();
-    await running;
-  };
-  stack.defer(stopWebhook);
-  const ports = await Promise.race([listening.promise, running.then(() => undefined)]);
-  if (ports === undefined) throw new Error('the webhook ended');
+  );
 
   // Registered as it is shipped, but for the port: the Service leads to this machine.
   const configurations = await Promise.all(
@@ -117,7 +107,7 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
       const caBundle = Buffer.from(authority.certificate.toString()).toString('base64');
       const webhooks = parsed.webhooks.map(({ clientConfig: { service }, ...hook }) => ({
         ...hook,
-        clientConfig: { service: { ...service, port: ports.hooks }, caBundle },
+        clientConfig: { service: { ...service, port: webhook.hooks }, caBundle },
       }));
       return { ...parsed, webhooks };
     }),
@@ -136,7 +126,8 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
   }
   const owned = stack.move();
   return {
-    ...{ kube, log, as, stopWebhook, pages: `http://127.0.0.1:${ports.pages}` },
+    ...{ kube, as, log: webhook.log, webhook: webhook.pid, pages: `http://127.0.0.1:${webhook.pages}` },
+    ...{ hooks: `https://127.0.0.1:${webhook.hooks}`, stopWebhook: webhook.stop },
     removeWebhookConfigurations: async () => {
       await kube.kubectl('delete', '-f', registration);
       await eventually('the API server asks nobody', async () => (await isAsked(as)) === false);
