@@ -64,6 +64,6 @@ async function unstamped(
   signal: AbortSignal,
 ): Promise<Judgement> {
   if (asked.namespace !== namespace) throw noRequester(asked.namespace, namespace);
-  const surroundings = await readSurroundings(kube, asked, signal);
+  const surroundings = await readSurroundings(kube, asked, signal, 'now');
   return { refusal: undefined, surroundings, scope: scopeOf(surroundings) };
 }

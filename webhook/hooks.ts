@@ -90,13 +90,12 @@ const BUSY = 'too many requests for etcdguardian.io at once; try again';
 
 async function judged(hook: Hook, admission: Admission, tools: HookTools, limitMs: number): Promise<Answer> {
   if (hook === 'mutate') return mutate(admission, tools);
-  const late = new GuardianError('admission.deadline', `no judgement within ${limitMs} ms`, {
-    hint: 'The API server answers reviews slowly; try again.',
-    retryable: true,
-  });
   const deadline = new AbortController();
   const timer = setTimeout(() => {
-    deadline.abort(late);
+    const hint = 'The API server answers reviews slowly; try again.';
+    deadline.abort(
+      new GuardianError('admission.deadline', `no judgement within ${limitMs} ms`, { hint, retryable: true }),
+    );
   }, limitMs);
   try {
     const { client, settings } = tools;

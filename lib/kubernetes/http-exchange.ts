@@ -53,6 +53,11 @@ const MOST_CONNECTIONS = 64;
 export function createExchanger(server: string): Exchanger {
   const base = new URL(server);
   const isPlain = base.protocol === 'http:';
+  const place = {
+    host: base.hostname.replace(/^\[|\]$/g, ''),
+    port: base.port === '' ? (isPlain ? 80 : 443) : Number(base.port),
+  };
+  const root = base.pathname.replace(/\/$/, '');
   const opened = new Set<IncomingMessage>();
   let agents: { readonly key: string; readonly agent: Agent | PlainAgent } | undefined;
   let retired: (Agent | PlainAgent)[] = [];
@@ -76,10 +81,9 @@ export function createExchanger(server: string): Exchanger {
     const { method, path, headers, body, signal, timeoutMs } = exchange;
     const length = body === undefined ? {} : { 'content-length': body.length };
     const options: RequestOptions = {
+      ...place,
       method,
-      host: base.hostname.replace(/^\[|\]$/g, ''),
-      port: base.port === '' ? (isPlain ? 80 : 443) : Number(base.port),
-      path: base.pathname.replace(/\/$/, '') + path,
+      path: root + path,
       headers: { ...credentials.headers, ...mutable(headers), ...length },
       agent,
     };
@@ -202,18 +206,38 @@ function whenConnected(
   });
 }
 
+/** By events: iterating costs as much as all the rest of a small answer. */
 async function readBody(answer: IncomingMessage, largest: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
+  answer.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > largest) throw new AnswerTooLarge(`the answer is larger than ${largest} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+    if (size > largest) answer.destroy(new AnswerTooLarge(`the answer is larger than ${largest} bytes`));
+    else chunks.push(chunk);
+  });
+  answer.once('end', () => {
+    resolve(Buffer.concat(chunks));
+  });
+  answer.once('error', reject);
+  answer.once('close', () => {
+    if (!answer.complete) reject(new NoAnswer('the answer ended too early'));
+  });
+  return await promise;
 }
 
+/** Whoever logs in gets the same object until something changes. */
+const keys = new WeakMap<KubeTls, string>();
+
 function keyOf(tls: KubeTls): string {
+  const known = keys.get(tls);
+  if (known !== undefined) return known;
+  const key = hashOf(tls);
+  keys.set(tls, key);
+  return key;
+}
+
+function hashOf(tls: KubeTls): string {
   const hash = createHash('sha256');
   for (const part of [tls.ca, tls.cert, tls.key, tls.servername, String(tls.rejectUnauthorized)])
     hash.update(part ?? '').update('\0');
@@ -231,7 +255,8 @@ function closeIdle(agent: Agent | PlainAgent): void {
 }
 
 function mutable(headers: Exchange['headers']): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
-  );
+  const copy: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers))
+    copy[name] = typeof value === 'string' ? value : [...value];
+  return copy;
 }

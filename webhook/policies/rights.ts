@@ -23,7 +23,14 @@ export const rights: Policy = {
     const stamped = isControlPlane(admission, tools) ? stampOf(admission.object) : undefined;
     // The policy of stamps has its own word on whether this is the right one.
     const requester = isRequester(stamped) ? stamped : admission.user;
-    const { refusal, surroundings, scope } = await judgeRights(client, requester, asked, settings, signal);
+    const { refusal, surroundings, scope } = await judgeRights(
+      client,
+      requester,
+      asked,
+      settings,
+      signal,
+      'as-known',
+    );
     if (refusal === undefined) return { objections: [], scope, warnings: warningsOf(asked, surroundings) };
     const { message, hint, retryable } = refusal;
     return { objections: [{ kind: 'forbidden', message, hint, retryable }], scope };

@@ -10,7 +10,7 @@ import {
   selectsAll,
   type Surroundings,
 } from './required-rights.ts';
-import { readSurroundings } from './surroundings.ts';
+import { type Freshness, readSurroundings } from './surroundings.ts';
 
 export interface Judgement {
   /** `admission.forbidden` with every missing right in words; undefined: the requester may. */
@@ -23,7 +23,7 @@ export interface Judgement {
 
 /**
  * Whether this requester may have what is asked, now. Admission asks it for what is sent, and each run again for what it
- * is about to do; a run that already knows what its namespaces and its source are passes them as `known`. Rejects with
+ * is about to do; a run that already knows what its namespaces and its source are passes them in. Rejects with
  * `KubeClient`'s codes and `admission.selector`: who can't find out must not go on.
  */
 export async function judgeRights(
@@ -32,9 +32,10 @@ export async function judgeRights(
   asked: Asked,
   settings: RightsSettings,
   signal: AbortSignal,
-  known?: Surroundings,
+  known: Surroundings | Freshness = 'now',
 ): Promise<Judgement> {
-  const surroundings = known ?? (await readSurroundings(client, asked, signal));
+  const surroundings =
+    typeof known === 'string' ? await readSurroundings(client, asked, signal, known) : known;
   const rights = requiredRights(asked, surroundings, settings);
   const missing = await checkRights(client, requester, rights, signal);
   return {

@@ -13,6 +13,13 @@ import {
 } from './required-rights.ts';
 
 /**
+ * Which namespaces a selector selects. `now`: as etcd has it, for a run, which reads them. `as-known`: as the API server has
+ * it in memory, as its authorizers have their roles; for admission, after which each run asks again. Asking for `now`
+ * makes an API server wait for etcd's word that nothing changed, up to 100 ms while anything else is written.
+ */
+export type Freshness = 'now' | 'as-known';
+
+/**
  * What `requiredRights` needs to know of the cluster, read with this process's own rights. Rejects with `KubeClient`'s
  * codes and `admission.selector`.
  */
@@ -20,12 +27,17 @@ export async function readSurroundings(
   client: KubeClient,
   asked: Asked,
   signal: AbortSignal,
+  freshness: Freshness,
 ): Promise<Surroundings> {
+  const selected = async (selector: LabelSelector | undefined): Promise<readonly string[]> =>
+    selector === undefined || selectsAll(selector)
+      ? []
+      : await selectedNamespaces(client, selector, signal, freshness);
   switch (asked.kind) {
     case 'EtcdBackup':
-      return of(await selected(client, asked.spec.namespaceSelector, signal));
+      return of(await selected(asked.spec.namespaceSelector));
     case 'EtcdBackupSchedule':
-      return of(await selected(client, asked.spec.backupTemplate.spec.namespaceSelector, signal));
+      return of(await selected(asked.spec.backupTemplate.spec.namespaceSelector));
     case 'EtcdRestore': {
       const { backupName, namespaceFilter = [] } = asked.spec;
       const source =
@@ -34,7 +46,7 @@ export async function readSurroundings(
           : await restoreSource(client, asked.namespace, backupName, signal);
       // The stored namespaces are those of its run; until that is read, those that its selector finds today.
       const isDecided = namespaceFilter.length > 0 || !isNamespaced(asked.spec, source);
-      return of(isDecided ? [] : await selected(client, source?.spec.namespaceSelector, signal), source);
+      return of(isDecided ? [] : await selected(source?.spec.namespaceSelector), source);
     }
   }
 }
@@ -44,8 +56,18 @@ export async function selectedNamespaces(
   client: KubeClient,
   selector: LabelSelector,
   signal: AbortSignal,
+  freshness: Freshness = 'now',
 ): Promise<readonly string[]> {
   const labelSelector = labelSelectorText(selector);
+  if (freshness === 'as-known') {
+    // What lies in memory comes in one page.
+    const { items } = await client.list<KubeObject>(NAMESPACES, {
+      labelSelector,
+      signal,
+      resourceVersion: '0',
+    });
+    return items.map((item) => item.metadata.name).sort();
+  }
   const names: string[] = [];
   let next: string | undefined;
   do {
@@ -90,12 +112,4 @@ const PAGE = 500;
 
 function of(namespaces: readonly string[], source?: RestoreSource): Surroundings {
   return { namespaces, source };
-}
-
-async function selected(
-  client: KubeClient,
-  selector: LabelSelector | undefined,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  return selector === undefined || selectsAll(selector) ? [] : selectedNamespaces(client, selector, signal);
 }
