@@ -2,35 +2,33 @@ import type { Clock } from '../../lib/clock.ts';
 import type { Problem } from '../../lib/agent-api/request-parts.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
-import { hasReached, stageOf } from '../../lib/restore/cluster/restore-states.ts';
-import {
-  removeRestoreDirs,
-  type RestoreDirs,
-  restoreDirs,
-  swapBack,
-  swapIn,
-} from '../../lib/restore/cluster/swap-dirs.ts';
+import { fateOf, hasReached, stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import { problemOf } from '../errors-on-wire.ts';
-import { untilServing, verifyMember } from './member-etcd.ts';
+import type { MemberData } from './member-data.ts';
 import { type Deadline, deadlineIn } from './node-service.ts';
 import type { NodeServices } from './node-services.ts';
 
 export interface MemberRestoreTools {
   readonly journal: Journal;
   readonly clock: Clock;
+  /** Never steps. Default the process's. */
+  readonly nowMs?: (() => number) | undefined;
   readonly services: (entry: JournalEntry) => NodeServices;
+  readonly data: MemberData;
   readonly signal: AbortSignal;
 }
 
 /** At least so long is tried, also by a call that comes when its deadline has all but passed. */
 const SHORTEST_MS = 5_000;
+/** At most so long, whatever the node's clock says. */
+const LONGEST_MS = 900_000;
 /** For the way back, which has to come to an end. */
 const WAY_BACK_MS = 180_000;
 
 /**
  * The steps of one node, one after the other, each with its intent on disk before it is done: after a crash at any point
- * the same step may be asked for again. Rejects with `restore.order` where a step doesn't follow, `restore.committed`, and
- * what goes wrong in it, which is in the journal then, too.
+ * the same step may be asked for again. Rejects with `restore.order` where a step doesn't follow, `restore.committed`,
+ * `restore.given-up`, and what goes wrong in it, which is in the journal then, too.
  */
 export class MemberRestore {
   private readonly operation: string;
@@ -53,7 +51,7 @@ export class MemberRestore {
   async swap(): Promise<JournalEntry> {
     return await this.step('Quiesced', 'Swapping', 'Swapped', async (entry, services) => {
       await this.requireStopped(services);
-      await swapIn(dirsOf(entry));
+      await this.tools.data.swapIn(entry);
     });
   }
 
@@ -63,52 +61,57 @@ export class MemberRestore {
         for (const server of services.apiServers)
           if (!(await server.isStopped())) throw cameBack(server.label);
       await services.etcd.start(deadline);
-      await untilServing(entry.etcd, deadline);
+      await this.tools.data.untilServing(entry, deadline);
     });
   }
 
+  /** Its end is this node's vote: from then on the others may commit. */
   async verify(): Promise<JournalEntry> {
     return await this.step('Started', 'Verifying', 'Verified', async (entry, _services, deadline) => {
       if (entry.staged === undefined) throw outOfOrder(entry, 'Staged');
-      await untilServing(entry.etcd, deadline);
-      await verifyMember(entry.etcd, entry.staged, deadline);
+      await this.tools.data.untilServing(entry, deadline);
+      await this.tools.data.verify(entry, entry.staged, deadline);
     });
   }
 
-  /** From here on there is no way back. */
-  async commit(): Promise<JournalEntry> {
+  /** From here on there is no way back. `because`: who else has decided it, for one that has given up. */
+  async commit(because?: string): Promise<JournalEntry> {
     const entry = this.entry();
     if (hasReached(entry.state, 'Committed')) return entry;
     if (entry.state !== 'Verified') throw outOfOrder(entry, 'Verified');
+    if (entry.givenUp === true && because === undefined) throw givenUp(entry);
     const committedMs = this.tools.clock().getTime();
-    return await this.write({ ...entry, state: 'Committed', furthest: 'Committed', committedMs });
+    const message = because ?? '';
+    return await this.write({ ...entry, state: 'Committed', furthest: 'Committed', committedMs, message });
+  }
+
+  /** On disk when it resolves: from then on no coordinator makes this node commit. Only what has voted needs it. */
+  async giveUp(): Promise<JournalEntry> {
+    const entry = this.entry();
+    if (entry.state !== 'Verified' || entry.givenUp === true) return entry;
+    return await this.write({ ...entry, givenUp: true, message: 'given up: its peers are asked' });
   }
 
   async resume(): Promise<JournalEntry> {
     return await this.step('Committed', 'Resuming', 'Resumed', async (entry, services, deadline) => {
-      if (entry.plan.quiesce) for (const server of services.apiServers) await server.start(deadline);
+      if (!entry.plan.quiesce) return undefined;
+      for (const server of services.apiServers) await server.start(deadline);
+      return await services.companions?.restart(deadline);
     });
   }
 
   /** Puts everything back as it was before, and sees etcd serve again. */
   async rollBack(why: Problem | undefined): Promise<JournalEntry> {
     const entry = this.entry();
-    const stage = stageOf(entry.state);
-    if (stage === 'committed' || entry.state === 'Resumed' || entry.committedMs !== undefined)
+    if (fateOf(entry.state, entry.committedMs) === 'committed' || entry.committedMs !== undefined)
       throw committed(entry);
-    if (stage === 'over') return entry;
-    const problem = entry.problem ?? why;
-    if (stage === 'before') {
-      await removeRestoreDirs(dirsOf(entry));
-      return await this.write({
-        ...entry,
-        state: 'RolledBack',
-        problem,
-        message: 'nothing had been stopped',
-      });
+    if (stageOf(entry.state) === 'over') return entry;
+    const going = await this.write({ ...entry, state: 'RollingBack', problem: entry.problem ?? why });
+    if (!hasReached(going.furthest, 'Quiescing')) {
+      await this.tools.data.remove(going);
+      return await this.write({ ...going, state: 'RolledBack', message: 'nothing had been stopped' });
     }
-    const going = await this.write({ ...entry, state: 'RollingBack', problem });
-    const deadline = deadlineIn(WAY_BACK_MS, this.tools.signal);
+    const deadline = this.deadline(WAY_BACK_MS);
     try {
       await this.goBack(going, deadline);
     } catch (error) {
@@ -116,7 +119,7 @@ export class MemberRestore {
       await this.write({ ...going, message: `the way back doesn't work yet: ${message} [${code}]` });
       throw error;
     }
-    await removeRestoreDirs(dirsOf(going)).catch(() => undefined);
+    await this.tools.data.remove(going).catch(() => undefined);
     return await this.write({ ...going, state: 'RolledBack', message: 'everything is as it was before' });
   }
 
@@ -124,7 +127,7 @@ export class MemberRestore {
   async cleanUp(): Promise<JournalEntry> {
     const entry = this.entry();
     if (stageOf(entry.state) !== 'over') throw outOfOrder(entry, 'Resumed');
-    await removeRestoreDirs(dirsOf(entry));
+    await this.tools.data.remove(entry);
     return entry.state === 'Resumed'
       ? await this.write({ ...entry, state: 'CleanedUp', message: '' })
       : entry;
@@ -135,45 +138,56 @@ export class MemberRestore {
     if (hasReached(entry.furthest, 'Swapping')) {
       await services.etcd.stop(deadline);
       await this.requireStopped(services);
-      await swapBack(dirsOf(entry));
+      await this.tools.data.swapBack(entry);
     }
     await services.etcd.start(deadline);
     try {
-      await untilServing(entry.etcd, deadline);
+      await this.tools.data.untilServing(entry, deadline);
     } finally {
       // Without etcd they do nothing; but whoever repairs it by hand shall find everything in its place.
       if (entry.plan.quiesce) for (const server of services.apiServers) await server.start(deadline);
     }
   }
 
-  /** One step: its intent, the work, that it is done. A step that was done before is not done again. */
+  /**
+   * One step: its intent, the work, that it is done. A step that was done before is not done again. `work` resolves to what
+   * there is to say of it.
+   */
   private async step(
     from: JournalEntry['state'],
     doing: JournalEntry['state'],
     done: JournalEntry['state'],
-    work: (entry: JournalEntry, services: NodeServices, deadline: Deadline) => Promise<void>,
+    work: (entry: JournalEntry, services: NodeServices, deadline: Deadline) => Promise<string | undefined>,
   ): Promise<JournalEntry> {
     const before = this.entry();
+    if (before.state === 'Verified' && before.givenUp === true) throw givenUp(before);
     if (hasReached(before.state, done)) return before;
     if (before.state !== from && before.state !== doing) throw outOfOrder(before, from);
     const entry = await this.write({
       ...before,
       state: doing,
       furthest: doing,
-      message: '',
+      // Why it was committed stays.
+      message: from === 'Committed' ? before.message : '',
       problem: undefined,
     });
     const leftMs = entry.deadlineMs - this.tools.clock().getTime();
+    let said: string | undefined;
     try {
-      const deadline = deadlineIn(Math.max(leftMs, SHORTEST_MS), this.tools.signal);
-      await work(entry, this.tools.services(entry), deadline);
+      const deadline = this.deadline(Math.min(Math.max(leftMs, SHORTEST_MS), LONGEST_MS));
+      said = await work(entry, this.tools.services(entry), deadline);
     } catch (error) {
       // The agent goes down: the one that comes up does the step again.
       this.tools.signal.throwIfAborted();
       await this.write({ ...entry, problem: problemOf(error) });
       throw error;
     }
-    return await this.write({ ...entry, state: done, furthest: done });
+    const message = [entry.message, said ?? ''].filter((text) => text !== '').join('; ');
+    return await this.write({ ...entry, state: done, furthest: done, message });
+  }
+
+  private deadline(ms: number): Deadline {
+    return deadlineIn(ms, this.tools.signal, this.tools.nowMs);
   }
 
   private async requireStopped({ etcd }: NodeServices): Promise<void> {
@@ -203,10 +217,6 @@ export class MemberRestore {
   }
 }
 
-export function dirsOf({ etcd, operation }: JournalEntry): RestoreDirs {
-  return restoreDirs(etcd.dataDir, etcd.walDir, operation);
-}
-
 function outOfOrder({ operation, state }: JournalEntry, wanted: string): GuardianError {
   return new GuardianError('restore.order', `restore ${operation} is ${state} here, not ${wanted}`, {
     hint: 'Another coordinator, or the deadline, was faster. Ask for its status.',
@@ -216,6 +226,12 @@ function outOfOrder({ operation, state }: JournalEntry, wanted: string): Guardia
 function committed({ operation }: JournalEntry): GuardianError {
   return new GuardianError('restore.committed', `restore ${operation} is committed: there is no way back`, {
     hint: 'To have the state before it, stop etcd and take the data from .etcdguardian in its data dir by hand.',
+  });
+}
+
+function givenUp({ operation }: JournalEntry): GuardianError {
+  return new GuardianError('restore.given-up', `restore ${operation} was given up here at its deadline`, {
+    hint: 'This node now goes by what the others have done: see to it that their agents answer, or "etcdguardian restore settle".',
   });
 }
 

@@ -20,11 +20,11 @@ export interface Deadline {
   leftMs(): number;
 }
 
-/** `ms` from now; also over when the signal aborts. */
-export function deadlineIn(ms: number, signal: AbortSignal): Deadline {
-  const end = performance.now() + ms;
+/** `ms` from now, by a clock that never steps; also over when the signal aborts. */
+export function deadlineIn(ms: number, signal: AbortSignal, nowMs = () => performance.now()): Deadline {
+  const end = nowMs() + ms;
   return {
     signal,
-    leftMs: () => (signal.aborted ? 0 : Math.max(0, end - performance.now())),
+    leftMs: () => (signal.aborted ? 0 : Math.max(0, end - nowMs())),
   };
 }

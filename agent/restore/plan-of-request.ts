@@ -1,13 +1,13 @@
 import type { StageRequest } from '../../lib/agent-api/restore-messages.ts';
 import type { EtcdSettings } from '../../lib/etcd/client/etcd-settings.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { manyMembers } from '../../lib/restore/cluster/cluster-plan.ts';
 import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import { type Grafts, graftsDigest } from '../../lib/restore/grafts.ts';
 import type { EtcdPlace } from '../etcd/etcd-place.ts';
 
-/** What is to be restored, as the journal keeps it. Throws `agent.request`, `restore.many-members`, `restore.grafts`. */
+/** What is to be restored, as the journal keeps it. Throws `agent.request`, `restore.grafts`. */
 export function planOfRequest(request: StageRequest): JournalEntry['plan'] {
-  const { point, cluster, token, bumpTo, members, quiesce, grafts } = request;
+  const { point, cluster, token, bumpTo, members, quiesce } = request;
   if (
     point === undefined ||
     cluster === '' ||
@@ -22,16 +22,18 @@ export function planOfRequest(request: StageRequest): JournalEntry['plan'] {
         hint: 'Agent and caller must be of the same version: finish the upgrade.',
       },
     );
-  if (members.length > 1) throw manyMembers(members.length);
-  if (grafts.length > 0)
-    throw new GuardianError('restore.grafts', 'this agent puts no further objects on top of restored data', {
-      hint: 'Agent and caller must be of the same version: finish the upgrade.',
-    });
+  const grafts = graftsDigest(graftsOf(request));
   return {
+    ...(grafts === '' ? {} : { grafts }),
     ...{ cluster, token, bumpTo, quiesce },
     ...{ timeline: point.timeline, chain: point.chain, revision: point.revision },
     members: members.map((member) => ({ ...member, peerUrls: [...member.peerUrls] })),
   };
+}
+
+/** What is put on top of the restored data. */
+export function graftsOf({ grafts, graftPrefixes }: Pick<StageRequest, 'grafts' | 'graftPrefixes'>): Grafts {
+  return { items: grafts, prefixes: graftPrefixes };
 }
 
 /** Where etcd is, as long as its manifest may be away. Throws `restore.unmanaged`. */

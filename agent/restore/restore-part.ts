@@ -1,10 +1,15 @@
 import { join } from 'node:path';
 import { GuardianError } from '../../lib/guardian-error.ts';
+import { realWaiting } from '../../lib/restore/cluster/waiting.ts';
 import { type JournalEntry, openJournal } from '../../lib/restore/cluster/journal.ts';
 import type { AgentPart, PartTools } from '../agent-part.ts';
+import { memberData } from './member-data.ts';
+import { readKeys } from './read-keys.ts';
 import { type NodeServices, nodeServices, type ServiceCommands } from './node-services.ts';
+import { agentPeers } from './peers.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 import { watchRestores } from './restore-watchdog.ts';
+import { settle } from './settle.ts';
 import { StageRuns, type StageWork } from './stage-runs.ts';
 import { begun, staging } from './staging.ts';
 import type { Patience } from './static-pod-service.ts';
@@ -26,10 +31,17 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
   const journal = await openJournal(folder);
   const services = (entry: JournalEntry): NodeServices =>
     nodeServices(entry.etcd, join(folder, entry.operation), options.commands ?? {}, options.patience);
-  const steps = new Steps(tools, journal, services);
+  const { settings, credentials, clock, log, signal, terms } = tools;
+  const steps = new Steps({ journal, services, data: memberData, clock, log, terms, signal });
   const stages = new StageRuns();
+  const peers = agentPeers({
+    ...{ node: settings.node, credentials, clock },
+    onAway(node, why) {
+      log.write('warning', 'restore-peer-away', `the agent of ${node} was asked about a restore: ${why}`);
+    },
+  });
   const watch = watchRestores({
-    ...{ journal, steps, clock: tools.clock, log: tools.log, signal: tools.signal },
+    ...{ journal, steps, peers, clock, waiting: realWaiting, log, signal },
     everyMs: options.watchEveryMs ?? 1_000,
     keepPreviousMs: options.keepPreviousMs ?? KEEP_PREVIOUS_MS,
     isStaging: (operation) => stages.operation === operation,
@@ -49,15 +61,20 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
         const work: StageWork = (tell, until) => staging(until, request, entry, tell, { tools, journal });
         yield* stages.follow(operation, identity, work, { caller: signal, agent: tools.signal });
       },
-      ...stepHandlers(tools, steps, (operation) => stages.cancel(operation)),
-      restoreStatus: ({ operation }) =>
-        Promise.resolve().then(() => {
-          const entry = journal.find(operation);
-          if (entry !== undefined) return restoreStateMessage(entry);
-          throw new GuardianError('restore.unknown', `this node knows of no restore ${operation}`, {
-            hint: 'It never came so far, or it was long ago.',
-          });
-        }),
+      async readKeys(request, { signal }) {
+        const { client } = await tools.etcd.current();
+        return await readKeys(client, request, signal);
+      },
+      ...stepHandlers(terms, steps, (operation) => stages.cancel(operation), watch.askAtOnce),
+      async restoreStatus({ operation }) {
+        const entry = await steps.state(operation);
+        if (entry !== undefined) return restoreStateMessage(entry);
+        throw new GuardianError('restore.unknown', `this node knows of no restore ${operation}`, {
+          hint: 'It never came so far, or it was long ago.',
+        });
+      },
+      settle: async (request) =>
+        restoreStateMessage(await settle(request, { journal, steps, peers, terms, log, signal })),
     },
     restores: () => journal.list().map(restoreStateMessage),
     async close() {

@@ -7,9 +7,9 @@ import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { PartTools } from '../agent-part.ts';
 import { problemOf } from '../errors-on-wire.ts';
 import { accessOf, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
-import { dirsOf } from './member-restore.ts';
+import { dirsOf } from './member-data.ts';
 import type { NodeServices } from './node-services.ts';
-import { etcdOfNode, planOfRequest } from './plan-of-request.ts';
+import { etcdOfNode, graftsOf, planOfRequest } from './plan-of-request.ts';
 import { busy } from './stage-runs.ts';
 
 export interface StageParts {
@@ -88,7 +88,14 @@ export async function staging(
     const name = entry.plan.members.find(({ node }) => node === settings.node)?.name ?? '';
     const { stageMember } = await import('./stage-member.ts');
     const staged = await stageMember(
-      { plan: entry.plan, name, dirs: dirsOf(entry), etcdVersion, access: accessOf(request) },
+      {
+        plan: entry.plan,
+        name,
+        dirs: dirsOf(entry),
+        etcdVersion,
+        access: accessOf(request),
+        grafts: graftsOf(request),
+      },
       {
         ...{ clock, signal, spool: spoolOf(settings), knownPoints: knownPointsOf(settings) },
         onWarning: (message) => {

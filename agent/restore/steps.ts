@@ -1,85 +1,83 @@
 import type { AgentHandlers } from '../../lib/agent-api/agent-server.ts';
 import type { Sent } from '../../lib/agent-api/fields.ts';
-import type { Problem } from '../../lib/agent-api/request-parts.ts';
+import type { Fence, Problem } from '../../lib/agent-api/request-parts.ts';
 import type { RestoreState, RestoreStepRequest } from '../../lib/agent-api/restore-messages.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { PartTools } from '../agent-part.ts';
-import { MemberRestore } from './member-restore.ts';
-import type { NodeServices } from './node-services.ts';
+import { MemberRestore, type MemberRestoreTools } from './member-restore.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 
-type StepName = 'quiesce' | 'swap' | 'startEtcd' | 'verify' | 'commit' | 'resume' | 'rollBack' | 'cleanUp';
+type LedStep = 'quiesce' | 'swap' | 'startEtcd' | 'verify' | 'commit' | 'resume' | 'rollBack' | 'cleanUp';
+type StepName = LedStep | 'giveUp';
 
 export interface StepDetails {
+  /** 0 keeps the one before. */
   readonly deadlineMs?: number | undefined;
-  readonly term?: bigint | undefined;
+  /** Of a coordinator's call; absent where the node acts by itself. */
+  readonly fence?: Fence | undefined;
   readonly reason?: Problem | undefined;
+  /** Why a node that has given up commits. */
+  readonly because?: string | undefined;
 }
+
+export interface StepsTools extends Pick<PartTools, 'log' | 'terms'>, MemberRestoreTools {}
 
 /** All steps on this node, one at a time; who asks for the one that goes on joins it. */
 export class Steps {
-  private readonly tools: Pick<PartTools, 'clock' | 'signal' | 'log'>;
+  private readonly tools: StepsTools;
   private readonly journal: Journal;
-  private readonly services: (entry: JournalEntry) => NodeServices;
   private going: { readonly key: string; readonly result: Promise<JournalEntry> } | undefined;
 
-  constructor(
-    tools: Pick<PartTools, 'clock' | 'signal' | 'log'>,
-    journal: Journal,
-    services: (entry: JournalEntry) => NodeServices,
-  ) {
+  constructor(tools: StepsTools) {
     this.tools = tools;
-    this.journal = journal;
-    this.services = services;
+    this.journal = tools.journal;
   }
 
   get busy(): boolean {
     return this.going !== undefined;
   }
 
-  /** `deadlineMs`: 0 keeps the one before. */
-  async take(
-    operation: string,
-    name: StepName,
-    { deadlineMs = 0, term, reason }: StepDetails,
-  ): Promise<JournalEntry> {
-    const key = `${operation} ${name}`;
+  async take(operation: string, name: StepName, details: StepDetails = {}): Promise<JournalEntry> {
+    // What another term asked for may be refused for that alone.
+    const key = `${operation} ${name} ${details.fence?.term ?? 'alone'}`;
     if (this.going?.key === key) return await this.going.result;
     while (this.going !== undefined) await this.going.result.catch(() => undefined);
-    const result = this.run(operation, name, deadlineMs, term, reason).finally(() => {
+    const result = this.run(operation, name, details).finally(() => {
       this.going = undefined;
     });
     this.going = { key, result };
     return await result;
   }
 
+  /**
+   * What the journal says, once a commit that goes on is on disk or has failed: whoever took a higher term before it asks
+   * must not be told what a commit that was let in before is about to change.
+   */
+  async state(operation: string): Promise<JournalEntry | undefined> {
+    while (this.going?.key.startsWith(`${operation} commit`) === true)
+      await this.going.result.catch(() => undefined);
+    return this.journal.find(operation);
+  }
+
   async settled(): Promise<void> {
     await this.going?.result.catch(() => undefined);
   }
 
-  private async run(
-    operation: string,
-    name: StepName,
-    deadlineMs: number,
-    term: bigint | undefined,
-    reason: Problem | undefined,
-  ): Promise<JournalEntry> {
-    const { clock, signal, log } = this.tools;
+  private async run(operation: string, name: StepName, details: StepDetails): Promise<JournalEntry> {
+    const { log } = this.tools;
+    const { deadlineMs = 0, fence, reason, because } = details;
+    // Again: it may have waited for its turn, and a higher term been taken meanwhile.
+    if (fence !== undefined) await this.tools.terms.admit(fence);
     const before = this.journal.find(operation);
     if (before !== undefined && stageOf(before.state) !== 'over') {
       const deadline = deadlineMs === 0 ? before.deadlineMs : deadlineMs;
-      await this.journal.write({ ...before, deadlineMs: deadline, term: term ?? before.term });
+      await this.journal.write({ ...before, deadlineMs: deadline, term: fence?.term ?? before.term });
     }
-    const restore = new MemberRestore(operation, {
-      journal: this.journal,
-      clock,
-      signal,
-      services: this.services,
-    });
+    const restore = new MemberRestore(operation, this.tools);
     try {
-      const entry = name === 'rollBack' ? await restore.rollBack(reason) : await restore[name]();
+      const entry = await taken(restore, name, reason, because);
       log.write('info', 'restore-step', `restore ${operation}: ${entry.state}`, {
         operation,
         state: entry.state,
@@ -93,18 +91,32 @@ export class Steps {
   }
 }
 
-/** The calls that take steps. `beforeRollBack` ends what is staged. */
+async function taken(
+  restore: MemberRestore,
+  name: StepName,
+  reason: Problem | undefined,
+  because: string | undefined,
+): Promise<JournalEntry> {
+  if (name === 'rollBack') return await restore.rollBack(reason);
+  if (name === 'commit') return await restore.commit(because);
+  return await restore[name]();
+}
+
+/** The calls that take steps. `beforeRollBack` ends what is staged; `onGivenUp` asks the peers of a node that gave up. */
 export function stepHandlers(
-  { terms }: PartTools,
+  terms: PartTools['terms'],
   steps: Steps,
   beforeRollBack: (operation: string) => Promise<void>,
+  onGivenUp: (operation: string) => Promise<void>,
 ): AgentHandlers {
   const step =
-    (name: StepName) =>
+    (name: LedStep) =>
     async ({ fence, deadlineMs, reason }: RestoreStepRequest): Promise<Sent<RestoreState>> => {
-      const { operation, term } = await terms.admit(fence);
+      const admitted = await terms.admit(fence);
+      const { operation } = admitted;
       if (name === 'rollBack') await beforeRollBack(operation);
-      return restoreStateMessage(await steps.take(operation, name, { deadlineMs, term, reason }));
+      if (name === 'commit') await onGivenUp(operation);
+      return restoreStateMessage(await steps.take(operation, name, { deadlineMs, fence: admitted, reason }));
     };
   return {
     ...{ quiesce: step('quiesce'), swap: step('swap'), startEtcd: step('startEtcd'), verify: step('verify') },

@@ -1,17 +1,16 @@
-import { type AgentClient, connectAgent } from '../../lib/agent-api/agent-client.ts';
+import type { AgentClient } from '../../lib/agent-api/agent-client.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import { errorText } from '../../lib/log-lines.ts';
 import {
-  abandonRestore,
   type Budgets,
+  concludeRestore,
   coordinateRestore,
   type CoordinatorTools,
-  finishRestore,
   type RestoreOutcome,
 } from '../../lib/restore/cluster/coordinate-restore.ts';
-import { agentParticipant } from '../../lib/restore/cluster/participant.ts';
+import { connectNodes, type NodePlace } from '../../lib/restore/cluster/connect-nodes.ts';
 import { HOLDER_PREFIX } from '../agents/agent-terms.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import { judgeRestore } from './judge-restore.ts';
@@ -24,7 +23,7 @@ import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
 import { type RestoreSubject, subjectOf, subjectText } from './restore-subject.ts';
 
 /** What of an earlier leader's restore there is to do, by what the agents tell. */
-export type Beginning = 'begin' | 'finish' | 'abandon';
+export type Beginning = 'begin' | 'conclude';
 
 export interface LeadTools {
   readonly tools: ControlPlaneTools;
@@ -38,20 +37,13 @@ export interface LeadTools {
 export function leadRestore(
   restore: EtcdRestore,
   beginning: Beginning,
-  nodes: readonly NodeOfRestore[],
+  nodes: readonly NodePlace[],
   lead: LeadTools,
 ): RestoreRun {
   const run = new LedRestore(restore, lead);
   lead.runs.put(run);
   void run.lead(beginning, nodes);
   return run;
-}
-
-/** A node that is known to take part. */
-export interface NodeOfRestore {
-  readonly node: string;
-  readonly address: string;
-  readonly clockSkewMs: number;
 }
 
 class LedRestore implements RestoreRun {
@@ -87,10 +79,10 @@ class LedRestore implements RestoreRun {
   }
 
   /** Never rejects. */
-  async lead(beginning: Beginning, nodes: readonly NodeOfRestore[]): Promise<void> {
+  async lead(beginning: Beginning, nodes: readonly NodePlace[]): Promise<void> {
     try {
       this.#update({
-        end: beginning === 'begin' ? await this.#fromStart() : await this.#goOn(beginning, nodes),
+        end: beginning === 'begin' ? await this.#fromStart() : await this.#conclude(nodes),
       });
     } catch (failure) {
       // Nothing was begun, and whoever leads next begins anew.
@@ -134,39 +126,28 @@ class LedRestore implements RestoreRun {
     stage: Awaited<ReturnType<PlannedRestore['settle']>>,
     signal: AbortSignal,
   ): Promise<RestoreEnd> {
-    await using stack = new AsyncDisposableStack();
-    const nodes = plan.participants.map(({ node, agentAddress, clockSkewMs }) => ({
+    const places = plan.participants.map(({ node, agentAddress, clockSkewMs }) => ({
       ...{ node, address: agentAddress, clockSkewMs },
     }));
-    const agents = this.#connect(nodes, stack);
-    const outcome = await coordinateRestore(
-      { operation: this.operation, stage },
-      agents.map((agent, at) => agentParticipant(agent, nodes[at]?.clockSkewMs ?? 0, this.#lead.tools.clock)),
-      {
-        ...this.#coordinatorTools(signal),
-        beforeQuiesce: async (until) => {
-          const failed = await runRestoreHooks(hooks.pre, 'preRestore', this.#hookCalls(agents), until);
-          if (failed.length > 0) throw hookFailed(failed);
-        },
+    // Connections of its own: the directory's end with the leadership.
+    using nodes = connectNodes(places, this.#lead.tools);
+    const { agents } = nodes;
+    const outcome = await coordinateRestore({ operation: this.operation, stage }, nodes.participants, {
+      ...this.#coordinatorTools(signal),
+      beforeQuiesce: async (until) => {
+        const failed = await runRestoreHooks(hooks.pre, 'preRestore', this.#hookCalls(agents), until);
+        if (failed.length > 0) throw hookFailed(failed);
       },
-    );
+    });
     return await this.#withPostHooks(outcome, hooks, agents);
   }
 
-  async #goOn(beginning: 'finish' | 'abandon', nodes: readonly NodeOfRestore[]): Promise<RestoreEnd> {
-    await using stack = new AsyncDisposableStack();
-    const { clock } = this.#lead.tools;
-    const agents = this.#connect(nodes, stack);
-    const participants = agents.map((agent, at) =>
-      agentParticipant(agent, nodes[at]?.clockSkewMs ?? 0, clock),
-    );
+  async #conclude(places: readonly NodePlace[]): Promise<RestoreEnd> {
+    using nodes = connectNodes(places, this.#lead.tools);
     const tools = this.#coordinatorTools(new AbortController().signal);
     const order = { operation: this.operation };
-    const outcome =
-      beginning === 'finish'
-        ? await finishRestore(order, participants, tools)
-        : await abandonRestore(order, participants, tools, interrupted());
-    return await this.#withPostHooks(outcome, hooksOf(this.#restore.spec), agents);
+    const outcome = await concludeRestore(order, nodes.participants, tools, interrupted());
+    return await this.#withPostHooks(outcome, hooksOf(this.#restore.spec), nodes.agents);
   }
 
   async #withPostHooks(
@@ -180,18 +161,6 @@ class LedRestore implements RestoreRun {
         ? []
         : await runRestoreHooks(hooks.post, 'postRestore', this.#hookCalls(agents), until);
     return { ...outcome, hooksFailed };
-  }
-
-  #connect(nodes: readonly NodeOfRestore[], stack: AsyncDisposableStack): AgentClient[] {
-    const { credentials, clock } = this.#lead.tools;
-    return nodes.map(({ node, address }) => {
-      // Its own connection: the directory's ends with the leadership.
-      const agent = connectAgent({ node, address, credentials, clock });
-      stack.defer(() => {
-        agent.close();
-      });
-      return agent;
-    });
   }
 
   #coordinatorTools(signal: AbortSignal): CoordinatorTools {

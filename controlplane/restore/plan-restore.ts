@@ -3,15 +3,10 @@ import { hooksOf, type RestoreHooks } from './restore-hooks.ts';
 import { storeNetwork } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { openTaskRepository } from '../../lib/backup/task/task-repository.ts';
-import {
-  type ClusterPlan,
-  type NodeFacts,
-  planClusterRestore,
-} from '../../lib/restore/cluster/cluster-plan.ts';
+import { type ClusterPlan, planClusterRestore } from '../../lib/restore/cluster/cluster-plan.ts';
+import type { NodeFacts } from '../../lib/restore/cluster/node-facts.ts';
 import type { StageOrder } from '../../lib/restore/cluster/participant.ts';
-import { BUMP_MARGIN, plannedBump } from '../../lib/restore/restore-plan.ts';
-import type { Repository, SoundBackup } from '../../lib/repository/repository.ts';
-import { isUnwritable } from '../../lib/repository/unwritable-store.ts';
+import { recordRestore } from '../../lib/restore/cluster/record-restore.ts';
 import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import { rightsSettings } from '../judge-asked.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
@@ -64,14 +59,15 @@ export async function planRestore(
     checkVersions: spec.versionCompatibility.check,
     allowMismatch: spec.versionCompatibility.allowMismatch,
     hooks: hooks.pre.length + hooks.post.length > 0,
-    hooksAllowed: tools.settings.hooks,
+    ...{ hooksAllowed: tools.settings.hooks, withoutNodes: withoutNodes(restore) },
     confirm: { endpoints: spec.etcdCluster?.endpoints ?? [], dataDir: spec.etcdCluster?.dataDir },
   });
   const network = storeNetwork(storageLocation, rightsSettings(tools).tenantEndpoints);
   return {
     ...{ plan, source, hooks },
     async settle(subject, until) {
-      const { token, bumpTo } = await settled(repository, backup, plan, restore, until);
+      const by = `EtcdRestore ${namespace}/${metadata.name} (${uid})`;
+      const { token, bumpTo } = await recordRestore(repository, backup, plan, { operation: uid, by }, until);
       return {
         ...{ store: sentStore(storageLocation, secrets, network), keys: sentKeys(secrets) },
         ...{ cluster: facts.cluster, token, bumpTo, quiesce: spec.quiesceCluster, subject },
@@ -84,6 +80,14 @@ export async function planRestore(
   };
 }
 
+/** Names of nodes, with commas, that are left out of a restore; what that means for them is in docs/cluster-restore.md. */
+const WITHOUT_NODES_ANNOTATION = 'etcdguardian.io/without-nodes';
+
+function withoutNodes({ metadata: { annotations } }: EtcdRestore): string[] {
+  const text = annotations?.[WITHOUT_NODES_ANNOTATION] ?? '';
+  return text.split(',').flatMap((name) => (name.trim() === '' ? [] : [name.trim()]));
+}
+
 async function nodeFacts(tools: ControlPlaneTools, signal: AbortSignal): Promise<NodeFacts[]> {
   const agents = await tools.agents.survey(0, signal);
   return agents.map(({ node, address, clockSkewMs = 0, description, problem }) => ({
@@ -91,42 +95,6 @@ async function nodeFacts(tools: ControlPlaneTools, signal: AbortSignal): Promise
     // What it told before it went away says nothing about now.
     description: problem === undefined ? description : undefined,
   }));
-}
-
-/** Token and first revision, written down in the store before anything is made with them. */
-async function settled(
-  repository: Repository,
-  backup: SoundBackup,
-  { participants, point, highWater }: ClusterPlan,
-  { metadata: { namespace = '', name, uid = '' } }: EtcdRestore,
-  signal: AbortSignal,
-): Promise<{ readonly token: string; readonly bumpTo: bigint }> {
-  const token = `etcdguardian-${uid}`;
-  const first = (known: bigint): bigint =>
-    plannedBump('auto', { currentRevision: highWater, highWater: known }) ?? highWater + BUMP_MARGIN;
-  const members = participants.map((participant) => ({
-    name: participant.name,
-    peerUrls: participant.peerUrls,
-  }));
-  try {
-    const { record } = await repository.joinRestore(
-      {
-        ...{ cluster: point.cluster, backup, members, token, bump: 'auto', firstRevision: first },
-        revision: point.revision === backup.manifest.snapshot.currentRevision ? undefined : point.revision,
-        own: members.map((member) => member.name),
-        by: `EtcdRestore ${namespace}/${name} (${uid})`,
-      },
-      { signal },
-    );
-    const bumpTo = record.bumpTo ?? first(highWater);
-    // A record of an earlier attempt may be from before the newest writes.
-    return { token, bumpTo: bumpTo > highWater ? bumpTo : first(bumpTo) };
-  } catch (error) {
-    signal.throwIfAborted();
-    // With credentials that only read, the operation's own token keeps the members apart from all others.
-    if (isUnwritable(error)) return { token, bumpTo: first(highWater) };
-    throw error;
-  }
 }
 
 function localStore(folder: string): GuardianError {

@@ -1,7 +1,7 @@
 import type { RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import { type NodePlace, placesOf } from '../../lib/restore/cluster/connect-nodes.ts';
 import { restoreStateName, stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { KnownAgent } from '../agents/agent-directory.ts';
-import type { NodeOfRestore } from './lead-restore.ts';
 import { errorOf } from './restore-status.ts';
 import type { RestoreEnd, RestoreReport } from './restore-report.ts';
 import { parseSubject, type RestoreSubject } from './restore-subject.ts';
@@ -11,26 +11,25 @@ export interface RememberedRestore {
   readonly operation: string;
   /** By node. */
   readonly states: ReadonlyMap<string, RestoreState>;
-  readonly nodes: readonly NodeOfRestore[];
+  /** All whom it was planned for, also those that don't answer now. */
+  readonly nodes: readonly NodePlace[];
   readonly subject: RestoreSubject | undefined;
 }
 
 /** What agents told, put together by operation. */
 export function rememberedRestores(agents: readonly KnownAgent[]): RememberedRestore[] {
-  const found = new Map<string, { states: Map<string, RestoreState>; nodes: NodeOfRestore[] }>();
-  for (const { node, address, clockSkewMs = 0, description } of agents) {
+  const found = new Map<string, Map<string, RestoreState>>();
+  for (const { node, description } of agents) {
     for (const state of description?.restores ?? []) {
-      const one = found.get(state.operation) ?? { states: new Map<string, RestoreState>(), nodes: [] };
-      one.states.set(node, state);
-      one.nodes.push({ node, address, clockSkewMs });
-      found.set(state.operation, one);
+      const states = found.get(state.operation) ?? new Map<string, RestoreState>();
+      found.set(state.operation, states.set(node, state));
     }
   }
-  return [...found].map(([operation, one]) => ({
-    ...{ operation, ...one },
-    subject: [...one.states.values()]
-      .map(({ subject }) => parseSubject(subject))
-      .find((it) => it !== undefined),
+  const known = agents.map(({ node, address, clockSkewMs = 0 }) => ({ node, address, clockSkewMs }));
+  return [...found].map(([operation, states]) => ({
+    ...{ operation, states },
+    nodes: placesOf([...states.values()].find(({ members }) => members.length > 0)?.members ?? [], known),
+    subject: [...states.values()].map(({ subject }) => parseSubject(subject)).find((it) => it !== undefined),
   }));
 }
 

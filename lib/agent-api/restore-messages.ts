@@ -6,7 +6,7 @@ import { stageResult } from './task-messages.ts';
 const plannedMember = z.object({ node: text, name: text, peerUrls: texts, agentAddress: text });
 export type PlannedMember = z.output<typeof plannedMember>;
 
-const graftedKey = z.object({ key: bytes, value: bytes });
+const graftedKey = z.object({ key: bytes, value: bytes, whereAbsent: flag });
 
 export const stageRequest = z.object({
   ...workOn,
@@ -46,6 +46,7 @@ export const restoreState = z.object({
   committedMs: exact,
   point: maybe(restorePoint),
   givenUp: flag,
+  members: z.array(plannedMember),
 });
 export type RestoreState = z.output<typeof restoreState>;
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Description } from '../../agent-api/description.ts';
 import { GuardianError } from '../../guardian-error.ts';
-import { type NodeFacts, planClusterRestore, type PointFacts, type RestoreWish } from './cluster-plan.ts';
-import { nextMove } from './coordinate-restore.ts';
+import { planClusterRestore, type PointFacts, type RestoreWish } from './cluster-plan.ts';
+import type { NodeFacts } from './node-facts.ts';
 
 type Etcd = NonNullable<Description['etcd']>;
 
@@ -48,7 +48,8 @@ const POINT: PointFacts = {
 };
 const WISH: RestoreWish = {
   ...{ operation: 'op', ownCluster: 'own', quiesce: true, checkVersions: true, allowMismatch: false },
-  ...{ hooks: false, hooksAllowed: false, confirm: { endpoints: [], dataDir: undefined } },
+  ...{ hooks: false, hooksAllowed: false, withoutNodes: [] },
+  confirm: { endpoints: [], dataDir: undefined },
 };
 
 function node(
@@ -63,7 +64,20 @@ function node(
   };
 }
 
-const second = { ...ETCD.members[0], id: 2n, name: 'm2', peerUrls: [], clientUrls: [], isLearner: false };
+/** The same cluster with three members, as the agent of one of their nodes tells. */
+function member(at: 1 | 2 | 3, etcd: Partial<Etcd> = {}, facts: Partial<NodeFacts> = {}): NodeFacts {
+  const members = ([1, 2, 3] as const).map((one) => ({
+    ...{ id: BigInt(one), name: `m${one}`, isLearner: false },
+    ...{ peerUrls: [`https://10.0.0.${one}:2380`], clientUrls: [`https://10.0.0.${one}:2379`] },
+  }));
+  const own = { name: `m${at}`, memberId: BigInt(at), members, ...etcd };
+  return node(own, { node: `n${at}` }, { node: `n${at}`, address: `10.0.0.${at}:9640`, ...facts });
+}
+
+function away(at: 1 | 2 | 3): NodeFacts {
+  return member(at, {}, { description: undefined, problem: AWAY });
+}
+
 const AWAY = new GuardianError('agent.unreachable', 'away');
 const CASES: readonly (readonly [
   codes: string[],
@@ -74,11 +88,32 @@ const CASES: readonly (readonly [
   [[], [node()]],
   [['restore.no-etcd'], []],
   [['restore.agent-away', 'restore.no-etcd'], [node({}, {}, { description: undefined, problem: AWAY })]],
-  [['restore.no-agent'], [node({ members: [...ETCD.members, second] })]],
+  [['restore.no-agent'], [member(1), member(2)]],
   [
-    ['restore.many-members', 'restore.many-clusters'],
+    ['restore.many-clusters'],
     [node(), node({ memberId: 2n, clusterId: 8n }, { node: 'n2' }, { node: 'n2' })],
   ],
+  [[], [member(1), member(2), member(3)]],
+  [
+    ['restore.agent-away', 'restore.no-agent'],
+    [member(1), member(2), away(3)],
+  ],
+  [[], [member(1), member(2), away(3)], { withoutNodes: ['n3'] }],
+  [[], [member(1), member(2)], { withoutNodes: ['m3'] }],
+  [[], [member(1), member(2), member(3)], { withoutNodes: ['n3'] }],
+  [['restore.too-few'], [member(1), away(2), away(3)], { withoutNodes: ['n2', 'n3'] }],
+  [['restore.version'], [member(1), member(2), member(3, { version: '3.5.35' })]],
+  [[], [member(1), member(2, { version: '3.7.3' }), member(3)]],
+  [
+    ['restore.version', 'restore.version'],
+    [member(1, { version: '3.5.35' }), member(2), member(3, { version: '3.7.3' })],
+  ],
+  [
+    ['restore.no-agent', 'restore.peer-urls'],
+    [member(1), member(2), member(3, { members: [], memberId: 0n, name: '', peerUrls: [] })],
+  ],
+  [['restore.no-space'], [member(1), member(2), member(3, { dataDiskFree: 1e6 })]],
+
   [['restore.unmanaged'], [node({ runsAs: 'RUNS_AS_UNKNOWN', runsFrom: 'k3s' })]],
   [['restore.no-api-server'], [node({ apiServers: [] })]],
   [[], [node({ apiServers: [] })], { quiesce: false }],
@@ -113,25 +148,4 @@ test('a plan counts everything that was ever served, and says what it does', () 
     lines.join('\n'),
     /n1: member m1 in \/var\/lib\/etcd; stops \/m\/kube-apiserver\.yaml, then etcd/,
   );
-});
-
-test('a later coordinator finishes what anyone committed, and puts back what nobody did', () => {
-  const state = (name: string) => ({
-    ...{ operation: 'o', term: 1n, state: name, message: '', previousDataDir: '', staged: undefined },
-    ...{
-      problem: undefined,
-      sinceMs: 0,
-      subject: '',
-      deadlineMs: 0,
-      committedMs: 0,
-      givenUp: false,
-      point: undefined,
-    },
-  });
-  assert.equal(nextMove([]), 'begin');
-  assert.equal(nextMove([state('Staged')]), 'begin');
-  assert.equal(nextMove([state('Staged'), state('Quiescing')]), 'abandon');
-  assert.equal(nextMove([state('Verified'), state('Committed')]), 'finish');
-  assert.equal(nextMove([state('RollingBack'), state('RolledBack')]), 'abandon');
-  assert.equal(nextMove([state('Resumed')]), 'over');
 });

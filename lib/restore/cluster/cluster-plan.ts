@@ -1,18 +1,9 @@
-import type { Description, EtcdFound } from '../../agent-api/description.ts';
 import { judgeVersions, type FileVersions } from '../../etcd/datadir/version-rules.ts';
 import { WAL_FILE_SIZE } from '../../etcd/datadir/wal.ts';
 import { GuardianError } from '../../guardian-error.ts';
+import type { NodeFacts } from './node-facts.ts';
+import { type FoundNode, hasEtcd, planMembers, type PlannedParticipant } from './plan-members.ts';
 import { restoreStateName, stageOf } from './restore-states.ts';
-
-/** What one agent told, or why it told nothing. */
-export interface NodeFacts {
-  readonly node: string;
-  /** host:port of its agent. */
-  readonly address: string;
-  readonly clockSkewMs: number;
-  readonly description: Description | undefined;
-  readonly problem: GuardianError | undefined;
-}
 
 /** The data that is to be restored. */
 export interface PointFacts {
@@ -42,19 +33,10 @@ export interface RestoreWish {
   readonly allowMismatch: boolean;
   readonly hooks: boolean;
   readonly hooksAllowed: boolean;
+  /** Nodes that are left out on request: their members aren't restored, and must be made anew later. */
+  readonly withoutNodes: readonly string[];
   /** What the caller believes etcd to be; it only confirms. */
   readonly confirm: { readonly endpoints: readonly string[]; readonly dataDir: string | undefined };
-}
-
-export interface PlannedParticipant {
-  readonly node: string;
-  readonly name: string;
-  readonly peerUrls: readonly string[];
-  readonly agentAddress: string;
-  readonly clockSkewMs: number;
-  readonly dataDir: string;
-  readonly etcdVersion: string;
-  readonly apiServers: readonly string[];
 }
 
 /** What will be done, if nothing stands in its way. */
@@ -77,14 +59,15 @@ export function planClusterRestore(
 ): ClusterPlan {
   const problems: GuardianError[] = [];
   const warnings: string[] = [];
-  const found = nodes.filter(hasEtcd);
-  const participants = participantsOf(nodes, found, problems);
-  const known = found.filter(({ node }) => participants.some((participant) => participant.node === node));
-  if (participants.length > 1) problems.unshift(manyMembers(participants.length));
+  const participants = planMembers(nodes, wish.withoutNodes, problems, warnings);
+  const known = nodes
+    .filter(hasEtcd)
+    .filter(({ node }) => participants.some((participant) => participant.node === node));
   for (const facts of known) {
     checkNode(facts, point, wish, problems, warnings);
     checkVersions(facts, point, wish, problems, warnings);
   }
+  checkMixture(known, problems, warnings);
   confirm(known, wish, problems);
   if (wish.hooks && !(wish.hooksAllowed && known.every(({ description }) => description.hooksAllowed)))
     problems.push(hooksOff());
@@ -96,74 +79,6 @@ export function planClusterRestore(
     ...{ participants, point, problems, warnings, highWater },
     lines: linesOf(participants, point, wish, warnings),
   };
-}
-
-interface FoundNode extends NodeFacts {
-  readonly description: Description & { readonly etcd: EtcdFound };
-}
-
-function hasEtcd(facts: NodeFacts): facts is FoundNode {
-  return facts.description?.etcd !== undefined;
-}
-
-/** Every member of the one etcd cluster, each with the agent of its node. */
-function participantsOf(
-  nodes: readonly NodeFacts[],
-  found: readonly FoundNode[],
-  problems: GuardianError[],
-): PlannedParticipant[] {
-  for (const { node, problem } of nodes)
-    if (problem !== undefined)
-      problems.push(
-        new GuardianError('restore.agent-away', `the agent of ${node} doesn't answer: ${problem.message}`, {
-          hint: 'Every control-plane node must take part: see to its agent (kubectl logs), or remove the node first.',
-          retryable: true,
-        }),
-      );
-  if (found.length === 0) {
-    problems.push(
-      new GuardianError('restore.no-etcd', 'no agent has found an etcd on its node', {
-        hint: 'Run agents on the nodes of etcd, or restore by hand on the node with "etcdguardian restore".',
-        retryable: true,
-      }),
-    );
-    return [];
-  }
-  const clusters = new Set(
-    found.flatMap(({ description: { etcd } }) => (etcd.clusterId === 0n ? [] : [etcd.clusterId])),
-  );
-  if (clusters.size > 1)
-    problems.push(
-      new GuardianError(
-        'restore.many-clusters',
-        `the agents are beside ${clusters.size} different etcd clusters`,
-        {
-          hint: 'Restore by hand on the nodes of the one that is meant, with "etcdguardian restore".',
-        },
-      ),
-    );
-  const members =
-    found.find(({ description: { etcd } }) => etcd.members.length > 0)?.description.etcd.members ?? [];
-  const away = members.filter((member) => !found.some(({ description: { etcd } }) => isMember(etcd, member)));
-  for (const { name, peerUrls } of away)
-    problems.push(
-      new GuardianError('restore.no-agent', `no agent is beside member ${name} (${peerUrls.join(', ')})`, {
-        hint: 'Every member is restored together: run an agent on its node, or remove the member first.',
-      }),
-    );
-  return found.map(({ node, address, clockSkewMs, description: { etcd } }) => {
-    const member = members.find((one) => isMember(etcd, one));
-    return {
-      ...{ node, agentAddress: address, clockSkewMs },
-      name: member?.name ?? etcd.name,
-      peerUrls: member?.peerUrls ?? etcd.peerUrls,
-      ...{ dataDir: etcd.dataDir, etcdVersion: etcd.version, apiServers: etcd.apiServers },
-    };
-  });
-}
-
-function isMember(etcd: EtcdFound, member: EtcdFound['members'][number]): boolean {
-  return etcd.memberId === 0n ? etcd.name === member.name : etcd.memberId === member.id;
 }
 
 /** As `requireRoom` counts: the data, room to grow, and two files of the log. */
@@ -255,6 +170,27 @@ function checkVersions(
     );
 }
 
+/** A cluster may have members of two minor versions that follow each other, in an upgrade; 3.5 and 3.7 panic together. */
+function checkMixture(known: readonly FoundNode[], problems: GuardianError[], warnings: string[]): void {
+  const minors = known.flatMap(({ description: { etcd } }) => {
+    const minor = /^3\.(\d+)\./.exec(etcd.version)?.[1];
+    return minor === undefined ? [] : [Number(minor)];
+  });
+  const spread = Math.max(...minors) - Math.min(...minors);
+  if (minors.length === 0 || spread === 0) return;
+  const versions = known.map(
+    ({ node, description: { etcd } }) => `${node} has ${etcd.version || 'an unknown one'}`,
+  );
+  const text = `the members' etcd is not of one version: ${versions.join(', ')}`;
+  if (spread === 1) warnings.push(text);
+  else
+    problems.push(
+      new GuardianError('restore.version', text, {
+        hint: 'Members more than one minor version apart panic in one cluster: finish the upgrade first.',
+      }),
+    );
+}
+
 function confirm(
   known: readonly FoundNode[],
   { confirm: given }: RestoreWish,
@@ -289,7 +225,7 @@ function plain(path: string): string {
 function linesOf(
   participants: readonly PlannedParticipant[],
   { label, revision, time, bytes }: PointFacts,
-  { quiesce }: RestoreWish,
+  { quiesce, withoutNodes }: RestoreWish,
   warnings: readonly string[],
 ): string[] {
   return [
@@ -298,18 +234,13 @@ function linesOf(
       ({ node, name, dataDir, apiServers }) =>
         `${node}: member ${name} in ${dataDir}${quiesce ? `; stops ${apiServers.join(', ') || 'no API server'}, then etcd` : '; stops etcd'}`,
     ),
+    ...(withoutNodes.length === 0
+      ? []
+      : [
+          `left out: ${withoutNodes.join(', ')}. Stop etcd and the API server there before they come back, wipe the data dir, and add it as a new member`,
+        ]),
     ...warnings.map((warning) => `warning: ${warning}`),
   ];
-}
-
-export function manyMembers(count: number): GuardianError {
-  return new GuardianError(
-    'restore.many-members',
-    `this etcd has ${count} members, and an EtcdRestore restores only one of one member so far`,
-    {
-      hint: 'Restore by hand: stop the API servers and etcd on all nodes, then run "etcdguardian restore" on each with the same --initial-cluster; see docs/cluster-restore.md.',
-    },
-  );
 }
 
 function otherCluster(message: string): GuardianError {

@@ -1,10 +1,10 @@
-import type { Problem } from '../../agent-api/request-parts.ts';
 import type { RestoreState } from '../../agent-api/restore-messages.ts';
 import type { TaskUpdate } from '../../agent-api/task-messages.ts';
-import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
-import { insist, isAway } from './insist.ts';
-import type { Participant, StageOrder, StepCall, StepName } from './participant.ts';
-import { restoreStateName, stageOf } from './restore-states.ts';
+import { type GuardianError, hasCode } from '../../guardian-error.ts';
+import { LedNodes, type LedNodesTools, type SeenNode } from './led-nodes.ts';
+import { isCommitted } from './next-move.ts';
+import { requireOneCluster } from './one-cluster.ts';
+import type { Participant, StageOrder } from './participant.ts';
 
 export interface RestoreOrder {
   /** Names the restore everywhere, e.g. the uid of the EtcdRestore. */
@@ -12,11 +12,7 @@ export interface RestoreOrder {
   readonly stage: StageOrder;
 }
 
-export interface CoordinatorTools {
-  /** Who leads, for the agents' messages; tells a later leader whom it follows. */
-  readonly holder: string;
-  /** Whether a term's holder is this very process at other work, which must not stop the restore. */
-  readonly isOurs: (holder: string) => boolean;
+export interface CoordinatorTools extends LedNodesTools {
   readonly onStep: (progress: CoordinatorProgress) => void;
   /** Between staging and the first thing that is stopped, e.g. hooks. A failure gives the restore up, at no cost. */
   readonly beforeQuiesce?: ((signal: AbortSignal) => Promise<void>) | undefined;
@@ -58,10 +54,11 @@ export type RestoreOutcome = {
 } & (
   | {
       readonly kind: 'restored';
-      /** Of one that was committed but not resumed yet. */ readonly trouble: unknown;
+      /** Of a node that has not committed or resumed yet, which it does by itself. */
+      readonly trouble: unknown;
     }
   | { readonly kind: 'rolled-back'; readonly failure: unknown }
-  /** The way back isn't through; the nodes go on with it by themselves. */
+  /** Decided, but not through everywhere; the nodes go on with it by themselves. */
   | { readonly kind: 'going-back'; readonly failure: unknown; readonly trouble: unknown }
   /** Who could tell whether it was committed is away; the nodes bring it to an end by themselves. */
   | { readonly kind: 'unknown'; readonly failure: unknown }
@@ -71,248 +68,176 @@ export type RestoreOutcome = {
 
 /**
  * Leads a restore from staging to its end, by calls to its participants alone: whether a Lease or an API server is there
- * doesn't matter. All stage before anything stops; all do a step before anyone does the next; nobody commits before all
- * are verified. A failure before that puts everything back. Never rejects; it may be called again for the same order, by
- * a new coordinator too.
+ * doesn't matter. `participants` are the nodes of all planned members. All stage before anything stops; all do a step
+ * before anyone does the next; nobody is told to commit before all were seen verified under one term that this coordinator
+ * holds at all. A failure before that puts everything back; after it, what the nodes tell decides. Never rejects; it may be
+ * called again for the same order, by a new coordinator too.
  */
 export async function coordinateRestore(
   order: RestoreOrder,
   participants: readonly Participant[],
   tools: CoordinatorTools,
 ): Promise<RestoreOutcome> {
-  return await new Coordinator(order, participants, tools).run();
+  return await new Coordinator(order.operation, participants, tools).run(order.stage);
 }
 
-/** Puts a restore back that nobody leads, or gives it up. */
-export async function abandonRestore(
-  order: Pick<RestoreOrder, 'operation'>,
+/**
+ * Brings a restore to its end that nobody leads: forward where a node has committed, else back where it is certain that
+ * none has. `participants` are the nodes of all its members. Never rejects.
+ */
+export async function concludeRestore(
+  { operation }: Pick<RestoreOrder, 'operation'>,
   participants: readonly Participant[],
   tools: CoordinatorTools,
   failure: GuardianError,
 ): Promise<RestoreOutcome> {
-  return await new Coordinator({ ...order, stage: {} }, participants, tools).abandon(failure);
+  return await new Coordinator(operation, participants, tools).conclude(failure);
 }
 
-/** Finishes a restore that was committed. */
-export async function finishRestore(
-  order: Pick<RestoreOrder, 'operation'>,
-  participants: readonly Participant[],
-  tools: CoordinatorTools,
-): Promise<RestoreOutcome> {
-  return await new Coordinator({ ...order, stage: {} }, participants, tools).finish();
-}
-
-const EVERY_MS = 500;
+/** How long nodes that are away are waited for before it is decided without them, and in vain. */
+const SOON_MS = 10_000;
+/** An agent that restarts is back well within this. */
+const AWAY_MS = 90_000;
+const MOST_VOTES = 5;
+const MOST_ROUNDS = 5;
 
 class Coordinator {
-  private readonly order: RestoreOrder;
-  private readonly participants: readonly Participant[];
   private readonly tools: CoordinatorTools;
   private readonly budgets: Budgets;
-  private readonly states = new Map<string, RestoreState>();
-  /** Once something is stopped, only an end stops this. */
-  private readonly never = new AbortController().signal;
-  private term = 0n;
+  private readonly nodes: LedNodes;
+  private rounds = 0;
 
-  constructor(order: RestoreOrder, participants: readonly Participant[], tools: CoordinatorTools) {
-    this.order = order;
-    this.participants = participants;
+  constructor(operation: string, participants: readonly Participant[], tools: CoordinatorTools) {
     this.tools = tools;
     this.budgets = { ...BUDGETS, ...tools.budgets };
+    this.nodes = new LedNodes(operation, participants, tools, AWAY_MS);
   }
 
-  async run(): Promise<RestoreOutcome> {
-    const { stageMs, quiesceMs, swapMs, startMs, verifyMs } = this.budgets;
+  async run(stage: StageOrder): Promise<RestoreOutcome> {
+    const { stageMs, quiesceMs, swapMs, startMs } = this.budgets;
+    const { nodes, tools } = this;
     try {
       // 1. The right to lead, and everything that can be done while the cluster lives.
-      await this.takeTerms(this.tools.signal);
-      await this.stageAll(stageMs);
-      await this.tools.beforeQuiesce?.(this.tools.signal);
-      this.tools.signal.throwIfAborted();
-      await this.takeTerms(this.tools.signal);
+      await nodes.takeTerms(tools.signal);
+      this.tell('Staging');
+      await nodes.stageAll(stage, stageMs, tools.signal, (update) => {
+        this.tell('Staging', update);
+      });
+      requireOneCluster(nodes.states.values());
+      await tools.beforeQuiesce?.(tools.signal);
+      tools.signal.throwIfAborted();
+      await nodes.takeTerms(tools.signal);
 
       // 2. Down, over, and up again; each step on all before the next.
       await this.all('Quiescing', 'quiesce', quiesceMs);
       await this.all('Swapping', 'swap', swapMs);
       await this.all('Swapping', 'startEtcd', startMs);
-      await this.all('Verifying', 'verify', verifyMs);
-      this.requireOneCluster();
+      await this.vote();
     } catch (failure) {
-      return await this.abandon(failure);
+      return await this.giveUp(failure);
     }
-    return await this.finish();
+    return await this.goForward();
   }
 
-  async finish(): Promise<RestoreOutcome> {
+  /** Terms first, then what the nodes tell: whatever anyone with a lower term has begun is over by then, or seen. */
+  async conclude(failure: unknown): Promise<RestoreOutcome> {
+    const { nodes } = this;
+    for (const forMs of [SOON_MS, AWAY_MS]) {
+      const seen = await nodes.surveyed(forMs);
+      if (seen.some(({ state }) => state !== undefined && isCommitted(state))) return await this.goForward();
+      if (seen.length > 0 && seen.every(({ state }) => state === undefined))
+        return this.outcome({ kind: 'rolled-back', failure });
+      if (nodes.nobodyCommitted || this.isEverybody(seen)) return await this.goBack(failure);
+    }
+    return this.outcome({ kind: 'unknown', failure });
+  }
+
+  /** Nobody commits before all have voted, and all were seen to under one term. */
+  private async vote(): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      await this.all('Verifying', 'verify', this.budgets.verifyMs);
+      requireOneCluster(this.nodes.states.values());
+      if (this.nodes.allVoted) return;
+      if (tries === MOST_VOTES) throw this.nodes.notVoted();
+    }
+  }
+
+  /** Each on its own from here: the first that has committed has decided for all. */
+  private async goForward(): Promise<RestoreOutcome> {
+    const { nodes } = this;
     const { commitMs, resumeMs } = this.budgets;
-    try {
-      if (this.term === 0n) await this.takeTerms(this.never);
-      await this.all('Verifying', 'commit', commitMs);
-    } catch (failure) {
-      // Refused: nobody has committed, or this would not be the answer. Away: nobody knows.
-      if (hasCode(failure, 'agent.stale-term')) return this.outcome({ kind: 'taken-over', failure });
-      if (isAway(failure)) return this.outcome({ kind: 'unknown', failure });
-      return await this.abandon(failure);
-    }
-    try {
-      await this.all('Resuming', 'resume', resumeMs);
-      return this.outcome({ kind: 'restored', trouble: undefined });
-    } catch (trouble) {
-      return this.outcome({ kind: 'restored', trouble });
-    }
-  }
-
-  async abandon(failure: unknown): Promise<RestoreOutcome> {
-    if (hasCode(failure, 'agent.stale-term')) return this.outcome({ kind: 'taken-over', failure });
-    const reason = problemOf(failure);
-    try {
-      if (this.term === 0n) await this.takeTerms(this.never);
-      await this.all('RollingBack', 'rollBack', this.budgets.rollBackMs, reason);
-      return this.outcome({ kind: 'rolled-back', failure });
-    } catch (trouble) {
-      // It was never there, or ended by itself.
-      if (hasCode(trouble, 'restore.unknown')) return this.outcome({ kind: 'rolled-back', failure });
-      if (hasCode(trouble, 'restore.committed')) return this.outcome({ kind: 'unknown', failure: trouble });
-      return this.outcome({ kind: 'going-back', failure, trouble });
-    }
-  }
-
-  /** The same term everywhere, above all that were taken. */
-  private async takeTerms(signal: AbortSignal): Promise<void> {
-    const take = (atLeast: bigint): Promise<bigint[]> =>
-      Promise.all(
-        this.participants.map((participant) =>
-          this.bear(() => participant.takeTerm(this.tools.holder, atLeast, signal), signal),
-        ),
-      );
-    let terms = await take(this.term + 1n);
-    let highest = maximum(terms);
-    while (terms.some((term) => term !== highest)) {
-      terms = await take(highest + 1n);
-      highest = maximum(terms);
-    }
-    this.term = highest;
-  }
-
-  private async stageAll(budgetMs: number): Promise<void> {
-    const { signal } = this.tools;
-    this.tell('Staging');
-    await this.onAll(async (participant) => {
-      await this.led(participant, signal, (call) =>
-        participant.stage(
-          this.order.stage,
-          { ...call, budgetMs },
-          (update) => {
-            this.tell('Staging', { node: participant.node, update });
-          },
-          signal,
-        ),
-      );
-      const state = await participant.status(this.order.operation, signal);
-      if (state !== undefined) this.states.set(participant.node, state);
+    this.tell('Verifying');
+    const ends = await nodes.eachOfThem(async (participant) => {
+      await nodes.commit(participant, commitMs);
+      this.tell('Resuming');
+      await nodes.ask(participant, 'resume', resumeMs);
     });
-    this.tell('Staging');
+    this.tell('Resuming');
+    const trouble: unknown = ends.find((end) => end.status === 'rejected')?.reason;
+    if ([...nodes.states.values()].some(isCommitted)) return this.outcome({ kind: 'restored', trouble });
+    // Refused, or an answer is lost that would tell.
+    return await this.again(trouble, trouble);
+  }
+
+  /** After a refusal that says nothing of the outcome: terms are taken anew where this very process took others since. */
+  private async again(failure: unknown, trouble: unknown): Promise<RestoreOutcome> {
+    const isLost = hasCode(trouble, 'agent.stale-term') && !(await this.nodes.isHeldByUs());
+    if (isLost) return this.outcome({ kind: 'taken-over', failure });
+    this.rounds += 1;
+    return this.rounds > MOST_ROUNDS
+      ? this.outcome({ kind: 'unknown', failure })
+      : await this.conclude(failure);
+  }
+
+  private async giveUp(failure: unknown): Promise<RestoreOutcome> {
+    if (hasCode(failure, 'agent.stale-term')) return this.outcome({ kind: 'taken-over', failure });
+    return this.nodes.nobodyCommitted ? await this.goBack(failure) : await this.conclude(failure);
+  }
+
+  /** Only where it is certain that nobody has committed: with whoever answers. */
+  private async goBack(failure: unknown): Promise<RestoreOutcome> {
+    const { nodes } = this;
+    this.tell('RollingBack');
+    const ends = await nodes.eachOfThem((participant) =>
+      nodes.rollBack(participant, this.budgets.rollBackMs, failure),
+    );
+    this.tell('RollingBack');
+    const trouble: unknown = ends.find((end) => end.status === 'rejected')?.reason;
+    if (trouble === undefined) return this.outcome({ kind: 'rolled-back', failure });
+    if (hasCode(trouble, 'restore.committed')) return this.outcome({ kind: 'unknown', failure: trouble });
+    if (hasCode(trouble, 'agent.stale-term')) return await this.again(failure, trouble);
+    return this.outcome({ kind: 'going-back', failure, trouble });
   }
 
   private async all(
     step: CoordinatorProgress['step'],
-    name: StepName,
+    name: 'quiesce' | 'swap' | 'startEtcd' | 'verify',
     budgetMs: number,
-    reason?: Problem,
   ): Promise<void> {
     this.tell(step);
-    await this.onAll(async (participant) => {
-      const state = await this.led(participant, this.never, (call) =>
-        participant.step(name, { ...call, budgetMs, reason }, this.never),
-      );
-      this.states.set(participant.node, state);
-    });
+    const ends = await this.nodes.eachOfThem((participant) => this.nodes.led(participant, name, budgetMs));
     this.tell(step);
-  }
-
-  /** All end before the first failure is told: nobody is in the middle of a step when the next one comes. */
-  private async onAll(work: (participant: Participant) => Promise<void>): Promise<void> {
-    const ends = await Promise.allSettled(this.participants.map(work));
+    // All have ended before the first failure is told: nobody is in the middle of a step when the next one comes.
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
 
-  /** Calls with our term, taken anew where this very process took another one for other work meanwhile. */
-  private async led<T>(
-    participant: Participant,
-    signal: AbortSignal,
-    work: (call: Pick<StepCall, 'fence'>) => Promise<T>,
-  ): Promise<T> {
-    const { operation } = this.order;
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.bear(() => work({ fence: { operation, term: this.term } }), signal);
-      } catch (error) {
-        if (!hasCode(error, 'agent.stale-term') || attempt > MOST_RETAKEN) throw error;
-        const holder = await participant.termHolder(signal);
-        if (holder !== this.tools.holder && !this.tools.isOurs(holder)) throw error;
-        await this.takeTerms(signal);
-      }
-    }
-  }
-
-  private async bear<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    return await insist(call, { forMs: AWAY_MS, everyMs: EVERY_MS, signal });
-  }
-
-  private requireOneCluster(): void {
-    const staged = [...this.states.values()].map((state) => state.staged);
-    const [first] = staged;
-    const same = staged.every(
-      (one) =>
-        one?.clusterId === first?.clusterId &&
-        one?.hashKv === first?.hashKv &&
-        one?.revision === first?.revision,
-    );
-    if (same && first !== undefined) return;
-    throw new GuardianError(
-      'restore.members-differ',
-      'the restored members are not of one cluster with the same data',
-      {
-        hint: 'Everything was put back. Report this with the logs of the agents.',
-      },
-    );
+  /** All answered, and none of them knows of a member that isn't among them. */
+  private isEverybody(seen: readonly SeenNode[]): boolean {
+    const known = new Set(seen.map(({ node }) => node));
+    const members = seen.flatMap(({ state }) => state?.members ?? []);
+    return seen.length === this.nodes.count && members.every(({ node }) => known.has(node));
   }
 
   private tell(step: CoordinatorProgress['step'], update?: CoordinatorProgress['update']): void {
-    this.tools.onStep({ step, term: this.term, states: new Map(this.states), update });
+    const { term, states } = this.nodes;
+    this.tools.onStep({ step, term, states: new Map(states), update });
   }
 
   private outcome<K extends object>(
     kind: K,
   ): K & { term: bigint; states: ReadonlyMap<string, RestoreState> } {
-    return { ...kind, term: this.term, states: new Map(this.states) };
+    const { term, states } = this.nodes;
+    return { ...kind, term, states: new Map(states) };
   }
-}
-
-/** An agent that restarts is back well within this. */
-const AWAY_MS = 90_000;
-const MOST_RETAKEN = 5;
-
-function maximum(terms: readonly bigint[]): bigint {
-  return terms.reduce((highest, term) => (term > highest ? term : highest), 0n);
-}
-
-function problemOf(error: unknown): Problem {
-  if (!(error instanceof GuardianError))
-    return { code: 'restore.failed', message: reasonOf(error), hint: '', retryable: false };
-  const { code, message, hint = '', retryable } = error;
-  return { code, message, hint, retryable };
-}
-
-/** What a later coordinator has to do with a restore that it finds, by what the nodes tell. */
-export function nextMove(states: readonly RestoreState[]): 'begin' | 'finish' | 'abandon' | 'over' {
-  const stages = states.flatMap(({ state }) => {
-    const name = restoreStateName(state);
-    return name === undefined ? [] : [stageOf(name)];
-  });
-  if (stages.includes('committed')) return 'finish';
-  if (stages.includes('open') || stages.includes('going-back')) return 'abandon';
-  if (stages.includes('over')) return 'over';
-  return 'begin';
 }

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { GuardianError } from '../../guardian-error.ts';
+import { realWaiting, type Waiting } from './waiting.ts';
 
 /** What says nothing about the work itself: the node, or the road to it, was away. */
 const AWAY: ReadonlySet<string> = new Set([
@@ -15,17 +15,19 @@ export interface Insistence {
   readonly forMs: number;
   readonly everyMs: number;
   readonly signal: AbortSignal;
+  readonly waiting?: Waiting | undefined;
 }
 
 /** Calls again while the other side is merely away; rejects with the last error after `forMs`, with others at once. */
-export async function insist<T>(call: () => Promise<T>, { forMs, everyMs, signal }: Insistence): Promise<T> {
-  const endMs = performance.now() + forMs;
+export async function insist<T>(call: () => Promise<T>, how: Insistence): Promise<T> {
+  const { forMs, everyMs, signal, waiting = realWaiting } = how;
+  const endMs = waiting.nowMs() + forMs;
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (!isAway(error) || signal.aborted || performance.now() >= endMs) throw error;
-      await pause(everyMs, undefined, { signal }).catch(() => undefined);
+      if (!isAway(error) || signal.aborted || waiting.nowMs() >= endMs) throw error;
+      await waiting.pause(everyMs, signal);
     }
   }
 }

@@ -40,6 +40,8 @@ const schema = z.object({
     token: z.string(),
     bumpTo: wide,
     quiesce: z.boolean(),
+    /** Tells one set of grafts from another; absent for none. What they hold is nowhere on disk but in the data. */
+    grafts: z.string().optional(),
     members: z.array(
       z.object({
         node: z.string(),

@@ -52,6 +52,37 @@ export function stageOf(state: RestoreStateName): RestoreStage {
   }
 }
 
+/** What a node has decided for good, if it has. */
+export type Fate =
+  /** It has not said yes yet: nobody can have committed. */
+  | 'open'
+  /** It has said yes, and others may have committed since: it can't go back alone. */
+  | 'voted'
+  /** It never goes back. */
+  | 'committed'
+  /** It never commits. */
+  | 'aborted';
+
+/** `committedMs`: 0 or undefined where it never committed; it tells what a node was through when it cleaned up. */
+export function fateOf(state: RestoreStateName, committedMs: number | undefined): Fate {
+  switch (state) {
+    case 'Verified':
+      return 'voted';
+    case 'Committed':
+    case 'Resuming':
+    case 'Resumed':
+      return 'committed';
+    case 'RollingBack':
+    case 'RolledBack':
+    case 'Failed':
+      return 'aborted';
+    case 'CleanedUp':
+      return (committedMs ?? 0) > 0 ? 'committed' : 'aborted';
+    default:
+      return 'open';
+  }
+}
+
 /** What an agent said, if this program knows it. */
 export function restoreStateName(text: string): RestoreStateName | undefined {
   return (RESTORE_STATES as readonly string[]).includes(text) ? (text as RestoreStateName) : undefined;

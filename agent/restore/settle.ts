@@ -1,0 +1,74 @@
+import type { SettleRequest } from '../../lib/agent-api/restore-messages.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
+import { settleMove } from '../../lib/restore/cluster/decide-alone.ts';
+import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import { fateOf } from '../../lib/restore/cluster/restore-states.ts';
+import type { PartTools } from '../agent-part.ts';
+import type { Peers } from './peers.ts';
+import type { Steps } from './steps.ts';
+
+export interface SettleTools extends Pick<PartTools, 'terms' | 'log' | 'signal'> {
+  readonly journal: Journal;
+  readonly steps: Steps;
+  readonly peers: Peers;
+}
+
+/**
+ * What a person has decided about a restore whose other nodes don't come back; the journal says who. Rejects with
+ * `restore.unknown`, with `restore.committed` and `restore.order` where this node or a peer has decided otherwise for good,
+ * and with `restore.peers-away` for peers that neither have settled nor are named as not to be waited for.
+ */
+export async function settle(request: SettleRequest, tools: SettleTools): Promise<JournalEntry> {
+  const { journal, steps, peers, terms, log, signal } = tools;
+  const { commit, withoutNodes, by } = request;
+  const fence = await terms.admit(request.fence);
+  const { operation } = fence;
+  // As at its deadline: from here on no coordinator makes it commit.
+  if (journal.find(operation)?.state === 'Verified') await steps.take(operation, 'giveUp', { fence });
+  const entry = await steps.state(operation);
+  if (entry === undefined) throw unknown(operation);
+  const answers = entry.state === 'Verified' ? await peers.ask(entry, signal) : [];
+  const decided = settleMove(fateOf(entry.state, entry.committedMs), answers, { commit, withoutNodes });
+  if (decided.move === 'nothing') return entry;
+  if (decided.move === 'refuse') throw refused(entry, decided.code, decided.nodes, commit);
+  const without = withoutNodes.length === 0 ? '' : `, without ${withoutNodes.join(', ')}`;
+  const because = `${by === '' ? 'a person' : by} decided to ${commit ? 'commit it' : 'roll it back'}${without}`;
+  log.write('warning', 'restore-settled', `restore ${operation}: ${because}`, {
+    operation,
+    by,
+    withoutNodes,
+  });
+  const reason = { code: 'restore.settled', message: because, hint: '', retryable: false };
+  return await steps.take(operation, decided.move, { fence, because, reason });
+}
+
+function unknown(operation: string): GuardianError {
+  return new GuardianError('restore.unknown', `this node knows of no restore ${operation}`, {
+    hint: 'It never came so far, or it was long ago.',
+  });
+}
+
+function refused(
+  { operation, state, plan }: JournalEntry,
+  code: string,
+  nodes: readonly string[],
+  commit: boolean,
+): GuardianError {
+  const what = commit ? 'committed' : 'rolled back';
+  if (code === 'restore.peers-away')
+    return new GuardianError(
+      code,
+      `restore ${operation} can't be ${what} yet: ${nodes.join(', ')} did not answer, or is still before its deadline`,
+      {
+        hint: 'Bring their agents back, which settles it without you. Name those that never come back with --without.',
+        retryable: true,
+      },
+    );
+  const where =
+    nodes.length === 0
+      ? `it is ${state} here`
+      : `it went the other way at ${nodes.join(', ')} of ${plan.members.length} nodes`;
+  return new GuardianError(code, `restore ${operation} can't be ${what}: ${where}`, {
+    hint: 'What one node has decided, all do: settle it the other way, or leave it to the nodes.',
+  });
+}

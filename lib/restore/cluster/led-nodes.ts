@@ -1,0 +1,264 @@
+import type { Problem } from '../../agent-api/request-parts.ts';
+import type { RestoreState } from '../../agent-api/restore-messages.ts';
+import type { TaskUpdate } from '../../agent-api/task-messages.ts';
+import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
+import { insist } from './insist.ts';
+import { isCommitted } from './next-move.ts';
+import type { Participant, StageOrder, StepName } from './participant.ts';
+import { fateOf, restoreStateName } from './restore-states.ts';
+import type { Waiting } from './waiting.ts';
+
+export interface LedNodesTools {
+  /** Who leads, for the agents' messages; tells a later leader whom it follows. */
+  readonly holder: string;
+  /** Whether a term's holder is this very process at other work, which must not stop the restore. */
+  readonly isOurs: (holder: string) => boolean;
+  readonly waiting?: Waiting | undefined;
+}
+
+/** What a node told after its term was taken; undefined: it knows of no such restore. */
+export interface SeenNode {
+  readonly node: string;
+  readonly state: RestoreState | undefined;
+}
+
+const EVERY_MS = 500;
+const MOST_RETAKEN = 5;
+
+/** The nodes that a coordinator leads, the term that it holds there, and what it has seen of them under this term. */
+export class LedNodes {
+  readonly states = new Map<string, RestoreState>();
+  private readonly operation: string;
+  private readonly participants: readonly Participant[];
+  private readonly tools: LedNodesTools;
+  private readonly awayMs: number;
+  /** Once something is stopped, only an end stops this. */
+  private readonly never = new AbortController().signal;
+  private readonly voted = new Set<string>();
+  private held = 0n;
+  private retaking: Promise<void> | undefined;
+  private openSeen = false;
+  private abortedSeen = false;
+  private commits = false;
+
+  constructor(operation: string, participants: readonly Participant[], tools: LedNodesTools, awayMs: number) {
+    this.operation = operation;
+    this.participants = participants;
+    this.tools = tools;
+    this.awayMs = awayMs;
+  }
+
+  get term(): bigint {
+    return this.held;
+  }
+
+  get count(): number {
+    return this.participants.length;
+  }
+
+  /**
+   * Nobody has committed, nor will: a node has aborted; or one was seen under this term that hadn't voted, which nobody
+   * with a lower term can make it do any more, and none was told to commit by us.
+   */
+  get nobodyCommitted(): boolean {
+    return this.abortedSeen || (this.openSeen && !this.commits);
+  }
+
+  /** All said yes under this one term, and none has given up since. */
+  get allVoted(): boolean {
+    return this.participants.every(({ node }) => this.voted.has(node));
+  }
+
+  notVoted(): GuardianError {
+    const missing = this.participants.flatMap(({ node }) => (this.voted.has(node) ? [] : [node]));
+    return new GuardianError('restore.given-up', `${missing.join(', ')} gave the restore up meanwhile`, {
+      hint: 'The steps took longer than their deadlines. Look at the logs of the agents, then restore again.',
+    });
+  }
+
+  /** The same term everywhere, above all that were taken. */
+  async takeTerms(signal: AbortSignal): Promise<void> {
+    const taken = await this.terms(this.awayMs, signal);
+    const failed = taken.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /** Takes terms from all, and asks those who gave one; whoever is away for longer than `forMs` is left out. */
+  async surveyed(forMs: number): Promise<SeenNode[]> {
+    const taken = await this.terms(forMs, this.never);
+    const { held } = this;
+    const seen = await Promise.allSettled(
+      this.participants.map(async (participant, at): Promise<SeenNode> => {
+        if (taken[at]?.status !== 'fulfilled') throw new Error('it is away');
+        const { node } = participant;
+        const state = await this.bear(
+          () => participant.status(this.operation, this.never),
+          this.never,
+          forMs,
+        );
+        if (state === undefined) this.openSeen ||= held === this.held;
+        else this.note(node, state, held);
+        return { node, state };
+      }),
+    );
+    return seen.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
+  }
+
+  async stageAll(
+    order: StageOrder,
+    budgetMs: number,
+    signal: AbortSignal,
+    onUpdate: (update: { readonly node: string; readonly update: TaskUpdate }) => void,
+  ): Promise<void> {
+    const ends = await this.eachOfThem(async (participant) => {
+      const { node } = participant;
+      const end = await this.leading(participant, signal, (fence) =>
+        participant.stage(
+          order,
+          { fence, budgetMs },
+          (update) => {
+            onUpdate({ node, update });
+          },
+          signal,
+        ),
+      ).catch((error: unknown) => ({ error }));
+      const { held } = this;
+      // Also of one that failed: it tells that nobody has committed.
+      const state = await participant.status(this.operation, this.never).catch(() => undefined);
+      if (state !== undefined) this.note(node, state, held);
+      if ('error' in end) throw end.error;
+    });
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /** A step before the commit, also with a term taken anew where this very process took another for other work. */
+  async led(participant: Participant, name: StepName, budgetMs: number): Promise<void> {
+    let { held } = this;
+    const state = await this.leading(participant, this.never, (fence) => {
+      ({ held } = this);
+      return participant.step(name, { fence, budgetMs }, this.never);
+    });
+    this.note(participant.node, state, held);
+  }
+
+  async commit(participant: Participant, budgetMs: number): Promise<void> {
+    this.commits = true;
+    await this.ask(participant, 'commit', budgetMs);
+  }
+
+  /** A step under the very term that is held. */
+  async ask(participant: Participant, name: StepName, budgetMs: number, reason?: Problem): Promise<void> {
+    const { held, operation } = this;
+    const fence = { operation, term: held };
+    const step = () => participant.step(name, { fence, budgetMs, reason }, this.never);
+    this.note(participant.node, await this.bear(step, this.never), held);
+  }
+
+  async rollBack(participant: Participant, budgetMs: number, failure: unknown): Promise<void> {
+    try {
+      await this.ask(participant, 'rollBack', budgetMs, problemOf(failure));
+    } catch (error) {
+      // It never got there, so there is nothing to put back.
+      if (!hasCode(error, 'restore.unknown')) throw error;
+    }
+  }
+
+  /** Whether whoever took the terms since is this very process at other work, as far as the nodes that answer tell. */
+  async isHeldByUs(): Promise<boolean> {
+    const holders = await Promise.allSettled(
+      this.participants.map((participant) => participant.termHolder(this.never)),
+    );
+    return holders.every((end) => end.status === 'rejected' || this.isUs(end.value));
+  }
+
+  async eachOfThem(
+    work: (participant: Participant) => Promise<void>,
+  ): Promise<readonly PromiseSettledResult<void>[]> {
+    return await Promise.allSettled(this.participants.map(work));
+  }
+
+  private note(node: string, state: RestoreState, held: bigint): void {
+    this.states.set(node, state);
+    const name = restoreStateName(state.state);
+    if (name === undefined) return;
+    const fate = fateOf(name, state.committedMs);
+    if (fate === 'aborted') this.abortedSeen = true;
+    if (held !== this.held) return;
+    // A verification that an earlier coordinator asked for may be on its way to a vote.
+    if (fate === 'open' && name !== 'Verifying') this.openSeen = true;
+    if ((fate === 'voted' && !state.givenUp) || isCommitted(state)) this.voted.add(node);
+    else this.voted.delete(node);
+  }
+
+  private async terms(forMs: number, signal: AbortSignal): Promise<readonly PromiseSettledResult<bigint>[]> {
+    const take = (atLeast: bigint) =>
+      Promise.allSettled(
+        this.participants.map((participant) =>
+          this.bear(() => participant.takeTerm(this.tools.holder, atLeast, signal), signal, forMs),
+        ),
+      );
+    let taken = await take(this.held + 1n);
+    let highest = highestOf(taken, this.held + 1n);
+    while (taken.some((end) => end.status === 'fulfilled' && end.value !== highest)) {
+      taken = await take(highest + 1n);
+      highest = highestOf(taken, highest + 1n);
+    }
+    // What was seen under another term may have changed before this one was taken.
+    this.voted.clear();
+    this.openSeen = false;
+    this.held = highest;
+    return taken;
+  }
+
+  private async leading<T>(
+    participant: Participant,
+    signal: AbortSignal,
+    work: (fence: { readonly operation: string; readonly term: bigint }) => Promise<T>,
+  ): Promise<T> {
+    const { operation } = this;
+    for (let attempt = 1; ; attempt++) {
+      const { held } = this;
+      try {
+        return await this.bear(() => work({ operation, term: held }), signal);
+      } catch (error) {
+        if (!hasCode(error, 'agent.stale-term') || attempt > MOST_RETAKEN) throw error;
+        if (held === this.held) {
+          if (!this.isUs(await participant.termHolder(signal))) throw error;
+        }
+        if (held === this.held) await this.takenAnew(signal);
+      }
+    }
+  }
+
+  private isUs(holder: string): boolean {
+    return holder === this.tools.holder || this.tools.isOurs(holder);
+  }
+
+  /** Once for all who find their term stale at the same time. */
+  private async takenAnew(signal: AbortSignal): Promise<void> {
+    this.retaking ??= this.takeTerms(signal).finally(() => {
+      this.retaking = undefined;
+    });
+    await this.retaking;
+  }
+
+  private async bear<T>(call: () => Promise<T>, signal: AbortSignal, forMs = this.awayMs): Promise<T> {
+    const { waiting } = this.tools;
+    return await insist(call, { forMs, everyMs: EVERY_MS, signal, waiting });
+  }
+}
+
+function highestOf(taken: readonly PromiseSettledResult<bigint>[], atLeast: bigint): bigint {
+  return taken.reduce(
+    (highest, end) => (end.status === 'fulfilled' && end.value > highest ? end.value : highest),
+    atLeast,
+  );
+}
+
+function problemOf(error: unknown): Problem {
+  if (!(error instanceof GuardianError))
+    return { code: 'restore.failed', message: reasonOf(error), hint: '', retryable: false };
+  const { code, message, hint = '', retryable } = error;
+  return { code, message, hint, retryable };
+}
