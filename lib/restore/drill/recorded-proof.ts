@@ -1,0 +1,43 @@
+import type { HashJudgement } from '../../repository/kept-hashes.ts';
+import type { SoundBackup } from '../../repository/repository.ts';
+import type { Check } from './drill-report.ts';
+
+/**
+ * The evidence that came with a restore point: what a live member answered when its base was taken, and what members had
+ * kept of what was captured behind it. The restore has compared the data with it by now, or has refused.
+ */
+export function recordedProof(
+  { manifest }: Pick<SoundBackup, 'manifest'>,
+  judged: HashJudgement | undefined,
+): { readonly checks: Check[]; readonly warnings: string[] } {
+  const { proof, snapshot } = manifest;
+  const checks: Check[] = [];
+  const warnings: string[] = [];
+  if (proof.kind === 'none') {
+    warnings.push(
+      `no member was asked for its hash when the backup was taken (${proof.reason}): that its data was the cluster's is not proven`,
+    );
+  } else if (proof.kind === 'mismatch') {
+    checks.push({
+      name: 'the backup equals the live member',
+      passed: false,
+      detail: `member ${proof.memberId.toString(16)} answered HashKV(${proof.revision}) = ${proof.hash}, and the backup has ${proof.fileHash}`,
+    });
+  } else {
+    const equal = proof.revision !== snapshot.hashKV.revision || proof.hash === snapshot.hashKV.hash;
+    checks.push({
+      name: 'the backup equals the live member',
+      passed: equal,
+      detail: `HashKV(${proof.revision}) = ${proof.hash}, as member ${proof.memberId.toString(16)} answered at ${proof.provenAt.toISOString()}`,
+    });
+  }
+  if (judged !== undefined && judged.matched.length > 0) {
+    const revisions = judged.matched.map(({ revision }) => revision);
+    checks.push({
+      name: 'what was captured equals what members had kept',
+      passed: true,
+      detail: `${judged.matched.length} hashes, the newest of revision ${revisions.at(-1) ?? 0n}`,
+    });
+  }
+  return { checks, warnings };
+}
