@@ -151,6 +151,12 @@ export const AGENT_SETTINGS = {
     "whether backups may hold this node's keys and certificates",
     z.stringbool().default(false),
   ),
+  attachmentPaths: setting(
+    'ETCDGUARDIAN_ATTACHMENT_PATHS',
+    '--attachment-paths <list>',
+    'which files and folders, beside those that etcd and the API server are told of',
+    list.default(['/etc/kubernetes']),
+  ),
   stopWithinMs: setting(
     'ETCDGUARDIAN_STOP_WITHIN',
     '--stop-within <duration>',

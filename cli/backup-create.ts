@@ -164,6 +164,9 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
     case 'committing':
       progress.say(`committing ${event.id}`);
       return;
+    case 'attachments':
+      // Only agents take any along.
+      return;
     case 'attempt-failed':
       progress.say(
         `${event.endpoint} failed: ${whyFailed(event.error)}${event.again ? '; trying again' : ''}`,

@@ -1,5 +1,6 @@
 import type { Manifest, Proof } from '../lib/repository/manifest.ts';
 import type { BackupEntry, SoundBackup } from '../lib/repository/repository.ts';
+import { storedNodeFiles } from '../lib/restore/attachments/stored-node-files.ts';
 import { bytes, count } from './output.ts';
 
 /** A committed backup as the commands print it in JSON. */
@@ -29,6 +30,8 @@ export function backupValue(backup: SoundBackup, location: string): Readonly<Rec
       memberId: manifest.etcd.memberId.toString(16),
       leader: manifest.etcd.leader?.toString(16),
     },
+    nodeFiles: storedNodeFiles(backup).map(({ node, content }) => ({ node, storedSize: content.storedSize })),
+    attachmentsLeftOut: manifest.attachmentsLeftOut ?? null,
     labels: manifest.labels ?? {},
     removed: backup.removal !== undefined,
     warnings: backup.warnings.map(({ code, message }) => ({ code, message })),
@@ -96,6 +99,16 @@ export function proofWord(proof: Proof): string {
     case 'none':
       return 'unproven';
   }
+}
+
+/** Of which nodes it has files, and what it should have and hasn't; undefined: nothing of either. */
+export function nodeFilesText(backup: SoundBackup): string | undefined {
+  const stored = storedNodeFiles(backup).map(
+    ({ node, content }) => `of ${node} (${bytes(content.storedSize)}, encrypted)`,
+  );
+  const missing = backup.manifest.attachmentsLeftOut;
+  const parts = [...stored, ...(missing === undefined ? [] : [`left out: ${missing}`])];
+  return parts.length === 0 ? undefined : parts.join('; ');
 }
 
 /** The first thing to read after a backup. */

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { BackupEntry } from '../lib/repository/repository.ts';
+import { storedNodeFiles } from '../lib/restore/attachments/stored-node-files.ts';
 import { entryValue, proofWord } from './backup-figures.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { age, bytes, count, print, table } from './output.ts';
@@ -66,6 +67,7 @@ function row(entry: BackupEntry, now: Date): string[] {
   const state = [
     manifest.base.recipients.length > 0 ? 'encrypted' : 'plain',
     proofWord(manifest.proof),
+    ...(storedNodeFiles(entry).length === 0 ? [] : ['node files']),
     ...(entry.removal === undefined ? [] : ['removed']),
     ...(entry.warnings.length === 0 ? [] : ['see show']),
   ];

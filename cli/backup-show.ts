@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { SoundBackup } from '../lib/repository/repository.ts';
-import { backupValue, proofText } from './backup-figures.ts';
+import { backupValue, nodeFilesText, proofText } from './backup-figures.ts';
 import { keysText } from './keys-needed-text.ts';
 import { bytes, count, fields, print, table } from './output.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
@@ -79,6 +79,7 @@ function showText(backup: SoundBackup, location: string): string {
       ['proof', proofText(manifest.proof, etcd.memberId)],
       ['readable by', recipients || 'anyone: it is not encrypted'],
       ['needs encryption keys', keysText(manifest.encryptionAtRest ?? [])],
+      ['node files', nodeFilesText(backup)],
       ['kept until', manifest.retainUntil?.toISOString()],
       [
         'removed',

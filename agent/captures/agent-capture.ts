@@ -8,6 +8,7 @@ import { openEphemeralFile } from '../../lib/encryption/ephemeral-file.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import type { PartTools } from '../agent-part.ts';
+import { nodeAttachments } from '../attachments/node-attachments.ts';
 import { problemOf } from '../errors-on-wire.ts';
 import { accessOf, emptyAsUndefined, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
 
@@ -150,6 +151,7 @@ export class AgentCapture {
   }
 
   private baseTaker({ repository, remember }: TaskRepository): TakeBase {
+    const { clock, settings } = this.tools;
     return async (signal, reason) => {
       const { client } = await this.tools.etcd.current();
       const { fullBackup } = await import('../../lib/backup/full-backup.ts');
@@ -163,7 +165,13 @@ export class AgentCapture {
             ...(reason === undefined ? {} : { 'taken-because': reason.slice(0, 1000) }),
           },
         },
-        { client, repository, clock: this.tools.clock, signal, onEvent: () => undefined },
+        {
+          ...{ client, repository, clock, signal, attachments: nodeAttachments(settings, clock) },
+          onEvent: (event) => {
+            if (event.kind === 'attachments' && event.leftOut !== undefined)
+              this.log('warning', 'attachments', `files of the node are left out: ${event.leftOut}`);
+          },
+        },
       );
       await remember(backup);
       return { backup, timelineReason };

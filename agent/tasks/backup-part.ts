@@ -3,6 +3,7 @@ import type { Fence } from '../../lib/agent-api/request-parts.ts';
 import type { BuildRestorePointRequest, TakeBackupRequest } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { AgentPart, PartTools } from '../agent-part.ts';
+import { nodeAttachments } from '../attachments/node-attachments.ts';
 import type { TaskWork } from './task-book.ts';
 import { accessOf, emptyAsUndefined, knownPointsOf, spoolOf } from './task-request.ts';
 import { Turns } from './turns.ts';
@@ -67,6 +68,7 @@ function takingBackup(request: TakeBackupRequest, { operation }: Fence, tools: P
       onWarning: (message) => {
         log.write('warning', 'backup-trouble', message, { operation });
       },
+      attachments: nodeAttachments(settings, clock),
       onProgress: update,
     });
     return {

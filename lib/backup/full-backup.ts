@@ -11,6 +11,7 @@ import { backupFacts } from './backup-facts.ts';
 import type { ChosenSource } from './choose-source.ts';
 import { clusterName } from './cluster-name.ts';
 import { FailedMembers } from './failed-members.ts';
+import { type AttachmentSource, type StoredAttachments, storeAttachments } from './store-attachments.ts';
 import { proveByPolicy, type ProofPolicy } from './proof-policy.ts';
 import { verifiedStream, type StreamProgress } from './verified-stream.ts';
 
@@ -31,6 +32,8 @@ export interface FullBackupTools {
   readonly client: EtcdClient;
   readonly repository: Repository;
   readonly clock: Clock;
+  /** What is taken along beside etcd's data; undefined: nothing. */
+  readonly attachments?: AttachmentSource | undefined;
   readonly onEvent: (event: BackupEvent) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -43,6 +46,7 @@ export type BackupEvent =
   | { readonly kind: 'proving'; readonly endpoint: string }
   | { readonly kind: 'proof'; readonly proof: Proof; readonly sourceId: bigint }
   | { readonly kind: 'uploaded'; readonly storedSize: number }
+  | ({ readonly kind: 'attachments' } & StoredAttachments)
   /** From here on until `fullBackup` tells how it went, the backup may be committed or not. */
   | { readonly kind: 'committing'; readonly id: string }
   | {
@@ -127,10 +131,15 @@ async function attemptBackup(
     // 2. Stream, verify and store the same passing bytes; judge and prove as soon as the last one came.
     const { sender, verdict, proof } = await streamAndJudge(request, tools, attempt, verifier, writer);
 
-    // 3. Commit.
+    // 3. What of the node goes along.
+    const attached = await storeAttachments(tools.attachments, writer, signal);
+    if (attached !== undefined) tools.onEvent({ kind: 'attachments', ...attached });
+
+    // 4. Commit.
     const anchors = await verifier.sampleLiveEntries(ANCHORS);
     const facts = {
       ...backupFacts({ status: sender, memberName: nameOf(sender, source) }, verdict, anchors, proof),
+      attachmentsLeftOut: attached?.leftOut,
       ...(request.requester === undefined ? {} : { requester: request.requester }),
       ...(request.labels === undefined ? {} : { labels: request.labels }),
     };

@@ -92,6 +92,11 @@ export function attachmentName(place: BackupPlace, name: string): string {
   return `${chainFolder(place)}attachments/${name}${contentSuffix(true)}`;
 }
 
+/** What `attachmentName` made the object's name of. */
+export function ownAttachmentName(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1).replace(/\.zst(?:\.sealed)?$/, '');
+}
+
 export function segmentsFolder(chain: BackupPlace): string {
   return `${chainFolder(chain)}${SEGMENTS}`;
 }

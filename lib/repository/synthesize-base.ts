@@ -6,6 +6,7 @@ import type { SnapshotVerdict } from '../etcd/mvcc/snapshot-verdict.ts';
 import { GuardianError } from '../guardian-error.ts';
 import { ENCRYPTED_VALUES } from '../keyspace/keys-needed.ts';
 import { keyGrouping } from '../keyspace/key-grouping.ts';
+import { ownAttachmentName } from './layout.ts';
 import type { CallOptions } from './call-options.ts';
 import type { BackupFacts, Manifest, Proof } from './manifest.ts';
 import type { BackupWriter, Repository, SoundBackup } from './repository.ts';
@@ -30,7 +31,7 @@ export interface SynthesisRequest extends PointParts {
 }
 
 export interface SynthesisTools extends CallOptions {
-  readonly repository: Pick<Repository, 'beginBackup'> & PointSources['repository'];
+  readonly repository: Pick<Repository, 'beginBackup' | 'readAttachment'> & PointSources['repository'];
   readonly log: PointSources['log'];
   /** Where the merged file is made, which takes room for all of it, unencrypted (mode 0600), until this is over. */
   readonly folder: string;
@@ -78,6 +79,7 @@ export async function synthesizeBase(request: SynthesisRequest, tools: Synthesis
   const writer = await repository.beginBackup(begin, { signal });
   try {
     await writer.putBase(fileBytes(path, written.verdict, tools), { signal });
+    await passOn(base, writer, tools);
     return await writer.commit(factsOf(request, written), written.verdict, { signal });
   } catch (error) {
     await discard(writer);
@@ -116,6 +118,15 @@ async function* fileBytes(
   });
 }
 
+/** Files of nodes are no older for being stored again, and retention may take the old base away. */
+async function passOn(base: SoundBackup, writer: BackupWriter, tools: SynthesisTools): Promise<void> {
+  const { repository, signal } = tools;
+  for (const attachment of base.manifest.attachments) {
+    const name = ownAttachmentName(attachment.name);
+    await writer.putAttachment(name, repository.readAttachment(base, name, { signal }), { signal });
+  }
+}
+
 function factsOf({ base, labels, requester }: SynthesisRequest, written: WrittenPoint): BackupFacts {
   const { verdict, through } = written;
   return {
@@ -123,6 +134,7 @@ function factsOf({ base, labels, requester }: SynthesisRequest, written: Written
     ...snapshotFacts(verdict),
     anchors: verdict.sampleLiveEntries(ANCHORS),
     proof: proofOf(written),
+    attachmentsLeftOut: base.manifest.attachmentsLeftOut,
     synthetic: { base: base.id, through: through?.name ?? '' },
     ...{ labels, requester },
   };

@@ -5,6 +5,7 @@ import type { SoundBackup } from '../../repository/repository.ts';
 import { catchUp, type CaughtUp } from '../capture/catch-up.ts';
 import { clusterName } from '../cluster-name.ts';
 import { fullBackup, type FullBackup, type FullBackupRequest } from '../full-backup.ts';
+import type { AttachmentSource } from '../store-attachments.ts';
 import { type BackupTaskResult, resultOfBackup, type TaskMode } from './backup-result.ts';
 import { IncrementBooks } from './increment-books.ts';
 import { type TaskProgress, TaskSteps } from './task-steps.ts';
@@ -37,6 +38,8 @@ export interface BackupTask {
 
 export interface BackupTaskTools extends RepositoryTools {
   readonly client: EtcdClient;
+  /** What a full backup takes along; undefined: nothing. */
+  readonly attachments?: AttachmentSource | undefined;
   readonly onProgress: (progress: TaskProgress) => void;
 }
 
@@ -114,7 +117,7 @@ async function madeBy(
 
 async function full(
   task: BackupTask,
-  { client, clock }: BackupTaskTools,
+  { client, clock, attachments, onWarning }: BackupTaskTools,
   opened: TaskRepository,
   cluster: string,
   signal: AbortSignal,
@@ -131,8 +134,10 @@ async function full(
       labels: { ...task.labels, [OPERATION_LABEL]: task.operation },
     },
     {
-      ...{ client, clock, signal, repository: opened.repository },
+      ...{ client, clock, signal, attachments, repository: opened.repository },
       onEvent: (event) => {
+        if (event.kind === 'attachments' && event.leftOut !== undefined)
+          onWarning(`files of the node are left out: ${event.leftOut}`);
         steps.follow(event);
       },
     },

@@ -53,6 +53,7 @@ export class TaskSteps {
         return;
       case 'proof':
       case 'uploaded':
+      case 'attachments':
       case 'committing':
         this.next({ step: 'ValidatingSnapshot', message: MESSAGES[event.kind], doneBytes, totalBytes });
         return;
@@ -93,6 +94,7 @@ export class TaskSteps {
 
 const MESSAGES = {
   proof: 'compared with a live member',
-  uploaded: 'everything is stored',
+  uploaded: "etcd's data is stored",
+  attachments: 'files of the node are dealt with',
   committing: 'committing',
 } as const;

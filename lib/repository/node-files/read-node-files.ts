@@ -103,8 +103,9 @@ function utf8(bytes: Uint8Array): string {
   }
 }
 
+const formatSchema = z.object({ format: z.literal(NODE_FILES_FORMAT), formatVersion: z.int() });
+
 const indexSchema = z.object({
-  format: z.literal(NODE_FILES_FORMAT),
   node: words,
   collectedAt: instant,
   tool: words,
@@ -116,7 +117,7 @@ const indexSchema = z.object({
 function readIndex(bytes: Buffer): Omit<NodeFiles, 'files'> {
   try {
     const value: unknown = JSON.parse(utf8(bytes));
-    const { formatVersion } = z.object({ formatVersion: z.int() }).parse(value);
+    const { formatVersion } = formatSchema.parse(value);
     if (formatVersion !== NODE_FILES_VERSION) throw otherVersion(formatVersion);
     return indexSchema.parse(value);
   } catch (error) {
