@@ -29,6 +29,8 @@ export interface RestoreInput {
   readonly source: SnapshotSource | MergedSource;
   readonly point: DataToRestore;
   readonly versions: FileVersions;
+  /** What it begins with; undefined for a bare file. */
+  readonly backup: SoundBackup | undefined;
   /** Where the restore is recorded; absent where no record is kept. */
   readonly recording: RestoreRecording | undefined;
   /** What kept hashes said of it, once it is made; undefined where there was nothing to compare. */
@@ -80,6 +82,7 @@ export async function fromBackup(
             },
           }),
     judged: () => judged,
+    backup,
     point: {
       identity: point === undefined ? backup.id : `${backup.id} revision ${point.revision}`,
       currentRevision: point?.revision ?? snapshot.currentRevision,
@@ -214,6 +217,7 @@ export async function fromFile(
       highWater: verdict.currentRevision,
     },
     versions: { storageVersion: verdict.storageVersion, clusterVersion: verdict.clusterVersion },
+    backup: undefined,
     recording: undefined,
     judged: () => undefined,
   };
