@@ -5,6 +5,7 @@ import {
 } from '../../lib/backup/task/task-repository.ts';
 import { judgeVersions } from '../../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
+import type { Grafts } from '../../lib/restore/grafts.ts';
 import { restoreOffline, type RestoreStep } from '../../lib/restore/offline-restore.ts';
 import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { adoptOwner, removeRestoreDirs, type RestoreDirs } from '../../lib/restore/cluster/swap-dirs.ts';
@@ -18,6 +19,7 @@ export interface MemberToStage {
   /** Of the etcd that will run on it; undefined where it could not be asked. */
   readonly etcdVersion: string | undefined;
   readonly access: RepositoryAccess;
+  readonly grafts: Grafts;
 }
 
 export interface StageTools extends RepositoryTools {
@@ -29,7 +31,7 @@ export interface StageTools extends RepositoryTools {
  * nothing, and leaves nothing. Rejects with the errors of `openTaskRepository`, `pointSource` and `restoreOffline`.
  */
 export async function stageMember(
-  { plan, name, dirs, etcdVersion, access }: MemberToStage,
+  { plan, name, dirs, etcdVersion, access, grafts }: MemberToStage,
   tools: StageTools,
 ): Promise<NonNullable<JournalEntry['staged']>> {
   await removeRestoreDirs(dirs);
@@ -50,6 +52,7 @@ export async function stageMember(
         dirs: [{ member, dataDir: dirs.staged, walDir: dirs.stagedWal }],
         token: plan.token,
         bumpTo: plan.bumpTo,
+        grafts,
       },
       {
         signal: tools.signal,

@@ -98,9 +98,9 @@ export function wireOf({ name }: Method): MethodDefinition<object, object> {
 }
 
 export const SERVICE = 'etcdguardian.agent.v1.Agent';
-/** Staging carries our own objects; everything else is small. */
-export const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
-export const MAX_REPLY_BYTES = 4 * 1024 * 1024;
+/** Staging carries our own objects, which `ReadKeys` answers; everything else is small. */
+export const MAX_REQUEST_BYTES = 32 * 1024 * 1024;
+export const MAX_REPLY_BYTES = 32 * 1024 * 1024;
 
 /** Trailers that carry an error across; see agent.proto. */
 export const TRAILERS = {
