@@ -1,9 +1,10 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AgentClient, connectAgent } from '../../../lib/agent-api/agent-client.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import type { Credentials } from '../../../lib/pki/credentials.ts';
 import type { RestoreStateName } from '../../../lib/restore/cluster/restore-states.ts';
+import { eventually } from '../eventually.ts';
 import { type ServerProcess, startProcess } from '../server-process.ts';
 
 /** Our agent on a node, in a process of its own. */
@@ -58,14 +59,13 @@ export function nodeAgent(options: NodeAgentOptions): NodeAgent {
       const said = new RegExp(`^halted ${token}$`);
       await writeFile(haltFile, `${state} ${token}`);
       const { promise, resolve } = Promise.withResolvers<undefined>();
-      at?.line(said, NEVER_MS).then(
-        () => {
-          // By then all of its threads stand still.
-          at.signal('SIGSTOP');
-          resolve(undefined);
-        },
-        () => undefined,
-      );
+      const halted = async (): Promise<void> => {
+        await at?.line(said, NEVER_MS);
+        // It says so just before; a signal that comes too early is no use.
+        await eventually(`the agent of ${node} stands still`, () => standsStill(at?.pid ?? 0));
+        resolve(undefined);
+      };
+      halted().catch(() => undefined);
       return {
         halted: promise,
         async release() {
@@ -82,3 +82,9 @@ export function nodeAgent(options: NodeAgentOptions): NodeAgent {
 }
 
 const NEVER_MS = 2 ** 31 - 1;
+
+async function standsStill(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const states = await Promise.all(threads.map((id) => readFile(`/proc/${pid}/task/${id}/stat`, 'latin1')));
+  return states.every((state) => /\) [Tt] /.test(state));
+}
