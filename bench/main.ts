@@ -2,6 +2,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { benchAdmission } from './admission.ts';
 import { benchBackup } from './backup.ts';
 import { benchCapture } from './capture.ts';
+import { benchDrill } from './drill.ts';
 import { benchMerge } from './merge.ts';
 import { say } from './report.ts';
 import { benchStoredSize } from './stored-size.ts';
@@ -14,6 +15,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   backup: benchBackup,
   capture: benchCapture,
   merge: benchMerge,
+  drill: benchDrill,
   admission: benchAdmission,
 };
 
