@@ -29,9 +29,9 @@ export interface ClusterScene extends AsyncDisposable {
   /** Ends this replica, and starts another that knows only what agents and API tell. What is led goes on. */
   replaceControlPlane(meanwhile?: () => Promise<void>): Promise<void>;
   backUp(name: string, spec?: object): Promise<EtcdBackup>;
-  createRestore(name: string, spec: object): Promise<EtcdRestore>;
+  createRestore(name: string, spec: object, namespace?: string): Promise<EtcdRestore>;
   /** Also when the API server is away for a time. */
-  restoreEnded(name: string): Promise<EtcdRestore>;
+  restoreEnded(name: string, namespace?: string): Promise<EtcdRestore>;
   /** The place of a backup that the agent makes without any EtcdBackup. */
   backUpApart(): Promise<{ snapshotLocation: string; storageLocation: object; encryption: object }>;
   /** The first of these that completes. */
@@ -40,6 +40,8 @@ export interface ClusterScene extends AsyncDisposable {
   config(name: string): Promise<string | undefined>;
 }
 
+/** What a restore brings back is anywhere but in our own namespace. */
+export const USERS = 'default';
 /** An etcd that doesn't come up is given up soon. */
 const BUDGETS = { startMs: 5_000 };
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -128,7 +130,7 @@ export async function startClusterScene(): Promise<ClusterScene> {
     credentialsSecret: 's3',
   };
   const encryption = { enabled: true, encryptionSecret: 'key' };
-  const config = (name: string) => ({ resource: CONFIG_MAPS, namespace: NAMESPACE, name });
+  const config = (name: string) => ({ resource: CONFIG_MAPS, namespace: USERS, name });
   return {
     ...{ node, server, kube, lines },
     async replaceControlPlane(meanwhile) {
@@ -165,8 +167,8 @@ export async function startClusterScene(): Promise<ClusterScene> {
         encryption,
       };
     },
-    createRestore: (name, spec) =>
-      kube.create<EtcdRestore>(ETCD_RESTORE_RESOURCE, NAMESPACE, {
+    createRestore: (name, spec, namespace = NAMESPACE) =>
+      kube.create<EtcdRestore>(ETCD_RESTORE_RESOURCE, namespace, {
         ...{ apiVersion: ETCD_RESTORE_RESOURCE.apiVersion, kind: 'EtcdRestore', metadata: { name } },
         spec: { restoreMode: 'Full', ...spec },
       }),
@@ -179,11 +181,11 @@ export async function startClusterScene(): Promise<ClusterScene> {
         }
         return undefined;
       }),
-    restoreEnded: (name) =>
+    restoreEnded: (name, namespace = NAMESPACE) =>
       eventually(`${name} has ended`, async () => {
         const { body, status } = await server.request(
           'GET',
-          `/apis/etcdguardian.io/v1alpha1/namespaces/${NAMESPACE}/etcdrestores/${name}`,
+          `/apis/etcdguardian.io/v1alpha1/namespaces/${namespace}/etcdrestores/${name}`,
         );
         const restore = body as EtcdRestore;
         return status === 200 && ['Completed', 'Failed'].includes(restore.status?.phase ?? '')
@@ -192,7 +194,7 @@ export async function startClusterScene(): Promise<ClusterScene> {
       }),
     async setConfig(name, value) {
       await kube.delete(config(name)).catch(() => undefined);
-      await kube.create(CONFIG_MAPS, NAMESPACE, { metadata: { name }, data: { value } });
+      await kube.create(CONFIG_MAPS, USERS, { metadata: { name }, data: { value } });
     },
     async config(name) {
       const found = await kube

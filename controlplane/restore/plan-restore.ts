@@ -11,6 +11,7 @@ import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import { rightsSettings } from '../judge-asked.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
+import { ownObjects } from './own-objects.ts';
 import { findPoint } from './restore-point.ts';
 import type { RestoreSource } from './restore-source.ts';
 
@@ -71,6 +72,7 @@ export async function planRestore(
       return {
         ...{ store: sentStore(storageLocation, secrets, network), keys: sentKeys(secrets) },
         ...{ cluster: facts.cluster, token, bumpTo, quiesce: spec.quiesceCluster, subject },
+        ...(await ownObjects(restore, plan, tools, until)),
         point: { timeline: facts.timeline, chain: facts.chain, revision: facts.revision },
         members: plan.participants.map(({ node, name, peerUrls, agentAddress }) => ({
           ...{ node, name, peerUrls, agentAddress },

@@ -3,6 +3,8 @@ import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { untilJournalSays } from '../../agent/restore/restore-scene.fixture.ts';
+import { hasCode } from '../../lib/guardian-error.ts';
+import { ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { startReflector } from '../../lib/kubernetes/reflector.ts';
 import { eventually } from '../../test/harness/eventually.ts';
@@ -10,7 +12,7 @@ import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { CONFIG_MAPS, SECRETS } from '../core-resources.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
-import { type ClusterScene, startClusterScene } from './cluster-scene.fixture.ts';
+import { type ClusterScene, startClusterScene, USERS } from './cluster-scene.fixture.ts';
 
 describe('an EtcdRestore of the whole cluster', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
   let scene: ClusterScene;
@@ -67,7 +69,7 @@ describe('an EtcdRestore of the whole cluster', needs(...KUBE_PROGRAMS, 'versity
     await using watching = stoppedAtTheEnd();
     const seen: string[] = [];
     watching.ended = startReflector<KubeObject>({
-      ...{ client: scene.kube, resource: CONFIG_MAPS, namespace: NAMESPACE, signal: watching.signal },
+      ...{ client: scene.kube, resource: CONFIG_MAPS, namespace: USERS, signal: watching.signal },
       onChange: (key, change) => seen.push(`${change} ${key.split('/')[1] ?? ''}`),
     }).ended;
     await scene.setConfig('wanted', 'changed');
@@ -133,20 +135,21 @@ describe('an EtcdRestore of the whole cluster', needs(...KUBE_PROGRAMS, 'versity
     const spec = await scene.backUpApart();
     // It waits, as no control plane runs; then it is in the backup.
     await scene.replaceControlPlane(async () => {
-      await scene.createRestore('stale', { ...spec, restoreMode: 'Full' });
+      for (const namespace of [USERS, NAMESPACE]) await scene.createRestore('stale', spec, namespace);
       Object.assign(spec, await scene.backUpApart());
-      await scene.kube.delete({
-        ...{ resource: { group: 'etcdguardian.io', version: 'v1alpha1', plural: 'etcdrestores' } },
-        ...{ namespace: NAMESPACE, name: 'stale' },
-      });
+      for (const namespace of [USERS, NAMESPACE])
+        await scene.kube.delete({ resource: ETCD_RESTORE_RESOURCE, namespace, name: 'stale' });
     });
     const { metadata } = await scene.createRestore('revive', spec);
     await untilJournalSays(scene.node.journal(metadata.uid ?? ''), ['Swapped', 'Starting', 'Started']);
     await scene.replaceControlPlane();
     const { status } = await scene.restoreEnded('revive');
     assert.equal(status?.phase, 'Completed', status?.message ?? '');
-    const { status: stale } = await scene.restoreEnded('stale');
+    const { status: stale } = await scene.restoreEnded('stale', USERS);
     assert.deepEqual([stale?.phase, stale?.reason], ['Failed', 'restore.brought-back'], stale?.message ?? '');
+    // Our own namespace is as it was before the restore: there it was deleted.
+    const own = { resource: ETCD_RESTORE_RESOURCE, namespace: NAMESPACE, name: 'stale' };
+    await assert.rejects(scene.kube.get(own), (error) => hasCode(error, 'kubernetes.not-found'));
   });
 });
 
