@@ -4,7 +4,7 @@ import { retention } from './retention/retention-controller.ts';
 import { storedData } from './retention/stored-data.ts';
 import { captures } from './schedule/capture-controller.ts';
 import { recurringBackups, schedules } from './schedule/schedule-controller.ts';
-import { restores } from './restore/restores.ts';
+import { restoreCare, restores } from './restore/restores.ts';
 import type { ControlPlaneTools } from './tools.ts';
 
 export type ControllerFactory = (tools: ControlPlaneTools) => Controller;
@@ -18,4 +18,5 @@ export const CONTROLLERS: readonly ControllerFactory[] = [
   storedData,
   captures,
   restores,
+  restoreCare,
 ];

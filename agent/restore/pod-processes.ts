@@ -9,7 +9,11 @@ const PROC = '/proc';
  * depends on who looks, and a node within a pod is told by the innermost.
  */
 export async function podOf(pid: number): Promise<string | undefined> {
-  const text = await readFile(join(PROC, String(pid), 'cgroup'), 'utf8').catch(() => '');
+  return podIn(await readFile(join(PROC, String(pid), 'cgroup'), 'utf8').catch(() => ''));
+}
+
+/** The same of a text like /proc/PID/cgroup. */
+export function podIn(text: string): string | undefined {
   for (const line of text.split('\n')) {
     const [, uid] = IN_POD.exec(line) ?? [];
     if (uid !== undefined) return uid.replaceAll('_', '-');

@@ -1,3 +1,4 @@
+import type { Census } from './post-care/census.ts';
 import type { RestoreReport } from './restore-report.ts';
 import type { RestoreSubject } from './restore-subject.ts';
 
@@ -9,6 +10,8 @@ export interface RestoreRun {
   readonly report: RestoreReport;
   /** What it is about, once the plan is made. */
   readonly subject: RestoreSubject | undefined;
+  /** Who was there just before API servers were stopped; undefined: nobody counted. */
+  readonly before?: Census | undefined;
   /** Gives it up where nothing is stopped yet. */
   cancel(reason: unknown): void;
   /** The status says how it ended. */

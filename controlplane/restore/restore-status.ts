@@ -174,7 +174,7 @@ function completed(
         'PostCare',
         'Unknown',
         'LookAtIt',
-        'leases of API servers that were in the data end by themselves; pods that ran after the restored point, missed runs of CronJobs and bound tokens are for you to look at: see docs/cluster-restore.md',
+        'pods, nodes, CronJobs and leases of API servers are looked at half a minute later: this condition tells then what was found',
       ],
     ],
   };

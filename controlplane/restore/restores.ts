@@ -1,5 +1,6 @@
 import type { Controller } from '../controller.ts';
 import type { ControlPlaneTools } from '../tools.ts';
+import { restoreCareController } from './post-care/care-controller.ts';
 import { restoreController } from './restore-controller.ts';
 import { RestoreRuns } from './restore-runs.ts';
 
@@ -9,4 +10,9 @@ const RUNS = new RestoreRuns();
 /** The controller of EtcdRestores. */
 export function restores(tools: ControlPlaneTools): Controller {
   return restoreController(tools, { runs: RUNS });
+}
+
+/** What looks at the cluster behind them. */
+export function restoreCare(tools: ControlPlaneTools): Controller {
+  return restoreCareController(tools, { runs: RUNS });
 }
