@@ -55,9 +55,12 @@ export async function judgeMembers(
   known: KnownData,
 ): Promise<'restored' | 'as before'> {
   const seen = await eventually('all members serve the same', async () => {
+    // Something may write all the time.
+    const now = await Promise.all(nodes.map(async ({ etcd }) => (await etcd.proof()).revision));
+    const revision = now.reduce((a, b) => (a < b ? a : b));
     const all = await Promise.all(
       nodes.map(async ({ etcd }) => ({
-        ...(await etcd.proof()),
+        ...(await etcd.proof(revision)),
         value: await etcd.get(known.key),
         lost: await etcd.get(known.lostKey),
         members: (await etcd.client.members()).members.length,

@@ -13,8 +13,8 @@ export interface NodeEtcd extends AsyncDisposable {
   /** Resolves to the revision. */
   put(key: string, value: string): Promise<bigint>;
   get(key: string): Promise<string | undefined>;
-  /** What a judge looks at: all of this member's data, in three numbers. */
-  proof(): Promise<MemberProof>;
+  /** What a judge looks at: all of this member's data up to a revision (default now), in three numbers. */
+  proof(revision?: bigint): Promise<MemberProof>;
 }
 
 export interface MemberProof {
@@ -51,9 +51,9 @@ export function nodeEtcd(address: string, { client: tls }: NodePki): NodeEtcd {
       const [kv] = kvs;
       return kv === undefined ? undefined : Buffer.from(kv.value).toString();
     },
-    async proof() {
-      const { header, hash } = await client.hashKV(endpoint, 0n);
-      return { clusterId: header.clusterId, revision: header.revision, hash };
+    async proof(revision = 0n) {
+      const { header, hash } = await client.hashKV(endpoint, revision);
+      return { clusterId: header.clusterId, revision: revision === 0n ? header.revision : revision, hash };
     },
     [Symbol.asyncDispose]: () => client.close(),
   };
