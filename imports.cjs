@@ -33,7 +33,11 @@ const rooms = {
   ],
   controlplane: ['lib'],
   webhook: ['lib/kubernetes', 'lib/keyspace', 'lib/pki'],
-  cli: ['lib', 'agent/main.ts', 'controlplane/main.ts', 'webhook/main.ts', 'webhook/settings.ts'],
+  cli: [
+    ...['lib', 'agent/main.ts', 'controlplane/main.ts', 'webhook/main.ts', 'webhook/settings.ts'],
+    // The agent's steps on this node, without the agent.
+    'agent/restore/node-by-hand.ts',
+  ],
 
   // Beside the product.
   bench: ['lib', 'test/harness', 'tools'],

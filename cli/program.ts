@@ -12,6 +12,8 @@ export async function buildProgram(session: Session, args: readonly string[]): P
   const program = new Command('etcdguardian')
     .description('Proven backups and restores of etcd, and of the Kubernetes control planes that live in it.')
     .version(VERSION, '-V, --version')
+    // A command that has commands below it leaves them what stands behind their names.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       `
@@ -56,6 +58,8 @@ type Source = Leaf | Group;
 interface Leaf {
   readonly name: string;
   readonly load: (session: Session) => Promise<Command>;
+  /** Commands below one that does something by itself, too. */
+  readonly children?: readonly Leaf[];
 }
 
 interface Group {
@@ -117,7 +121,43 @@ const COMMANDS: readonly Source[] = [
       },
     ],
   },
-  { name: 'restore', load: async (session) => (await import('./restore.ts')).restoreCommand(session) },
+  {
+    name: 'restore',
+    load: async (session) => (await import('./restore.ts')).restoreCommand(session),
+    children: [
+      {
+        name: 'cluster',
+        load: async (session) => (await import('./restore-cluster.ts')).restoreClusterCommand(session),
+      },
+      {
+        name: 'node',
+        load: async (session) => (await import('./restore-node.ts')).restoreNodeCommand(session),
+      },
+      {
+        name: 'status',
+        load: async (session) => (await import('./restore-status.ts')).restoreStatusCommand(session),
+      },
+      {
+        name: 'settle',
+        load: async (session) => (await import('./restore-settle.ts')).restoreSettleCommand(session),
+      },
+      {
+        name: 'clean-up',
+        load: async (session) => (await import('./restore-settle.ts')).restoreCleanUpCommand(session),
+      },
+    ],
+  },
+  { name: 'rescue', load: async (session) => (await import('./rescue.ts')).rescueCommand(session) },
+  {
+    name: 'drill',
+    description: 'proof that a backup restores, by restoring it',
+    children: [
+      {
+        name: 'run',
+        load: async (session) => (await import('./drill.ts')).drillRunCommand(session),
+      },
+    ],
+  },
   {
     name: 'points',
     description: 'what can be restored: every captured revision, not only the backups',
@@ -137,6 +177,20 @@ const COMMANDS: readonly Source[] = [
       {
         name: 'export',
         load: async (session) => (await import('./points-export.ts')).pointsExportCommand(session),
+      },
+    ],
+  },
+  {
+    name: 'attachments',
+    description: "a node's own files, which backups take along",
+    children: [
+      {
+        name: 'show',
+        load: async (session) => (await import('./attachments.ts')).attachmentsShowCommand(session),
+      },
+      {
+        name: 'extract',
+        load: async (session) => (await import('./attachments.ts')).attachmentsExtractCommand(session),
       },
     ],
   },
@@ -264,12 +318,26 @@ function wantedBy([first, ...rest]: readonly string[], sources = COMMANDS): read
   if (sources === COMMANDS && (first === '--version' || first === '-V')) return [];
   const named = sources.find(({ name }) => name === first);
   if (named === undefined) return sources;
-  if ('load' in named) return [named];
+  if ('load' in named) return [withWanted(named, rest)];
   return [{ ...named, children: wantedBy(rest, named.children) }];
 }
 
+/** Of the commands below it, the one that is named, or all where help or completion may want them. */
+function withWanted(leaf: Leaf, args: readonly string[]): Leaf {
+  const { children = [] } = leaf;
+  const [first = ''] = args;
+  const named = children.filter(({ name }) => name === first);
+  if (named.length > 0) return { ...leaf, children: named };
+  const isItself = first.startsWith('-') && !args.some((arg) => arg === '--help' || arg === '-h');
+  return { ...leaf, children: isItself ? [] : children };
+}
+
 async function commandOf(source: Source, session: Session): Promise<Command> {
-  if ('load' in source) return source.load(session);
+  if ('load' in source) {
+    const command = await source.load(session);
+    for (const child of source.children ?? []) command.addCommand(await commandOf(child, session));
+    return command;
+  }
   const group = new Command(source.name).description(source.description);
   for (const child of source.children) group.addCommand(await commandOf(child, session));
   return group;

@@ -160,7 +160,8 @@ export async function theCluster(
   });
 }
 
-function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSettings {
+/** How to reach the store that the options name. Throws `usage.store` and `store.url`. */
+export function storeSettings(options: RepositoryOptions, terminal: Terminal): StoreSettings {
   const url = options.store ?? terminal.env.ETCDGUARDIAN_STORE;
   if (url === undefined || url === '') {
     throw new GuardianError('usage.store', 'no store given', {

@@ -1,33 +1,33 @@
 import { Command, Option } from 'commander';
 import { judgeVersions, type VersionEdits } from '../lib/etcd/datadir/version-rules.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
-import { restoreOffline, type Restored, type RestoreStep } from '../lib/restore/offline-restore.ts';
+import { restoreOffline, type Restored } from '../lib/restore/offline-restore.ts';
 import type { RestorePlan, RestoreRequest } from '../lib/restore/restore-plan.ts';
 import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { settleRestore, type SettledPlan } from '../lib/restore/settle-restore.ts';
 import { keysText } from './keys-needed-text.ts';
 import { parseRevision } from './option-values.ts';
-import { bytes, count, print } from './output.ts';
+import { count, print } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
   type AcceptOptions,
   differingValue,
   hashWarnings,
-  pointTransfer,
   withAcceptedMismatches,
   withPointOptions,
   type PointOptions,
 } from './point-options.ts';
 import { withRepositoryOptions, type RepositoryOptions } from './repository-options.ts';
 import { fromBackup, fromFile, type RestoreInput } from './restore-input.ts';
+import { tellRestoreStep } from './restore-progress.ts';
 import type { Session } from './session.ts';
 import { snapshotFigures } from './snapshot-figures.ts';
 
 interface RestoreOptions extends RepositoryOptions, PointOptions, ReportOptions, AcceptOptions {
   readonly backup?: string;
   readonly snapshot?: string;
-  readonly dataDir: string;
+  readonly dataDir?: string;
   readonly walDir?: string;
   readonly name?: string;
   readonly initialCluster?: string;
@@ -71,7 +71,7 @@ begins another, which members of the first can't join. A rehearsal elsewhere is
 best done with --no-record.
 
 No API server may run meanwhile. Afterwards start all members of etcd first, then
-the API servers.`,
+the API servers. "restore cluster" and "restore node" see to all of that.`,
     )
     .addOption(
       new Option(
@@ -85,7 +85,7 @@ the API servers.`,
         'restore this snapshot file instead of anything from a store',
       ).conflicts(['backup', 'toRevision', 'toTime']),
     )
-    .requiredOption('--data-dir <dir>', "the member's data dir; must not exist, or be empty")
+    .option('--data-dir <dir>', "the member's data dir; must not exist, or be empty (required)")
     .option('--wal-dir <dir>', 'a separate dir for its log')
     .option('--name <name>', "name of the member (etcd's --name)")
     .option('--initial-cluster <list>', 'all members of the new cluster: name=peer-url,…')
@@ -110,9 +110,17 @@ the API servers.`,
     )
     .option('--allow-missing-trailer', 'with --snapshot: accept a database without sha256 trailer')
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
+  // What stands behind the name of one of the commands below is its own.
+  command.enablePositionalOptions();
   return withReportOptions(withRepositoryOptions(withAcceptedMismatches(withPointOptions(command)))).action(
     async (options: RestoreOptions) => {
       const { terminal } = session;
+      // Not by commander, which would want it of the commands below, too.
+      if (options.dataDir === undefined)
+        throw new GuardianError('usage.data-dir', "required option '--data-dir <dir>' not specified", {
+          hint: 'for a whole control plane: "restore cluster" by its agents, "restore node" on each node without',
+        });
+      const request = restoreRequest(options, options.dataDir);
       const report = reporting(session, options);
       const input =
         options.snapshot === undefined
@@ -125,7 +133,7 @@ the API servers.`,
             );
       const versionEdits = versionEditsFor(options.etcdVersion, input, report.progress);
       const settled = await settleRestore(
-        restoreRequest(options),
+        request,
         input.point,
         input.source.size,
         input.recording,
@@ -160,7 +168,7 @@ async function restoreSettled(
       versionEdits,
       signal: terminal.signal,
       onStep: (step) => {
-        tell(progress, step);
+        tellRestoreStep(progress, step);
       },
     });
   } catch (error) {
@@ -173,9 +181,9 @@ async function restoreSettled(
 /** So long a failed restore tries to give its members back; else the next run begins another one. */
 const RELEASE_MS = 15_000;
 
-function restoreRequest(options: RestoreOptions): RestoreRequest {
+function restoreRequest(options: RestoreOptions, dataDir: string): RestoreRequest {
   return {
-    dataDir: options.dataDir,
+    dataDir,
     walDir: options.walDir,
     name: options.name,
     initialCluster: options.initialCluster,
@@ -222,24 +230,6 @@ function tellSettled(progress: ProgressLine, { joined, warnings }: SettledPlan):
   progress.say(
     `restore ${number} begins${apart === undefined ? '' : `, apart from restore ${apart.record.number} of ${apart.record.begunAt.toISOString()}: ${apart.why}`}`,
   );
-}
-
-function tell(progress: ProgressLine, step: RestoreStep): void {
-  switch (step.kind) {
-    case 'writing':
-      progress.update({ label: `writing ${step.dir.member.name}`, done: step.done, total: step.total });
-      return;
-    case 'merging':
-      progress.update(pointTransfer(step.progress));
-      return;
-    case 'verified':
-      progress.say(
-        `verified: revision ${count(step.verdict.currentRevision)}, ${count(step.verdict.totalKeys)} keys, ${bytes(step.verdict.totalSize)}`,
-      );
-      return;
-    case 'reading-back':
-      progress.update({ label: `reading ${step.dir.member.name} back`, done: step.done, total: step.total });
-  }
 }
 
 function restoredValue(
