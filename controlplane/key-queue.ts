@@ -1,5 +1,5 @@
 import type { KeyQueue } from './controller.ts';
-import { RateLimit } from './rate-limit.ts';
+import { RateLimit } from '../lib/rate-limit.ts';
 import { systemTiming, type Timing } from './timing.ts';
 
 export interface KeyQueueLimits {

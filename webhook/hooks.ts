@@ -98,8 +98,8 @@ async function judged(hook: Hook, admission: Admission, tools: HookTools, limitM
     );
   }, limitMs);
   try {
-    const { client, settings } = tools;
-    return await validate(admission, { client, settings, signal: deadline.signal }, tools.audit);
+    const { client, settings, shares } = tools;
+    return await validate(admission, { client, settings, shares, signal: deadline.signal }, tools.audit);
   } finally {
     clearTimeout(timer);
   }

@@ -3,8 +3,9 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import { errorText } from '../lib/log-lines.ts';
 import type { Admission, Answer } from './admission-review.ts';
 import { POLICIES } from './policies/all.ts';
-import type { Objection, Policy, PolicyTools, Verdict } from './policy.ts';
-import { refusal, unavailable } from './refusal.ts';
+import { isControlPlane, type Objection, type Policy, type PolicyTools, type Verdict } from './policy.ts';
+import { busy, refusal, unavailable } from './refusal.ts';
+import { RequesterBusy } from './requester-shares.ts';
 import { stampPatch } from './requester-stamp.ts';
 
 /** The mutating hook: who asked is written into the object. What is wrong with it is for the validating one. */
@@ -17,6 +18,20 @@ export function mutate(admission: Admission, tools: Pick<PolicyTools, 'settings'
  * for what a request holds: what can't be judged is refused.
  */
 export async function validate(admission: Admission, tools: PolicyTools, audit: AuditLog): Promise<Answer> {
+  if (isControlPlane(admission, tools)) return await judge(admission, tools, audit);
+  try {
+    const share = tools.shares.begin(admission.user.username);
+    try {
+      return await judge(admission, tools, audit);
+    } finally {
+      share[Symbol.dispose]();
+    }
+  } catch (error) {
+    return troubled(admission, error, audit);
+  }
+}
+
+async function judge(admission: Admission, tools: PolicyTools, audit: AuditLog): Promise<Answer> {
   const verdicts: (readonly [policy: Policy, verdict: Verdict])[] = [];
   for (const group of POLICIES) {
     const concerned = group.filter((policy) => policy.concerns(admission, tools));
@@ -27,13 +42,7 @@ export async function validate(admission: Admission, tools: PolicyTools, audit: 
         )),
       );
     } catch (error) {
-      audit(
-        record(admission, 'denied', {
-          ...(error instanceof GuardianError ? { reason: error.code } : {}),
-          message: `could not be judged: ${errorText(error)}`,
-        }),
-      );
-      return { ...unanswerable(error), refusedBy: 'trouble' };
+      return troubled(admission, error, audit);
     }
     if (verdicts.some(([, { objections }]) => objections.length > 0)) break;
   }
@@ -50,7 +59,15 @@ export async function validate(admission: Admission, tools: PolicyTools, audit: 
   return { allowed: true, warnings: verdicts.flatMap(([, one]) => one.warnings ?? []) };
 }
 
+function troubled(admission: Admission, error: unknown, audit: AuditLog): Answer {
+  const reason = error instanceof GuardianError ? { reason: error.code } : {};
+  audit(record(admission, 'denied', { ...reason, message: `could not be judged: ${errorText(error)}` }));
+  return { ...unanswerable(error), refusedBy: error instanceof RequesterBusy ? 'shares' : 'trouble' };
+}
+
 function unanswerable(error: unknown): Answer {
+  if (error instanceof RequesterBusy)
+    return busy(`${error.message} — ${error.hint ?? ''}`, error.waitSeconds);
   if (error instanceof GuardianError && !error.retryable)
     return refusal([{ kind: 'forbidden', message: error.message, hint: error.hint }]);
   // The audit log has the words; they are about this process, and no business of the requester.

@@ -12,6 +12,7 @@ import { admissionHooks } from './hooks.ts';
 import { listen } from './listen.ts';
 import { webhookMetrics } from './metrics.ts';
 import { statusPages } from './pages.ts';
+import { requesterShares } from './requester-shares.ts';
 import { servedCredentials } from './served-credentials.ts';
 import type { WebhookSettings } from './settings.ts';
 
@@ -44,9 +45,11 @@ export async function runWebhook(settings: WebhookSettings, tools: WebhookTools)
   );
   const counted = { inFlight: 0 };
   const metrics = webhookMetrics(() => counted.inFlight);
+  const { maxInFlight, requesterQuestions: perSecond } = settings;
   const app = admissionHooks(
     {
-      ...{ client, log, metrics, audit: auditLog(log), maxInFlight: settings.maxInFlight },
+      ...{ client, log, metrics, audit: auditLog(log), maxInFlight },
+      shares: requesterShares({ perSecond, burst: 4 * perSecond, atOnce: Math.ceil(maxInFlight / 4) }),
       settings: {
         controlPlane: `system:serviceaccount:${settings.namespace}:${settings.controlPlane}`,
         tenantEndpoints: tenantEndpoints(settings.allowedEndpoints),
@@ -68,22 +71,18 @@ export async function runWebhook(settings: WebhookSettings, tools: WebhookTools)
   stack.defer(() => closed(pages));
 
   // 3. Serve with whatever certificate there is.
-  for await (const credentials of servedCredentials(
-    credentialFolder(settings.tlsFolder),
-    log,
-    signal,
-    tools.lookMs,
-  )) {
+  const source = { folder: credentialFolder(settings.tlsFolder), clientCA: settings.clientCA };
+  for await (const { credentials, clientCA } of servedCredentials(source, log, signal, tools.lookMs)) {
     state.until = credentials.certificate.validToDate;
     metrics.certificateUntil(state.until);
     log.write('info', 'certificate', `serving with a certificate until ${state.until.toISOString()}`, {
       until: state.until,
     });
     if (state.hooks !== undefined) {
-      state.hooks.setSecureContext(webhookTls(credentials));
+      state.hooks.setSecureContext(webhookTls(credentials, clientCA));
       continue;
     }
-    state.hooks = createHttpsServer({ ...webhookTls(credentials), ...HOOK_LIMITS }, app);
+    state.hooks = createHttpsServer({ ...webhookTls(credentials, clientCA), ...HOOK_LIMITS }, app);
     state.hooks.maxConnections = MOST_CONNECTIONS;
     state.port = await listen(state.hooks, settings.listenHost, settings.port);
     log.write('info', 'listening', `answering reviews on port ${state.port}, pages on port ${pagesPort}`);

@@ -2,6 +2,7 @@ import type { AuditRecord } from '../lib/audit-log.ts';
 import type { KubeClient } from '../lib/kubernetes/kube-client.ts';
 import type { RightsSettings } from '../lib/kubernetes/rights/required-rights.ts';
 import type { Admission } from './admission-review.ts';
+import type { RequesterShares } from './requester-shares.ts';
 
 /** A rule, or a few that belong together. Policies don't know each other; every one of them must be content. */
 export interface Policy {
@@ -38,6 +39,8 @@ export type Objection =
 export interface PolicyTools {
   readonly client: KubeClient;
   readonly settings: PolicySettings;
+  /** What each requester may make us ask. */
+  readonly shares: RequesterShares;
   readonly signal: AbortSignal;
 }
 

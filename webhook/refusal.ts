@@ -24,6 +24,18 @@ export function unavailable(message: string): Answer {
   return { allowed: false, status };
 }
 
+/** API servers pass the time on as Retry-After, which their clients keep to. */
+export function busy(message: string, retryAfterSeconds: number): Answer {
+  const status = {
+    status: 'Failure',
+    reason: 'TooManyRequests',
+    code: 429,
+    message: visibleText(message),
+    details: { retryAfterSeconds },
+  };
+  return { allowed: false, status };
+}
+
 const MOST = 10;
 const LONGEST = 8_192;
 

@@ -86,6 +86,18 @@ export const WEBHOOK_SETTINGS = {
     'reviews that are judged at the same time; more are answered with "try again"',
     count.default(256),
   ),
+  requesterQuestions: setting(
+    'ETCDGUARDIAN_REQUESTER_QUESTIONS',
+    '--requester-questions <count>',
+    'questions per second that one requester may make the webhook ask the API server; after a quiet time four times as many at once. A backup of one namespace takes 8',
+    count.default(500),
+  ),
+  clientCA: setting(
+    'ETCDGUARDIAN_WEBHOOK_CLIENT_CA',
+    '--client-ca <file>',
+    'answer only clients with a certificate from this CA: API servers that are told to show one; read again when it changes',
+    z.string().min(1).optional(),
+  ),
   drainSeconds: setting(
     'ETCDGUARDIAN_DRAIN_SECONDS',
     '--drain-seconds <seconds>',

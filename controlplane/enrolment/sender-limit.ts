@@ -1,5 +1,5 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { RateLimit } from '../rate-limit.ts';
+import { RateLimit } from '../../lib/rate-limit.ts';
 import { systemTiming } from '../timing.ts';
 
 /** A rate limit for each sender; forgets those who have been quiet. */

@@ -45,10 +45,14 @@ export function serverTls(credentials: Credentials): TlsOptions {
   return { cert, key, ca, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: true };
 }
 
-/** TLS for the webhook server, whose clients prove themselves to the API server; those may be old. */
-export function webhookTls(credentials: Credentials): TlsOptions {
+/**
+ * TLS for the webhook server, whose clients are API servers; those may be old. They show a certificate only where they are
+ * told to: with `clientCA` only those that have one from there are let in.
+ */
+export function webhookTls(credentials: Credentials, clientCA?: string): TlsOptions {
   const { cert, key } = credentials;
-  return { cert, key, minVersion: 'TLSv1.2' };
+  const clients = clientCA === undefined ? {} : { ca: clientCA, requestCert: true, rejectUnauthorized: true };
+  return { cert, key, ...clients, minVersion: 'TLSv1.2' };
 }
 
 /**

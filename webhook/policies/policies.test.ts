@@ -6,11 +6,15 @@ import { RESTORE_CASES, RESTORE_CHANGES } from '../../test/crds/restore-cases.ts
 import { SCHEDULE_CASES, SCHEDULE_CHANGES } from '../../test/crds/schedule-cases.ts';
 import { admission, BACKUP, RESTORE, SCHEDULE, SETTINGS } from '../review.fixture.ts';
 import type { Objection, PolicyTools } from '../policy.ts';
+import { requesterShares } from '../requester-shares.ts';
 import { POLICIES } from './all.ts';
 
 /** Policies that ask nobody don't reach it. */
 const NOBODY = new Proxy({}, { get: () => assert.fail('the API server was asked') }) as KubeClient;
-const TOOLS: PolicyTools = { client: NOBODY, settings: SETTINGS, signal: new AbortController().signal };
+const TOOLS: PolicyTools = {
+  ...{ client: NOBODY, settings: SETTINGS, signal: new AbortController().signal },
+  shares: requesterShares({ perSecond: 1_000, burst: 1_000, atOnce: 10 }),
+};
 
 async function objections(request: Parameters<typeof admission>[0]): Promise<readonly Objection[]> {
   const asked = admission(request);

@@ -19,17 +19,18 @@ export const rights: Policy = {
   async judge(admission, tools) {
     const asked = askedOf(admission);
     if (asked === undefined) return CONTENT;
-    const { client, settings, signal } = tools;
+    const { client, settings, shares, signal } = tools;
     const stamped = isControlPlane(admission, tools) ? stampOf(admission.object) : undefined;
     // The policy of stamps has its own word on whether this is the right one.
     const requester = isRequester(stamped) ? stamped : admission.user;
+    // Runs of schedules come at the pace of the control plane, and must not be held up by what else their requester sends.
+    const ask = (questions: number): void => {
+      if (!isControlPlane(admission, tools)) shares.ask(admission.user.username, questions);
+    };
+    // For what is read before it is known how much there is to ask.
+    ask(1);
     const { refusal, surroundings, scope } = await judgeRights(
-      client,
-      requester,
-      asked,
-      settings,
-      signal,
-      'as-known',
+      ...([client, requester, asked, settings, signal, 'as-known', ask] as const),
     );
     if (refusal === undefined) return { objections: [], scope, warnings: warningsOf(asked, surroundings) };
     const { message, hint, retryable } = refusal;

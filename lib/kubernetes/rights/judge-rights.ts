@@ -23,7 +23,8 @@ export interface Judgement {
 
 /**
  * Whether this requester may have what is asked, now. Admission asks it for what is sent, and each run again for what it
- * is about to do; a run that already knows what its namespaces and its source are passes them in. Rejects with
+ * is about to do; a run that already knows what its namespaces and its source are passes them in. `ask` is told how
+ * many reviews that takes, before they are made, and may throw. Rejects with
  * `KubeClient`'s codes and `admission.selector`: who can't find out must not go on.
  */
 export async function judgeRights(
@@ -33,10 +34,12 @@ export async function judgeRights(
   settings: RightsSettings,
   signal: AbortSignal,
   known: Surroundings | Freshness = 'now',
+  ask: (questions: number) => void = () => undefined,
 ): Promise<Judgement> {
   const surroundings =
     typeof known === 'string' ? await readSurroundings(client, asked, signal, known) : known;
   const rights = requiredRights(asked, surroundings, settings);
+  ask(rights.length);
   const missing = await checkRights(client, requester, rights, signal);
   return {
     refusal: missing.length === 0 ? undefined : forbidden(requester, missing),

@@ -12,12 +12,15 @@ export class RateLimit {
     this.#atMs = nowMs;
   }
 
-  /** 0: taken. Else nothing was taken, and how long to wait before asking again. */
-  take(nowMs: number): number {
+  /**
+   * 0: taken. Else nothing was taken, and how long to wait before asking again. Who takes many at once gets them if there is
+   * one, and leaves the rest as a debt that is waited off before the next.
+   */
+  take(nowMs: number, count = 1): number {
     this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, nowMs - this.#atMs) * this.#perMs);
     this.#atMs = nowMs;
     if (this.#tokens >= 1) {
-      this.#tokens -= 1;
+      this.#tokens -= count;
       return 0;
     }
     return Math.ceil((1 - this.#tokens) / this.#perMs);
