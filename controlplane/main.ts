@@ -49,6 +49,8 @@ interface Replica {
   readonly kube: KubeConnection;
   /** For the Lease alone. */
   readonly election: KubeConnection;
+  /** For whoever comes to enrol. */
+  readonly enrolment: KubeConnection;
   readonly cluster: string;
   readonly pod: PodIdentity;
   readonly metrics: ControlPlaneMetrics;
@@ -93,6 +95,8 @@ export async function runControlPlane(
   const kube = stack.use(await connectKube({ ...server, component: 'controlplane' }));
   // Its calls must not queue behind thousands of others, or the Lease is lost under load.
   const election = stack.use(await connectKube({ ...server, component: 'controlplane-election' }));
+  // And strangers who come to enrol must neither hold up controllers nor wait for them.
+  const enrolment = stack.use(await connectKube({ ...server, component: 'controlplane-enrolment' }));
   const cluster = await untilItWorks('the API server', process, signal, async () => clusterOf(kube, signal));
   if (cluster === undefined) return;
 
@@ -101,7 +105,7 @@ export async function runControlPlane(
   const keeper = certificateKeeper(`${settings.service}.${namespace}.svc`, clock);
   serving.keeper = keeper;
   const store = authorityStore({ kube, clock, scope: { cluster, namespace }, settings });
-  const replica: Replica = { settings, process, kube, election, cluster, pod, metrics, keeper };
+  const replica: Replica = { settings, process, kube, election, enrolment, cluster, pod, metrics, keeper };
   const ending = new AbortController();
   const all = AbortSignal.any([signal, ending.signal]);
   const following = followAuthority(store, keeper, log, process.random, all);
@@ -197,7 +201,7 @@ async function lead(replica: Replica, term: LeaderTerm, signal: AbortSignal): Pr
 
 /** As soon as there is a certificate to serve with; until the signal. */
 async function serveEnrolment(
-  { settings, process, kube, metrics, keeper }: Replica,
+  { settings, process, enrolment: kube, metrics, keeper }: Replica,
   serving: { enrolment?: EnrolmentServer },
   signal: AbortSignal,
 ): Promise<void> {
