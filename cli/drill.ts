@@ -103,11 +103,11 @@ async function drill(session: Session, options: DrillOptions): Promise<void> {
       source: input.source,
       point: input.point,
       versions: input.versions,
-      proof: () => {
+      proof: (answered) => {
         const judged = input.judged();
         const told = judged === undefined ? [] : hashWarnings(judged);
         if (input.backup === undefined) return { checks: [], warnings: [UNPROVEN_FILE, ...told] };
-        const { checks, warnings } = recordedProof(input.backup, judged);
+        const { checks, warnings } = recordedProof(input.backup, judged, answered);
         return { checks, warnings: [...warnings, ...told] };
       },
       etcd: programPath(options.etcd),

@@ -1,3 +1,4 @@
+import type { HashKV } from '../../etcd/client/etcd-client.ts';
 import type { Restored } from '../offline-restore.ts';
 import { countResources } from './count-resources.ts';
 import type { DrillEtcd } from './drill-etcd.ts';
@@ -6,16 +7,22 @@ import type { Check, DrillReport } from './drill-report.ts';
 /** HashKV reads the whole database, and the disk may be slow. */
 const HASH_TIMEOUT_MS = 30 * 60_000;
 
+export interface CheckedEtcd extends Pick<DrillReport, 'keys' | 'resources'> {
+  readonly checks: readonly Check[];
+  /** Its HashKV(0). */
+  readonly answered: HashKV;
+}
+
 /** Whether etcd serves exactly what was restored: the hash that was foretold over all of it, and as many keys. */
 export async function checkEtcd(
   { client, endpoint }: Pick<DrillEtcd, 'client' | 'endpoint'>,
   { hashKV, revision, verdict }: Restored,
   signal: AbortSignal | undefined,
-): Promise<Pick<DrillReport, 'keys' | 'resources'> & { readonly checks: readonly Check[] }> {
+): Promise<CheckedEtcd> {
   const answer = await client.hashKV(endpoint, 0n, { timeoutMs: HASH_TIMEOUT_MS, signal });
   const { resources, keys } = await countResources(client, signal);
   return {
-    ...{ resources, keys: Number(keys) },
+    ...{ resources, keys: Number(keys), answered: answer },
     checks: [
       {
         name: 'HashKV(0) is the one that was foretold',

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { type FileVersions, judgeVersions, type VersionEdits } from '../../etcd/datadir/version-rules.ts';
+import type { HashKV } from '../../etcd/client/etcd-client.ts';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { keysNeeded } from '../../keyspace/keys-needed.ts';
 import type { MergedSource } from '../merged-source.ts';
@@ -29,8 +30,11 @@ export interface DrillRequest {
   readonly source: SnapshotSource | MergedSource;
   readonly point: RestorePoint;
   readonly versions: FileVersions;
-  /** The evidence that came with the data, once all of it was read. */
-  readonly proof: () => { readonly checks: readonly Check[]; readonly warnings: readonly string[] };
+  /** The evidence that came with the data, beside what the restored etcd answers for its hash. */
+  readonly proof: (answered: HashKV) => {
+    readonly checks: readonly Check[];
+    readonly warnings: readonly string[];
+  };
   /** The etcd program. */
   readonly etcd: string;
   readonly apiServer?: DrilledApiServer | undefined;
@@ -125,7 +129,6 @@ class Drill {
     // 2. The restore itself.
     const dataDir = path.join(folder.path, 'data');
     this.#restored = await this.#restore(dataDir, versionEdits);
-    this.#addProof();
 
     // 3. It serves.
     this.#begin('start');
@@ -137,9 +140,11 @@ class Drill {
 
     // 4. It is what was backed up. Before an API server writes to it.
     this.#begin('checks');
-    const { checks, ...found } = await checkEtcd(etcd, this.#restored, signal);
+    const { checks, answered, ...found } = await checkEtcd(etcd, this.#restored, signal);
     this.#found = found;
-    this.#checks.push(...checks);
+    const proof = this.#request.proof(answered);
+    this.#checks.push(...checks, ...proof.checks);
+    this.#warnings.push(...proof.warnings);
 
     // 5. An API server can read it, and what the user asked for is there.
     const asked = { queries, etcd: etcd.client, signal };
@@ -208,8 +213,9 @@ class Drill {
     const { source, point } = this.#request;
     const { signal, onStep } = this.#tools;
     const token = `drill-${randomBytes(16).toString('hex')}`;
+    // Revisions stay as they were: so etcd can answer the very hash that a live member answered.
     const names = { name: DRILL_MEMBER, initialAdvertisePeerUrls: DRILL_PEER_URL, token };
-    const plan = planRestore({ dataDir, ...names, allMembers: false, bump: 'auto' }, point);
+    const plan = planRestore({ dataDir, ...names, allMembers: false, bump: 'none' }, point);
     this.#begin('fetch');
     try {
       return await restoreOffline(source, plan, {
@@ -226,12 +232,6 @@ class Drill {
         cause: error,
       });
     }
-  }
-
-  #addProof(): void {
-    const { checks, warnings } = this.#request.proof();
-    this.#checks.push(...checks);
-    this.#warnings.push(...warnings);
   }
 }
 
