@@ -190,6 +190,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['repository.timelines-exhausted', 'restore.data-dir-exists', 'restore.wal-dir-exists'],
     ...['restore.backup-not-completed', 'restore.brought-back', 'restore.cancelled', 'restore.certificate'],
     ...['restore.committed', 'restore.deadline', 'restore.deleted', 'restore.grafts', 'restore.hook-failed'],
+    ...['rescue.exists', 'rescue.in-use', 'rescue.no-room'],
     ...['restore.given-up', 'restore.settled', 'restore.too-few', 'restore.waits', 'restore.peers-away'],
     ...['restore.interrupted', 'restore.journal', 'restore.local-store', 'restore.many-clusters'],
     ...['restore.no-agent', 'restore.no-api-server', 'restore.no-etcd'],
