@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../harness/eventually.ts';
 import { installChart, rolledOut, SYSTEM_NAMESPACE, uninstallChart, upgradeChart } from './helm.ts';
 import { noteGrants, noteNoGrants } from './permissions-are-used.ts';
-import { AS_TINA, backupOf, createObject, endOf, eventsOf, type Story } from './story.ts';
+import { AS_TINA, backupOf, createObject, endOf, eventsOf, restoreOf, type Story } from './story.ts';
 
 const AUTHORITY = 'etcdguardian-authority';
 const IN_SYSTEM = `--namespace=${SYSTEM_NAMESPACE}`;
@@ -30,7 +30,8 @@ export function theInstallationChanges(told: () => Story): void {
     kept = await keptObjects(story);
     // What is on its way out is asked a last time when its rights have gone already.
     noteNoGrants(story, await cluster.auditLog());
-    await upgradeChart(story.cluster, { replicas: 1, webhook: { enabled: false, policies: false } });
+    const hooks = { enabled: true };
+    await upgradeChart(story.cluster, { replicas: 1, hooks, webhook: { enabled: false, policies: false } });
     await rolledOut(cluster);
     await noteGrants(story);
     await cluster.kubectl('annotate', 'secret', AUTHORITY, IN_SYSTEM, 'etcdguardian.io/rotate=now');
@@ -43,6 +44,26 @@ export function theInstallationChanges(told: () => Story): void {
       const pem = await cluster.kubectl('get', ...trusted);
       return pem.split('BEGIN CERTIFICATE').length === 3;
     });
+  });
+
+  test('hooks run on the node, and one that fails gives a restore up before anything is stopped', async () => {
+    const story = told();
+    const { cluster } = story;
+    const hook = (name: string, script: string): object => ({
+      ...{ name, type: 'Exec', timeoutSeconds: 60 },
+      exec: { command: ['sh', '-c', script] },
+    });
+    const preRestoreHooks = [
+      hook('marks', 'echo $ETCDGUARDIAN_HOOK on $(hostname) >/root/hooked'),
+      hook('fails', 'echo no good; exit 3'),
+    ];
+    const spec = { backupName: 'unstamped', restoreMode: 'Full', preRestoreHooks };
+    await createObject(story, restoreOf(SYSTEM_NAMESPACE, 'hooked', spec));
+    const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdrestore/hooked');
+    assert.equal(ended.phase, 'Failed', JSON.stringify(ended));
+    assert.match(ended.message ?? '', new RegExp(`fails on ${cluster.name}: .* status 3: no good`));
+    const marked = await readFile(join(cluster.root, 'root/hooked'), 'utf8');
+    assert.equal(marked, `preRestore/marks on ${cluster.name}\n`);
   });
 
   test('helm uninstall leaves definitions, resources, keys and data', async () => {
