@@ -15,7 +15,7 @@ import {
   withFullBackupOptions,
 } from './full-backup-options.ts';
 import { keysText } from './keys-needed-text.ts';
-import { bytes, count, duration, print } from './output.ts';
+import { bytes, count, counted, duration, print } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -147,7 +147,7 @@ function tell(progress: ProgressLine, event: BackupEvent): void {
       return;
     case 'streamed':
       progress.say(
-        `verified: revision ${count(event.verdict.revision)}, ${count(event.verdict.totalKeys)} keys, ${bytes(event.verdict.totalSize)}, no problem found`,
+        `verified: revision ${count(event.verdict.revision)}, ${counted(event.verdict.totalKeys, 'key')}, ${bytes(event.verdict.totalSize)}, no problem found`,
       );
       for (const warning of event.verdict.warnings.slice(0, 5)) progress.say(`warning: ${warning.message}`);
       warnOfKeys(progress, keysText(keysNeeded(event.verdict.valuePrefixes ?? [])));

@@ -1,7 +1,7 @@
 import type { Check, DrillReport } from '../lib/restore/drill/drill-report.ts';
 import { PHASES } from '../lib/restore/drill/phase-times.ts';
 import { countedKeysText } from './keys-needed-text.ts';
-import { bytes, count, duration, fields } from './output.ts';
+import { bytes, count, counted, duration, fields } from './output.ts';
 
 /** A report for programs: 64-bit numbers as strings, times as RFC 3339, what is missing as null. */
 export function drillValue(report: DrillReport): Readonly<Record<string, unknown>> {
@@ -69,7 +69,7 @@ function figures(report: DrillReport): string {
   const names = largest.map(({ resource, objects }) => `${resource} ${count(objects)}`);
   return fields([
     ['time', parts.join(', ')],
-    ['database', `${bytes(report.databaseBytes)}${keys === undefined ? '' : `, ${count(keys)} keys`}`],
+    ['database', `${bytes(report.databaseBytes)}${keys === undefined ? '' : `, ${counted(keys, 'key')}`}`],
     [
       'objects',
       names.length === 0 ? undefined : names.join(', ') + (more > 0 ? `, and of ${more} more` : ''),

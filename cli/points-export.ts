@@ -136,7 +136,7 @@ function exportText(file: string, point: RestorePoint, { verdict, matched }: Wri
     matched.length === 0
       ? 'no member had kept a hash of this history'
       : `equal to ${count(matched.length)} hashes that members had kept`;
-  return `${file}: revision ${count(point.revision)} of ${instant(point.seenAt)}, ${count(verdict.totalKeys)} keys, ${bytes(verdict.totalSize)}, sound
+  return `${file}: revision ${count(point.revision)} of ${instant(point.seenAt)}, ${counted(verdict.totalKeys, 'key')}, ${bytes(verdict.totalSize)}, sound
   HashKV ${verdict.hashKV} at revision ${count(verdict.currentRevision)}; ${proven}
 ${needs}`;
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { COMMANDS, type Leaf, type Source } from './commands.ts';
 import { completionScript } from './completion.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { Session } from './session.ts';
@@ -26,6 +27,11 @@ First steps:
   etcdguardian points list --store s3://bucket/prefix --key-file guardian.key                  what can be restored
   etcdguardian restore --store s3://bucket/prefix --key-file guardian.key --data-dir /var/lib/etcd [--to-time 14:05]
 
+When something is wrong:
+  kubectl etcdguardian doctor            looks at everything in a cluster, and says what to do (or: etcdguardian kube doctor)
+  etcdguardian restore cluster --help    no API server left: by the agents; with none of them: restore node, on each node
+  etcdguardian rescue --help             what a dead member's disk has, as a snapshot
+
 S3 credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, ~/.aws, or the workload's identity.
 
 ${EXIT_CODE_HELP}`,
@@ -39,8 +45,25 @@ ${EXIT_CODE_HELP}`,
     .action((shell: string) => {
       session.terminal.stdout.write(completionScript(program, shell));
     });
+  if (session.terminal.env.ETCDGUARDIAN_CALLED_AS === PLUGIN) nameAsPlugin(program);
   throwing(program, session);
   return program;
+}
+
+/** What bin/kubectl-etcdguardian says that a person has typed in place of `etcdguardian kube`. */
+const PLUGIN = 'kubectl etcdguardian';
+
+/** Help says then what works when it is typed again. */
+function nameAsPlugin(program: Command): void {
+  const own = program.createHelp();
+  const usageOf = own.commandUsage.bind(own);
+  const named = (command: Command): void => {
+    command.configureHelp({
+      commandUsage: (it) => usageOf(it).replace(/^etcdguardian kube\b/, PLUGIN),
+    });
+    for (const child of command.commands) named(child);
+  };
+  named(program);
 }
 
 /** commander's own exits and prints, in this program's hands. */
@@ -52,266 +75,6 @@ function throwing(command: Command, session: Session): void {
   command.showHelpAfterError('(--help shows what there is)');
   for (const child of command.commands) throwing(child, session);
 }
-
-type Source = Leaf | Group;
-
-interface Leaf {
-  readonly name: string;
-  readonly load: (session: Session) => Promise<Command>;
-  /** Commands below one that does something by itself, too. */
-  readonly children?: readonly Leaf[];
-}
-
-interface Group {
-  readonly name: string;
-  readonly description: string;
-  readonly children: readonly Source[];
-}
-
-const COMMANDS: readonly Source[] = [
-  {
-    name: 'backup',
-    description: 'backups in a store',
-    children: [
-      {
-        name: 'create',
-        load: async (session) => (await import('./backup-create.ts')).backupCreateCommand(session),
-      },
-      {
-        name: 'list',
-        load: async (session) => (await import('./backup-list.ts')).backupListCommand(session),
-      },
-      {
-        name: 'show',
-        load: async (session) => (await import('./backup-show.ts')).backupShowCommand(session),
-      },
-      {
-        name: 'verify',
-        load: async (session) => (await import('./backup-verify.ts')).backupVerifyCommand(session),
-      },
-      {
-        name: 'delete',
-        load: async (session) => (await import('./backup-delete.ts')).backupDeleteCommand(session),
-      },
-      {
-        name: 'undelete',
-        load: async (session) => (await import('./backup-upkeep.ts')).backupUndeleteCommand(session),
-      },
-      {
-        name: 'prune',
-        load: async (session) => (await import('./backup-prune.ts')).backupPruneCommand(session),
-      },
-      {
-        name: 'sweep',
-        load: async (session) => (await import('./backup-upkeep.ts')).backupSweepCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'capture',
-    description: 'every change of a cluster, stored as it happens',
-    children: [
-      {
-        name: 'run',
-        load: async (session) => (await import('./capture-run.ts')).captureRunCommand(session),
-      },
-      {
-        name: 'status',
-        load: async (session) => (await import('./capture-status.ts')).captureStatusCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'restore',
-    load: async (session) => (await import('./restore.ts')).restoreCommand(session),
-    children: [
-      {
-        name: 'cluster',
-        load: async (session) => (await import('./restore-cluster.ts')).restoreClusterCommand(session),
-      },
-      {
-        name: 'node',
-        load: async (session) => (await import('./restore-node.ts')).restoreNodeCommand(session),
-      },
-      {
-        name: 'status',
-        load: async (session) => (await import('./restore-status.ts')).restoreStatusCommand(session),
-      },
-      {
-        name: 'settle',
-        load: async (session) => (await import('./restore-settle.ts')).restoreSettleCommand(session),
-      },
-      {
-        name: 'clean-up',
-        load: async (session) => (await import('./restore-settle.ts')).restoreCleanUpCommand(session),
-      },
-    ],
-  },
-  { name: 'rescue', load: async (session) => (await import('./rescue.ts')).rescueCommand(session) },
-  {
-    name: 'drill',
-    description: 'proof that a backup restores, by restoring it',
-    children: [
-      {
-        name: 'run',
-        load: async (session) => (await import('./drill.ts')).drillRunCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'points',
-    description: 'what can be restored: every captured revision, not only the backups',
-    children: [
-      {
-        name: 'list',
-        load: async (session) => (await import('./points-list.ts')).pointsListCommand(session),
-      },
-      {
-        name: 'verify',
-        load: async (session) => (await import('./points-verify.ts')).pointsVerifyCommand(session),
-      },
-      {
-        name: 'undelete',
-        load: async (session) => (await import('./points-undelete.ts')).pointsUndeleteCommand(session),
-      },
-      {
-        name: 'export',
-        load: async (session) => (await import('./points-export.ts')).pointsExportCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'attachments',
-    description: "a node's own files, which backups take along",
-    children: [
-      {
-        name: 'show',
-        load: async (session) => (await import('./attachments.ts')).attachmentsShowCommand(session),
-      },
-      {
-        name: 'extract',
-        load: async (session) => (await import('./attachments.ts')).attachmentsExtractCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'history',
-    description: 'what became of single keys',
-    children: [
-      {
-        name: 'get',
-        load: async (session) => (await import('./history-get.ts')).historyGetCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'restores',
-    description: 'restores that were made from a store',
-    children: [
-      {
-        name: 'list',
-        load: async (session) => (await import('./restores-list.ts')).restoresListCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'snapshot',
-    description: 'any snapshot file of etcd, wherever it came from',
-    children: [
-      {
-        name: 'verify',
-        load: async (session) => (await import('./snapshot-verify.ts')).snapshotVerifyCommand(session),
-      },
-      {
-        name: 'inspect',
-        load: async (session) => (await import('./snapshot-inspect.ts')).snapshotInspectCommand(session),
-      },
-      {
-        name: 'diff',
-        load: async (session) => (await import('./snapshot-diff.ts')).snapshotDiffCommand(session),
-      },
-    ],
-  },
-  { name: 'keys', load: async (session) => (await import('./keys.ts')).keysCommand(session) },
-  {
-    name: 'kube',
-    description: 'a cluster that this is installed in; as a plugin: kubectl etcdguardian …',
-    children: [
-      {
-        name: 'backup',
-        description: 'EtcdBackups',
-        children: [
-          {
-            name: 'create',
-            load: async (session) =>
-              (await import('./kube/backup-create.ts')).kubeBackupCreateCommand(session),
-          },
-          {
-            name: 'wait',
-            load: async (session) => (await import('./kube/backup-wait.ts')).kubeBackupWaitCommand(session),
-          },
-          {
-            name: 'list',
-            load: async (session) => (await import('./kube/backup-list.ts')).kubeBackupListCommand(session),
-          },
-          {
-            name: 'show',
-            load: async (session) => (await import('./kube/backup-show.ts')).kubeBackupShowCommand(session),
-          },
-        ],
-      },
-      {
-        name: 'restore',
-        description: 'EtcdRestores',
-        children: [
-          {
-            name: 'create',
-            load: async (session) =>
-              (await import('./kube/restore-create.ts')).kubeRestoreCreateCommand(session),
-          },
-          {
-            name: 'wait',
-            load: async (session) => (await import('./kube/restore-wait.ts')).kubeRestoreWaitCommand(session),
-          },
-          {
-            name: 'list',
-            load: async (session) => (await import('./kube/restore-list.ts')).kubeRestoreListCommand(session),
-          },
-          {
-            name: 'show',
-            load: async (session) => (await import('./kube/restore-show.ts')).kubeRestoreShowCommand(session),
-          },
-        ],
-      },
-      {
-        name: 'points',
-        load: async (session) => (await import('./kube/points.ts')).kubePointsCommand(session),
-      },
-      {
-        name: 'status',
-        load: async (session) => (await import('./kube/status.ts')).kubeStatusCommand(session),
-      },
-      {
-        name: 'doctor',
-        load: async (session) => (await import('./kube/doctor.ts')).kubeDoctorCommand(session),
-      },
-    ],
-  },
-  {
-    name: 'pki',
-    description: 'identities for the agents of a cluster',
-    children: [
-      { name: 'issue', load: async (session) => (await import('./pki-issue.ts')).pkiIssueCommand(session) },
-      { name: 'show', load: async (session) => (await import('./pki-show.ts')).pkiShowCommand(session) },
-    ],
-  },
-  { name: 'agent', load: async (session) => (await import('./agent.ts')).agentCommand(session) },
-  {
-    name: 'controlplane',
-    load: async (session) => (await import('./controlplane.ts')).controlPlaneCommand(session),
-  },
-  { name: 'webhook', load: async (session) => (await import('./webhook.ts')).webhookCommand(session) },
-];
 
 /** The one command that is named, or all of them where help, completion or a correction may want them. */
 function wantedBy([first, ...rest]: readonly string[], sources = COMMANDS): readonly Source[] {

@@ -83,7 +83,7 @@ With no agent alive: "etcdguardian restore node" on each node.`,
     )
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen')
     .addOption(new Option('--plan', 'tell what would happen, and end (the default)').conflicts('yes'))
-    .option('--yes', 'do it');
+    .option('--yes', 'do what the plan says');
   withAgentOptions(withRepositoryOptions(withAcceptedMismatches(withPointOptions(command))));
   return withReportOptions(command).action(async (options: ClusterOptions) => {
     await restoreCluster(session, options);

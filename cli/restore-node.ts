@@ -97,7 +97,7 @@ back as long as the new was not verified.`,
     .option('--etcd-unit <name>', "etcd's unit (default etcd.service)")
     .option('--state-dir <folder>', 'where the journal is kept (default /var/lib/etcdguardian)')
     .addOption(new Option('--plan', 'tell what would happen, and end (the default)').conflicts('yes'))
-    .option('--yes', 'do it')
+    .option('--yes', 'do what the plan says')
     .addOption(new Option('--roll-back', 'put the old data back').conflicts(['plan', 'cleanUp']))
     .addOption(new Option('--clean-up', 'remove the old data of the last restore').conflicts('plan'));
   withRepositoryOptions(withAcceptedMismatches(withPointOptions(command)));

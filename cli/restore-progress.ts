@@ -1,5 +1,5 @@
 import type { RestoreStep } from '../lib/restore/offline-restore.ts';
-import { bytes, count } from './output.ts';
+import { bytes, count, counted } from './output.ts';
 import { pointTransfer } from './point-options.ts';
 import type { ProgressLine } from './progress-line.ts';
 
@@ -14,7 +14,7 @@ export function tellRestoreStep(progress: ProgressLine, step: RestoreStep): void
       return;
     case 'verified':
       progress.say(
-        `verified: revision ${count(step.verdict.currentRevision)}, ${count(step.verdict.totalKeys)} keys, ${bytes(step.verdict.totalSize)}`,
+        `verified: revision ${count(step.verdict.currentRevision)}, ${counted(step.verdict.totalKeys, 'key')}, ${bytes(step.verdict.totalSize)}`,
       );
       return;
     case 'reading-back':

@@ -7,7 +7,7 @@ import { keysNeeded } from '../lib/keyspace/keys-needed.ts';
 import { settleRestore, type SettledPlan } from '../lib/restore/settle-restore.ts';
 import { keysText } from './keys-needed-text.ts';
 import { parseRevision } from './option-values.ts';
-import { count, print } from './output.ts';
+import { count, counted, print } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
 import { reporting, withReportOptions, type ReportOptions } from './report-options.ts';
 import {
@@ -276,7 +276,7 @@ function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored
     plan.bumpTo === undefined
       ? `Revisions go on from ${count(restored.revision)}.\n`
       : `Revisions start at ${count(restored.revision)}, all before it compacted: watchers and caches will read everything anew.\n`;
-  return `restored ${input.source.label}: ${count(restored.verdict.totalKeys)} keys at revision ${count(restored.verdict.currentRevision)}
+  return `restored ${input.source.label}: ${counted(restored.verdict.totalKeys, 'key')} at revision ${count(restored.verdict.currentRevision)}
 ${made}${bump}Start etcd with its usual settings and:
 ${start}${others}${keysNote(restored)}Then "etcdctl endpoint hashkv" must answer ${restored.hashKV} on every member, before the first write.
 `;

@@ -55,6 +55,7 @@ that; the exit status says how it ended.`,
       ]),
     )
     .option('--try', 'only find out what it would do (spec.dryRun)')
+    .addOption(new Option('--dry-run', 'the same as --try').implies({ try: true }))
     .option('-w, --wait', 'until it has ended, with progress');
   withWaitOptions(withStorageOptions(command));
   return withReportOptions(withKubeOptions(command)).action(async (name: string, options: CreateOptions) => {

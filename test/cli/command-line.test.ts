@@ -16,7 +16,7 @@ async function allCommands(cli: GuardianCli, words: readonly string[] = []): Pro
   const { status, stdout, stderr } = await cli.run([...words, '--help']);
   assert.deepEqual([status, stderr], [0, ''], words.join(' '));
   const listed = /\nCommands:\n((?: {2}.*\n)+)/.exec(`${stdout}\n`)?.[1] ?? '';
-  const children = Array.from(listed.matchAll(/^ {2}([a-z]+)/gm), ([, name = '']) => name);
+  const children = Array.from(listed.matchAll(/^ {2}([a-z-]+)/gm), ([, name = '']) => name);
   const found: string[][] = [[...words]];
   for (const child of children.filter((name) => name !== 'help')) {
     found.push(...(await allCommands(cli, [...words, child])));
@@ -36,7 +36,10 @@ test('every command explains itself, and its options say what they are for', asy
       ),
       'capture run',
       'capture status',
+      ...['cluster', 'node', 'status', 'settle', 'clean-up'].map((one) => `restore ${one}`),
+      'drill run',
       ...['list', 'verify', 'undelete', 'export'].map((one) => `points ${one}`),
+      ...['show', 'extract'].map((one) => `attachments ${one}`),
       'history get',
       'restores list',
       ...['verify', 'inspect', 'diff'].map((one) => `snapshot ${one}`),
