@@ -26,11 +26,13 @@ const NODES = [0, 1, 2];
 
 /** Every deed at every step of every node; for the coordinator one node's steps do, as all take them together. */
 const MATRIX: readonly Disturbance[] = DEEDS.flatMap((deed) =>
-  [...FORWARD.map((state) => [state, false] as const), ...BACK.map((state) => [state, true] as const)].flatMap(
-    ([state, goesBack], at) =>
-      (deed.startsWith('coordinator') ? [at % NODES.length] : NODES).map((node) => ({
-        ...{ deed, state, node, goesBack },
-      })),
+  [
+    ...FORWARD.map((state) => [state, false] as const),
+    ...BACK.map((state) => [state, true] as const),
+  ].flatMap(([state, goesBack], at) =>
+    (deed.startsWith('coordinator') ? [at % NODES.length] : NODES).map((node) => ({
+      ...{ deed, state, node, goesBack },
+    })),
   ),
 );
 

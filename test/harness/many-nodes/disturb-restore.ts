@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import type { BackupResult } from '../../../lib/agent-api/task-messages.ts';
 import type { RestoreStateName } from '../../../lib/restore/cluster/restore-states.ts';
 import { eventually } from '../eventually.ts';
@@ -35,7 +36,6 @@ export interface Disturbed {
 }
 
 export const KEY = '/registry/wanted';
-const LOST = '/registry/newer';
 
 /** Writes what the backup is to have, and backs up. */
 export async function prepareDisturbed(scene: ManyNodes): Promise<Disturbed> {
@@ -117,9 +117,10 @@ export async function writeNewer(scene: Pick<ManyNodes, 'nodes'>, value: string)
   const [first] = scene.nodes;
   assert.ok(first !== undefined);
   await eventually('etcd takes a write', () => first.etcd.put(KEY, value));
-  await first.etcd.put(LOST, value);
+  const lostKey = `/registry/newer/${randomUUID()}`;
+  await first.etcd.put(lostKey, value);
   const { clusterId, revision } = await first.etcd.proof();
-  return { key: KEY, before: value, restored: 'of the backup', lostKey: LOST, clusterId, revision };
+  return { key: KEY, before: value, restored: 'of the backup', lostKey, clusterId, revision };
 }
 
 /** A network stays cut until the nodes have settled it among themselves, or the coordinator has given up. */

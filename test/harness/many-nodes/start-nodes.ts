@@ -25,6 +25,19 @@ export interface ManyNodesOptions {
   /** How much fits into a data dir that is a file system of its own. */
   readonly diskBytes?: number;
   readonly patience?: 'quick' | 'kubelet';
+  /** Where everything lies; default as `temporaryFolder` chooses. */
+  readonly on?: 'memory' | 'disk';
+  /** Further flags of etcd. */
+  readonly etcdArgs?: readonly string[];
+  /** Makes the data that a member of the cluster begins with. */
+  readonly makeData?: (member: MemberToMake) => Promise<void>;
+}
+
+export interface MemberToMake {
+  readonly name: string;
+  /** For us, not for the node. */
+  readonly dataDir: string;
+  readonly members: readonly { readonly name: string; readonly peerUrls: readonly string[] }[];
 }
 
 /** A control-plane node: what a kubelet would run, and our agent. */
@@ -68,7 +81,7 @@ const DISK = 4 * 2 ** 30;
 export async function startManyNodes(options: ManyNodesOptions = {}): Promise<ManyNodes> {
   const { version = DEFAULT_ETCD, layouts = LAYOUTS, diskBytes = DISK, patience = 'quick' } = options;
   await using starting = new AsyncDisposableStack();
-  const folder = starting.use(await temporaryFolder());
+  const folder = starting.use(await temporaryFolder(options.on === undefined ? {} : { on: options.on }));
   const etcdAuthority = starting.use(await createAuthority('etcd'));
   const authority = await newAuthority();
   const controlPlane = await credentialsFor(authority, { cluster: CLUSTER, role: 'control-plane' });
@@ -82,6 +95,13 @@ export async function startManyNodes(options: ManyNodesOptions = {}): Promise<Ma
   const initialCluster = network.nodes
     .map(({ address }, at) => `member-${at + 1}=https://${address}:2380`)
     .join(',');
+  const members = network.nodes.map(({ address }, at) => ({
+    ...{ name: `member-${at + 1}`, peerUrls: [`https://${address}:2380`] },
+  }));
+  for (const [at, { name }] of members.entries()) {
+    const dataDir = network.nodes[at]?.path(dirs[at]?.dataDir ?? '') ?? '';
+    await options.makeData?.({ name, dataDir, members });
+  }
   const nodes = await Promise.all(
     network.nodes.map(async (place, at) => {
       const name = `node-${at + 1}`;
@@ -92,7 +112,10 @@ export async function startManyNodes(options: ManyNodesOptions = {}): Promise<Ma
       const parts = { name, place, folder: own, dirs: where, pki, controlPlane, patience };
       return await startNode(
         parts,
-        etcdCommand({ ...parts, member: `member-${at + 1}`, version, initialCluster }),
+        [
+          ...etcdCommand({ ...parts, member: `member-${at + 1}`, version, initialCluster }),
+          ...(options.etcdArgs ?? []),
+        ],
         starting,
       );
     }),
