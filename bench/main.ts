@@ -5,6 +5,7 @@ import { benchCapture } from './capture.ts';
 import { benchDrill } from './drill.ts';
 import { benchMerge } from './merge.ts';
 import { say } from './report.ts';
+import { benchRestoreDowntime } from './restore-downtime.ts';
 import { benchStoredSize } from './stored-size.ts';
 import { benchVerify } from './verify.ts';
 
@@ -17,6 +18,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   merge: benchMerge,
   drill: benchDrill,
   admission: benchAdmission,
+  downtime: benchRestoreDowntime,
 };
 
 say(
