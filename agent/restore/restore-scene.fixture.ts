@@ -52,6 +52,8 @@ export interface RestoreSceneOptions {
   readonly agent?: 'here' | 'apart';
   /** Who vouches for agent and control plane, and for which cluster; asked when etcd serves. */
   readonly pki?: (scene: Pick<RestoreScene, 'folder' | 'pods' | 'endpoint'>) => Promise<ScenePki>;
+  /** Further settings of the agent. */
+  readonly settings?: (scene: Pick<RestoreScene, 'folder' | 'pods'>) => Readonly<Record<string, string>>;
 }
 
 export interface ScenePki {
@@ -105,6 +107,7 @@ export async function startRestoreScene(options: RestoreSceneOptions = {}): Prom
     ETCDGUARDIAN_UNIT_DIRS: folder.join('units'),
     ETCDGUARDIAN_K3S_DIR: folder.join('rancher'),
     ETCDGUARDIAN_STOP_WITHIN: '5s',
+    ...options.settings?.({ folder, pods }),
   };
   const agent = connectAgent({
     ...{ address: `127.0.0.1:${agentPort}`, node: 'node-1', credentials: controlPlane, clock: systemClock },
