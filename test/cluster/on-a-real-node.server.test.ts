@@ -1,12 +1,13 @@
 import { after, before, suite } from 'node:test';
 import { type Cluster, startCluster } from '../harness/cluster/start-cluster.ts';
 import { needsCluster } from '../harness/cluster/node-system.ts';
+import { beforeTheInstallation } from './before-the-installation.ts';
 import { guardianArchive } from './guardian-archive.ts';
 import { namespacesComeBack } from './namespaces-come-back.ts';
 import { permissionsAreUsed, STORY_AUDIT } from './permissions-are-used.ts';
 import { schedulesGoOn, schedulesRun } from './schedules-go-on.ts';
 import { type Story, startStory } from './story.ts';
-import { theClusterComesBack } from './the-cluster-comes-back.ts';
+import { theClusterComesBack, theClusterIsLookedAfter } from './the-cluster-comes-back.ts';
 import { theInstallationChanges } from './the-installation-changes.ts';
 import { theNodeIsReal } from './the-node-is-real.ts';
 import { theProductInstalled } from './the-product-installed.ts';
@@ -28,12 +29,16 @@ suite('on a real node', { ...needsCluster(), concurrency: true }, () => {
     theNodeIsReal(running);
   });
   suite('the story of an installation', { concurrency: false }, () => {
+    const before = beforeTheInstallation(told);
+    before.backedUp();
     theProductInstalled(told);
     namespacesComeBack(told);
     theInstallationChanges(told);
     schedulesRun(told);
     theClusterComesBack(told);
     schedulesGoOn(told);
+    theClusterIsLookedAfter(told);
+    before.wentBack();
     permissionsAreUsed(told);
   });
 });

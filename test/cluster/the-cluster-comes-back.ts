@@ -6,6 +6,7 @@ import type { Cluster } from '../harness/cluster/start-cluster.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type Downtime, startedAt, watchDowntime } from './downtime.ts';
 import { SYSTEM_NAMESPACE } from './helm.ts';
+import { noteGrants, noteNoGrants } from './permissions-are-used.ts';
 import { applyObjects, guardianContainer } from './pods.ts';
 import { backupOf, createObject, endOf, eventsOf, restoreOf, type Story } from './story.ts';
 
@@ -40,7 +41,10 @@ export function theClusterComesBack(told: () => Story): void {
         ),
       120_000,
     );
+    // One that begins to serve refuses whatever it hasn't read the rights for yet.
+    noteNoGrants(story, await cluster.auditLog());
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdrestore/all');
+    await noteGrants(story);
     t.diagnostic(`the restore took ${((performance.now() - began) / 1000).toFixed(0)} s`);
     assert.equal(ended.phase, 'Completed', JSON.stringify(ended));
     t.diagnostic(await toldDowntime(story, downtime));
