@@ -93,3 +93,33 @@ export const restoredAnswer = z.object({
 });
 
 export type RestoredAnswer = z.output<typeof restoredAnswer>;
+
+/** `drill run`. */
+export const drillAnswer = z.object({
+  result: z.enum(['passed', 'failed']),
+  startedAt: z.iso.datetime(),
+  point: z.string(),
+  revision,
+  databaseBytes: z.int(),
+  etcd: z.object({ program: z.string(), version: z.string() }).nullable(),
+  apiServer: z.object({ program: z.string(), version: z.string() }).nullable(),
+  recoverySeconds: z.number().nullable(),
+  phases: z.record(z.string(), z.number()),
+  checks: z.array(z.object({ name: z.string(), passed: z.boolean(), detail: z.string() })),
+  problem: z
+    .object({
+      code: z.string(),
+      message: z.string(),
+      hint: z.string().nullable(),
+      phase: z.string().nullable(),
+    })
+    .nullable(),
+  hashKV: z.int().nullable(),
+  keys: z.int().nullable(),
+  resources: z.array(z.object({ resource: z.string(), objects: z.int() })),
+  listed: z
+    .array(z.object({ resource: z.string(), objects: z.int().nullable(), problem: z.string().nullable() }))
+    .nullable(),
+  encryptionAtRest: z.array(z.object({ provider: z.string(), key: z.string(), values: z.int() })),
+  warnings: z.array(z.string()),
+});
