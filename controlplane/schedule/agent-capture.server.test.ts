@@ -11,6 +11,7 @@ import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { type AgentRoad, startAgentRoad } from '../backup/agent-road.fixture.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
+import { hourlyFarFrom } from './far-slots.fixture.ts';
 
 const HOUR_MS = 3_600_000;
 const REFERENCE = { resource: ETCD_BACKUP_SCHEDULE_RESOURCE, namespace: NAMESPACE, name: 'steady' };
@@ -64,7 +65,7 @@ describe('a schedule of increments', needs(...KUBE_PROGRAMS, 'etcd 3.6.16', 'ver
       ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdBackupSchedule' },
       metadata: { name: 'steady' },
       spec: {
-        schedule: '0 * * * *',
+        schedule: hourlyFarFrom(new Date()),
         backupTemplate: { spec: { backupMode: 'Incremental', storageLocation: scene.location('steady') } },
       },
     });

@@ -10,8 +10,10 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import { mayUser } from '../../lib/kubernetes/access-review.ts';
 import { type BackupScene, startBackupScene } from '../backup/backup-scene.fixture.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
+import { dailyFarFrom, hourlyFarFrom } from './far-slots.fixture.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -37,7 +39,7 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
     await scene.installation.kube.create(ETCD_BACKUP_SCHEDULE_RESOURCE, NAMESPACE, {
       ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdBackupSchedule', metadata: { name } },
       spec: {
-        schedule: '0 * * * *',
+        schedule: hourlyFarFrom(now()),
         ...spec,
         backupTemplate: {
           metadata: { labels: { tier: 'test' } },
@@ -81,7 +83,7 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
     assert.deepEqual(await runs('hourly'), []);
     await later('hourly', HOUR_MS);
     const [first] = await completed('hourly', 1);
-    assert.match(first?.metadata.name ?? '', /^hourly-\d{8}-\d{2}0000$/);
+    assert.match(first?.metadata.name ?? '', /^hourly-\d{8}-\d{4}00$/);
     const schedule = await get('hourly');
     const [owner] = first?.metadata.ownerReferences ?? [];
     assert.deepEqual([owner?.uid, owner?.controller], [schedule.metadata.uid, true]);
@@ -147,8 +149,47 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
   });
   let first: string | undefined;
 
+  test('runs with the rights that whoever asked for it has by then', async () => {
+    const { kube } = scene.installation;
+    const requestedBy = { username: 'alice', groups: ['team-a'] };
+    await create('alices', { requestedBy });
+    await eventually(
+      'it is scheduled',
+      async () => (await get('alices')).status?.nextBackupTime !== undefined,
+    );
+    const binding = {
+      resource: { group: 'rbac.authorization.k8s.io', version: 'v1', plural: 'clusterrolebindings' },
+      name: 'alice',
+    };
+    await kube.create(binding.resource, undefined, {
+      ...{
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: 'alice' },
+      },
+      roleRef: { apiGroup: binding.resource.group, kind: 'ClusterRole', name: 'cluster-admin' },
+      subjects: [{ apiGroup: binding.resource.group, kind: 'User', name: 'alice' }],
+    });
+    const mayBackUp = { verb: 'backup', group: 'etcdguardian.io', resource: 'etcdclusters' };
+    await eventually('she has the right', () => mayUser(kube, requestedBy, mayBackUp));
+    await later('alices', HOUR_MS);
+    await completed('alices', 1);
+
+    await kube.delete(binding);
+    await eventually('she has lost it', async () => !(await mayUser(kube, requestedBy, mayBackUp)));
+    await later('alices', HOUR_MS);
+    const refused = await eventually('the next run is refused', async () =>
+      (await runs('alices')).find(({ status }) => status?.phase === 'Failed'),
+    );
+    assert.equal(refused.status?.reason, 'admission.forbidden');
+    assert.match(refused.status.message ?? '', /user "alice" may not backup etcdclusters/);
+  });
+
   test('of an EtcdBackup is that of its own runs', async () => {
-    await scene.create('nightly', { schedule: '0 2 * * *', storageLocation: scene.location('nightly') });
+    await scene.create('nightly', {
+      schedule: dailyFarFrom(now()),
+      storageLocation: scene.location('nightly'),
+    });
     await eventually('it is scheduled', async () => (await scene.get('nightly')).status?.phase === 'Pending');
     aheadMs += 24 * HOUR_MS;
     const touch = { resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name: 'nightly' };
