@@ -246,6 +246,43 @@ test(
   },
 );
 
+test('after a theft the old authority is dropped at once, when asked for', WITH, async () => {
+  const it = await installation();
+  const DAY = 86_400_000;
+  let now = Date.now();
+  const one = replica(it, await newNamespace(it), {
+    clock: () => new Date(now),
+    agents: () => [agentUntil(now + 7 * DAY)],
+  });
+  const reference = { resource: SECRETS, namespace: one.namespace, name: 'etcdguardian-authority' };
+  const ask = (what: string): Promise<unknown> =>
+    it.kube.mergePatch(reference, { metadata: { annotations: { [`etcdguardian.io/${what}`]: 'now' } } });
+  const trusted = async (): Promise<number | undefined> =>
+    (await one.trust())['ca.crt']?.match(/BEGIN CERT/g)?.length;
+  await one.reconcile();
+  const stolen = one.keeper.bundle?.signer;
+  assert.ok(stolen);
+  await ask('rotate');
+  await one.reconcile();
+  now += 2 * DAY;
+  await one.reconcile();
+  await one.reconcile();
+  assert.notEqual(fingerprint(one), stolen.certificate.fingerprint256);
+  assert.equal(await trusted(), 2, 'it stays trusted for a while');
+
+  await ask('drop-retired');
+  await one.reconcile();
+  await one.reconcile();
+  assert.equal(await trusted(), 1);
+  assert.ok(!(await one.trust())['ca.crt']?.includes(stolen.certificate.toString()));
+  const { annotations } = (await one.secret('etcdguardian-authority')).metadata;
+  assert.equal(annotations?.['etcdguardian.io/drop-retired'], undefined);
+  // A replica that starts now knows nothing of it either.
+  const restarted = replica(it, one.namespace, { clock: () => new Date(now) });
+  await restarted.reconcile();
+  assert.deepEqual(restarted.keeper.bundle?.retired, []);
+});
+
 test('an agent whose certificate is not renewed is told of, once', WITH, async () => {
   const it = await installation();
   const soon = agentUntil(Date.now() + 3_600_000);

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { keepEnrolled, type EnrolmentSettings } from '../../agent/enrol/keep-enrolled.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { createAuthority } from '../../lib/pki/authority.ts';
 import { trustPem } from '../../lib/pki/authority-bundle.ts';
+import { saveCredentials } from '../../lib/pki/credential-folder.ts';
+import { credentialsFor } from '../../lib/pki/installation.fixture.ts';
 import { peerIdentity } from '../../lib/pki/peer-identity.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
@@ -101,6 +104,59 @@ test(
 );
 
 test(
+  'an agent whose certificate ended while nobody answered enrols as soon as somebody does',
+  needs(...KUBE_PROGRAMS),
+  async () => {
+    const { it, port, keeper } = await scene();
+    const signer = keeper.bundle?.signer;
+    assert.ok(signer);
+    await using folder = await temporaryFolder();
+    const pod = await it.addAgentPod({ node: 'node-8' });
+    const over = { now: new Date(Date.now() - 3_600_000), lifeMs: 1_800_000 };
+    const identity = { cluster: it.cluster, role: 'agent', node: 'node-8' } as const;
+    const ended = await credentialsFor(signer, identity, over);
+    await saveCredentials(folder.join('credentials'), ended);
+    // ConfigMap and token are what kubelet mounted before: both are read again with each try.
+    await writeFile(folder.join('ca.crt'), ended.ca);
+    await writeFile(folder.join('token'), 'of the time before');
+    await using door = await closedDoor(port);
+    const agent = recordedLog();
+    const stop = new AbortController();
+    const enrolling = keepEnrolled(
+      {
+        url: `https://127.0.0.1:${door.port}/enrol`,
+        ...{ trustFile: folder.join('ca.crt'), tokenFile: folder.join('token') },
+        ...{ credentialsDir: folder.join('credentials'), node: 'node-8' },
+      },
+      { clock: systemClock, log: agent.log, lookMs: 20, retryMs: 20 },
+      stop.signal,
+    );
+    enrolling.catch(() => undefined);
+    stack.defer(() => {
+      stop.abort();
+    });
+    const says = (code: string): Promise<unknown> =>
+      eventually(`it says ${code}`, () => {
+        const told = agent.lines.map(({ message }) => message);
+        assert.ok(
+          told.some((message) => message.includes(`[${code}]`)),
+          told.join('\n'),
+        );
+        return true;
+      });
+    await says('agent.enrolment-unreachable');
+    door.open();
+    await says('controlplane.enrolment-token');
+    await writeFile(folder.join('token'), await it.tokenOf(pod));
+    await using kept = await enrolling;
+    const { certificate } = await kept.credentials.current();
+    assert.ok(certificate.validToDate > new Date());
+    assert.ok(agent.lines.some(({ event }) => event === 'enrolment-again'));
+    stop.abort();
+  },
+);
+
+test(
   'an agent gives its token to nobody but the control plane of its cluster',
   needs(...KUBE_PROGRAMS),
   async () => {
@@ -129,3 +185,36 @@ test(
     assert.equal(lines.length, before, 'the server has heard nothing');
   },
 );
+
+/** A port behind which a server is reached once it is opened; until then connections are broken off. */
+async function closedDoor(
+  behind: number,
+): Promise<AsyncDisposable & { readonly port: number; readonly open: () => void }> {
+  let isOpen = false;
+  const sockets = new Set<Socket>();
+  const door = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    if (!isOpen) {
+      socket.destroy();
+      return;
+    }
+    const onwards = connect(behind, '127.0.0.1');
+    onwards.on('error', () => socket.destroy());
+    socket.pipe(onwards).pipe(socket);
+  });
+  await new Promise<void>((resolve) => door.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (door.address() as AddressInfo).port,
+    open: () => {
+      isOpen = true;
+    },
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy();
+        door.close(() => {
+          resolve();
+        });
+      }),
+  };
+}
