@@ -28,7 +28,11 @@ const NODE_FLAGS = (process.env.BENCH_NODE_FLAGS ?? '--max-semi-space-size=1 --n
  */
 export async function benchAdmission(): Promise<void> {
   say(`admission: dry-run creations of a tenant's EtcdBackup, for ${SECONDS} s at each rate`);
-  await using scene = await startAdmissionScene({ policies: false, node: NODE_FLAGS });
+  await using scene = await startAdmissionScene({
+    ...{ policies: false, node: NODE_FLAGS },
+    // One requester here stands for many.
+    env: { ETCDGUARDIAN_REQUESTER_QUESTIONS: '100000', ETCDGUARDIAN_MAX_IN_FLIGHT: '4096' },
+  });
   await run(scene, 'creations', 50, 5);
   for (const rate of RATES) tell('with the webhook', rate, await run(scene, 'creations', rate));
   const judged = await run(scene, 'creations', LAST);

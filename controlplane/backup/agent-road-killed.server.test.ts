@@ -18,7 +18,7 @@ import type { BackupScene, Replica } from './backup-scene.fixture.ts';
 import { ownBytes, startControlPlaneProcess } from './control-plane-process.fixture.ts';
 
 const KILLS = WHOLE_MATRIX ? 100 : 1;
-const FINISHED = WHOLE_MATRIX ? 1_000 : 300;
+const FINISHED = WHOLE_MATRIX ? 1_000 : 100;
 const LIMITS = { attempts: 2, firstPauseMs: 200, longestPauseMs: 400 };
 /** More than the time between two writes of a status. */
 const PATIENCE_MS = 6_000;

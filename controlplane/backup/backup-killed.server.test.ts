@@ -12,8 +12,8 @@ import { NAMESPACE } from '../installation.fixture.ts';
 import { type BackupScene, startBackupScene } from './backup-scene.fixture.ts';
 import { ownBytes, startControlPlaneProcess } from './control-plane-process.fixture.ts';
 
-const KILLS = WHOLE_MATRIX ? 100 : 3;
-const AT_ONCE = WHOLE_MATRIX ? 100 : 12;
+const KILLS = WHOLE_MATRIX ? 100 : 2;
+const AT_ONCE = WHOLE_MATRIX ? 100 : 6;
 const LEASES = {
   resource: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases' },
   namespace: NAMESPACE,
