@@ -49,8 +49,11 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
   return {
     handlers: {
       async *stage(request, { signal }) {
-        const { operation, term } = await tools.terms.admit(request.fence);
-        const entry = await begun(request, operation, term, { tools, journal, services });
+        const { operation, term } = await terms.admit(request.fence);
+        const entry = await steps.inTurn(async () => {
+          await terms.admit(request.fence);
+          return await begun(request, operation, term, { tools, journal, services });
+        });
         const { staged } = entry;
         const done = journal.find(operation);
         if (staged !== undefined && done?.state === 'Staged') {

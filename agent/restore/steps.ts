@@ -51,6 +51,16 @@ export class Steps {
     return await result;
   }
 
+  /** Other work on the journal: no step goes on meanwhile. */
+  async inTurn(work: () => Promise<JournalEntry>): Promise<JournalEntry> {
+    while (this.going !== undefined) await this.going.result.catch(() => undefined);
+    const result = work().finally(() => {
+      this.going = undefined;
+    });
+    this.going = { key: '', result };
+    return await result;
+  }
+
   /**
    * What the journal says, once a commit that goes on is on disk or has failed: whoever took a higher term before it asks
    * must not be told what a commit that was let in before is about to change.

@@ -1,0 +1,66 @@
+import { fateOf } from '../../../lib/restore/cluster/restore-states.ts';
+import type { SimulatedNode } from './simulated-node.fixture.ts';
+import type { VirtualTime } from './virtual-time.fixture.ts';
+
+/** What must hold at every moment, whatever happens. */
+export class Invariants {
+  private readonly nodes: readonly SimulatedNode[];
+  private readonly time: VirtualTime;
+  /** The first that didn't hold. */
+  broken: string | undefined;
+
+  constructor(nodes: readonly SimulatedNode[], time: VirtualTime) {
+    this.nodes = nodes;
+    this.time = time;
+  }
+
+  check(): void {
+    const broken = this.broken ?? this.decided() ?? this.served() ?? this.recoverable();
+    if (this.broken === undefined && broken !== undefined)
+      this.broken = `after ${this.time.nowMs} ms: ${broken} (${this.told()})`;
+  }
+
+  /** What each node is at, for messages. */
+  told(): string {
+    return this.nodes
+      .map(({ name, disk, etcd, apiServer, process }) => {
+        const entry = [...disk.journals.values()][0];
+        const alive = process?.isAlive === true ? '' : ', agent down';
+        const state = `${entry?.state ?? 'nothing'}${entry?.givenUp === true ? ' given up' : ''}`;
+        return `${name}: ${state}, ${disk.member}${etcd.isRunning ? '' : ', etcd down'}${apiServer.isRunning ? '' : ', API down'}${alive}`;
+      })
+      .join('; ');
+  }
+
+  /** Never one committed and another back. */
+  private decided(): string | undefined {
+    const fates = this.nodes.flatMap(({ disk }) =>
+      [...disk.journals.values()].map(({ state, committedMs }) => fateOf(state, committedMs)),
+    );
+    return fates.includes('committed') && fates.includes('aborted')
+      ? 'one committed, one went back'
+      : undefined;
+  }
+
+  /** Never an API server before the old data, and one before the new. */
+  private served(): string | undefined {
+    const served = new Set(
+      this.nodes.flatMap(({ disk, etcd, apiServer }) =>
+        etcd.isRunning && apiServer.isRunning ? [disk.member] : [],
+      ),
+    );
+    return served.size > 1 ? 'old and new data are served' : undefined;
+  }
+
+  /** Never a node that can go neither way: back until it has committed, on once anyone has. */
+  private recoverable(): string | undefined {
+    const states = this.nodes.map(({ disk }) => [...disk.journals.values()][0]);
+    const isCommitted = states.some(
+      (entry) => entry !== undefined && fateOf(entry.state, entry.committedMs) === 'committed',
+    );
+    const lost = this.nodes.find(({ disk }) =>
+      isCommitted ? disk.member !== 'new' : disk.member !== 'old' && !disk.previous,
+    );
+    return lost === undefined ? undefined : `${lost.name} has lost its data`;
+  }
+}

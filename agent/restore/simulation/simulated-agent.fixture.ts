@@ -1,0 +1,147 @@
+import type { AgentCall } from '../../../lib/agent-api/agent-server.ts';
+import type { Fence, Problem } from '../../../lib/agent-api/request-parts.ts';
+import type { RestoreState } from '../../../lib/agent-api/restore-messages.ts';
+import { GuardianError } from '../../../lib/guardian-error.ts';
+import { LogLines } from '../../../lib/log-lines.ts';
+import type { moveByPeers } from '../../../lib/restore/cluster/decide-alone.ts';
+import type { JournalEntry } from '../../../lib/restore/cluster/journal.ts';
+import type { StepName } from '../../../lib/restore/cluster/participant.ts';
+import { stageOf } from '../../../lib/restore/cluster/restore-states.ts';
+import type { Peers } from '../peers.ts';
+import { restoreStateMessage } from '../restore-state-message.ts';
+import { watchRestores } from '../restore-watchdog.ts';
+import { stepHandlers, Steps } from '../steps.ts';
+import {
+  type NodeScene,
+  simulatedData,
+  simulatedJournal,
+  simulatedServices,
+  simulatedTerms,
+} from './simulated-node.fixture.ts';
+
+/** The agent of a node as others call it: the real steps, journal's order and watchdog, with all they act on simulated. */
+export interface SimulatedAgent {
+  takeTerm(holder: string, atLeast: bigint): Promise<bigint>;
+  termHolder(): string;
+  stage(fence: Fence, deadlineMs: number): Promise<void>;
+  step(name: StepName, fence: Fence, deadlineMs: number, reason?: Problem): Promise<RestoreState>;
+  status(operation: string): Promise<RestoreState | undefined>;
+}
+
+export interface SimulatedAgentOptions {
+  readonly members: JournalEntry['plan']['members'];
+  readonly peers: Peers;
+  readonly decide?: typeof moveByPeers | undefined;
+  readonly nowMs: () => number;
+}
+
+const SILENT = new LogLines({ write: () => undefined }, () => new Date(0), 'text');
+const CALL = {} as AgentCall;
+const WEEK_MS = 7 * 86_400_000;
+
+export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions): SimulatedAgent {
+  const { node, process, random } = scene;
+  const { signal } = new AbortController();
+  const clock = (): Date => new Date(Math.round(options.nowMs() + node.clockMs));
+  const journal = simulatedJournal(scene);
+  const terms = simulatedTerms(scene);
+  const services = simulatedServices(scene);
+  const steps = new Steps({
+    ...{ journal, terms, clock, signal, log: SILENT, nowMs: options.nowMs },
+    ...{ services: () => services, data: simulatedData(scene) },
+  });
+  let staging: { cancelled: boolean; readonly ended: Promise<void> } | undefined;
+  const watch = watchRestores({
+    ...{ journal, steps, peers: options.peers, clock, waiting: process.waiting, log: SILENT, signal },
+    ...{ everyMs: 1_000, keepPreviousMs: WEEK_MS, decide: options.decide },
+    isStaging: () => staging !== undefined,
+  });
+  const cancel = async (): Promise<void> => {
+    if (staging === undefined) return;
+    staging.cancelled = true;
+    await staging.ended;
+  };
+  const handlers = stepHandlers(terms, steps, cancel, watch.askAtOnce);
+
+  const begun = async ({ operation, term }: Fence, deadlineMs: number): Promise<JournalEntry> => {
+    const before = journal.find(operation);
+    if (before !== undefined && stageOf(before.state) !== 'before' && before.state !== 'Failed')
+      throw new GuardianError('restore.order', `it is ${before.state} already`);
+    const entry =
+      before !== undefined && before.state !== 'Failed'
+        ? { ...before, term, deadlineMs }
+        : firstEntry(operation, term, deadlineMs, options.members);
+    await journal.write(entry);
+    return entry;
+  };
+  const stagingOf = async (entry: JournalEntry): Promise<void> => {
+    const { operation } = entry;
+    for (let part = 0; part < 5; part++) {
+      await process.pause(random.integer(1, 2_000));
+      if (staging?.cancelled === true || node.isFull) {
+        node.disk.staged = false;
+        await journal.write({ ...entry, state: 'Failed' });
+        throw new GuardianError('restore.cancelled', 'given up while it was staged');
+      }
+    }
+    node.disk.staged = true;
+    const member = options.members.findIndex((one) => one.node === node.name);
+    const staged = { hashKv: 1, clusterId: 1n, memberId: BigInt(member), revision: 2n, keys: 1 };
+    await journal.write({ ...entry, state: 'Staged', furthest: 'Staged', staged });
+    if (journal.find(operation)?.state !== 'Staged') throw new Error('staged, and then not');
+  };
+  return {
+    async takeTerm(holder, atLeast) {
+      return (await terms.take(holder, atLeast)).term;
+    },
+    termHolder: () => terms.holder,
+    async stage(fence, deadlineMs) {
+      await terms.admit(fence);
+      const entry = await steps.inTurn(async () => {
+        await terms.admit(fence);
+        return await begun(fence, deadlineMs);
+      });
+      if (entry.state === 'Staged') return;
+      if (staging === undefined) {
+        const { promise, resolve } = Promise.withResolvers<undefined>();
+        staging = { cancelled: false, ended: promise.then(() => undefined) };
+        await stagingOf(entry).finally(() => {
+          staging = undefined;
+          resolve(undefined);
+        });
+      } else {
+        await staging.ended;
+        if (journal.find(fence.operation)?.state !== 'Staged')
+          throw new GuardianError('restore.failed', 'not staged');
+      }
+    },
+    async step(name, fence, deadlineMs, reason) {
+      const state = await handlers[name]?.({ fence, deadlineMs, reason }, CALL);
+      return state as RestoreState;
+    },
+    async status(operation) {
+      const entry = await steps.state(operation);
+      return entry === undefined ? undefined : (restoreStateMessage(entry) as RestoreState);
+    },
+  };
+}
+
+function firstEntry(
+  operation: string,
+  term: bigint,
+  deadlineMs: number,
+  members: JournalEntry['plan']['members'],
+): JournalEntry {
+  return {
+    ...{ format: 1, operation, term, state: 'Staging', furthest: 'Staging', sinceMs: 0, message: '' },
+    ...{ subject: '', deadlineMs },
+    plan: {
+      ...{ cluster: 'c', timeline: 't', chain: 'x', revision: 1n, token: 't', bumpTo: 2n, quiesce: true },
+      members: [...members],
+    },
+    etcd: {
+      ...{ runsAs: 'STATIC_POD', runsFrom: '/m/etcd.yaml', name: '', dataDir: '/d', walDir: '' },
+      ...{ endpoints: [], apiServers: ['/m/api.yaml'] },
+    },
+  };
+}

@@ -1,0 +1,262 @@
+import type { RestoreState } from '../../../lib/agent-api/restore-messages.ts';
+import { GuardianError } from '../../../lib/guardian-error.ts';
+import {
+  type Budgets,
+  concludeRestore,
+  coordinateRestore,
+  type CoordinatorTools,
+  type RestoreOutcome,
+} from '../../../lib/restore/cluster/coordinate-restore.ts';
+import { type moveByPeers, peerAnswer } from '../../../lib/restore/cluster/decide-alone.ts';
+import type { JournalEntry } from '../../../lib/restore/cluster/journal.ts';
+import { nextMove } from '../../../lib/restore/cluster/next-move.ts';
+import type { Participant } from '../../../lib/restore/cluster/participant.ts';
+import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
+import { Invariants } from './invariants.fixture.ts';
+import { type SimulatedAgent, simulatedAgent } from './simulated-agent.fixture.ts';
+import { SimulatedNetwork } from './simulated-network.fixture.ts';
+import { comesUp, type SimulatedNode, simulatedNode } from './simulated-node.fixture.ts';
+import { VirtualProcess, VirtualTime } from './virtual-time.fixture.ts';
+
+/** Another rule or a worse disk than the real one, which the invariants must find. */
+export interface Mutation {
+  readonly decide?: typeof moveByPeers | undefined;
+  readonly liesAbout?: ((entry: JournalEntry) => boolean) | undefined;
+}
+
+export const OPERATION = 'restore-1';
+
+const BUDGETS: Budgets = {
+  ...{ stageMs: 60_000, quiesceMs: 15_000, swapMs: 5_000, startMs: 20_000, verifyMs: 20_000 },
+  ...{ commitMs: 5_000, resumeMs: 10_000, rollBackMs: 30_000 },
+};
+const ANSWER_MS = 3_000;
+
+/** Nodes with agents, and coordinators that come and go. Everything that happens follows from the random numbers. */
+export class SimulatedCluster {
+  readonly time = new VirtualTime();
+  readonly nodes: readonly SimulatedNode[];
+  readonly network: SimulatedNetwork;
+  readonly random: SeededRandom;
+  readonly invariants: Invariants;
+  readonly outcomes: RestoreOutcome[] = [];
+  readonly coordinators: { readonly name: string; readonly process: VirtualProcess }[] = [];
+  /** Of each change on a node: whether its agent is killed right then. */
+  killsAtChange = 0;
+  /** Of each vote and commit: whether something happens right then. */
+  troubleAtVotes = 0;
+  private readonly agents = new Map<string, SimulatedAgent>();
+  private readonly mutation: Mutation;
+  private started = 0;
+
+  constructor(random: SeededRandom, count: number, mutation: Mutation) {
+    this.random = random;
+    this.mutation = mutation;
+    this.nodes = Array.from({ length: count }, (_, at) => simulatedNode(`n${at + 1}`));
+    this.network = new SimulatedNetwork(this.time, random, { loss: 0, repeats: 0, slowestMs: 20 });
+    this.invariants = new Invariants(this.nodes, this.time);
+    for (const node of this.nodes) this.startAgent(node);
+  }
+
+  startAgent(node: SimulatedNode): void {
+    if (node.process?.isAlive === true) return;
+    const process = new VirtualProcess(node.name, this.time);
+    node.process = process;
+    const { random } = this;
+    const agent = simulatedAgent(
+      {
+        ...{ node, process, random, liesAbout: this.mutation.liesAbout },
+        onChange: () => {
+          this.invariants.check();
+          if (random.next() < this.killsAtChange) this.killAgent(node);
+          this.troubleVotes(node);
+        },
+        hasQuorum: (data) => this.hasQuorum(data),
+      },
+      {
+        members: this.members(),
+        decide: this.mutation.decide,
+        nowMs: () => this.time.nowMs,
+        peers: {
+          ask: ({ operation }) =>
+            Promise.all(
+              this.nodes
+                .filter((peer) => peer !== node)
+                .map((peer) =>
+                  this.network
+                    .call(process, node.name, peer, () => this.agent(peer).status(operation), ANSWER_MS)
+                    .then(
+                      (state) => peerAnswer(peer.name, state),
+                      () => peerAnswer(peer.name, undefined),
+                    ),
+                ),
+            ),
+        },
+      },
+    );
+    this.agents.set(node.name, agent);
+  }
+
+  killAgent(node: SimulatedNode): void {
+    node.process?.kill();
+    // It comes back soon, or late.
+    const afterMs = this.random.integer(50, this.random.pick([500, 5_000, 300_000]));
+    this.time.after(afterMs, () => {
+      this.startAgent(node);
+    });
+  }
+
+  /** Agent, etcd and API server go together; a kubelet starts those whose manifests lie there. */
+  cutPower(node: SimulatedNode): void {
+    this.killAgent(node);
+    node.etcd.isRunning = false;
+    node.apiServer.isRunning = false;
+    this.time.after(this.random.integer(1_000, 60_000), () => {
+      this.runPods(node);
+    });
+  }
+
+  runPods(node: SimulatedNode): void {
+    node.etcd.isRunning = node.etcd.isWanted && comesUp(node);
+    node.apiServer.isRunning = node.apiServer.isWanted;
+    this.invariants.check();
+  }
+
+  /** One that looks around first, as a control plane does; or believes to be the first. */
+  startCoordinator(looksAround: boolean): void {
+    const name = `c${++this.started}`;
+    const process = new VirtualProcess(name, this.time);
+    const participants = this.nodes.map((node) => this.participant(node, name, process));
+    const tools: CoordinatorTools = {
+      holder: `restore/${name}`,
+      isOurs: (holder) => holder === `backups/${name}`,
+      onStep: () => undefined,
+      beforeQuiesce: () => process.pause(this.random.integer(1, 500)),
+      ...{ budgets: BUDGETS, signal: new AbortController().signal, waiting: process.waiting },
+    };
+    this.coordinators.push({ name, process });
+    void this.lead(participants, tools, looksAround).then((outcome) => {
+      if (outcome !== undefined) this.outcomes.push(outcome);
+    });
+  }
+
+  /** The same process takes terms for other work. */
+  async takeForBackups(coordinator: string, node: SimulatedNode): Promise<void> {
+    const process = new VirtualProcess(`backups/${coordinator}`, this.time);
+    const take = () => this.agent(node).takeTerm(`backups/${coordinator}`, 0n);
+    await this.network.call(process, coordinator, node, take, ANSWER_MS).catch(() => undefined);
+  }
+
+  get isOver(): boolean {
+    return this.nodes.every(({ disk, process, etcd, apiServer }) => {
+      const state = disk.journals.get(OPERATION)?.state ?? 'RolledBack';
+      const over = ['Resumed', 'RolledBack', 'Failed'].includes(state);
+      return over && process?.isAlive === true && etcd.isRunning && apiServer.isRunning;
+    });
+  }
+
+  /** Around the vote and the commit lies what can go wrong for good. */
+  private troubleVotes(node: SimulatedNode): void {
+    const { random, time, network } = this;
+    const { state = '' } = node.disk.journals.get(OPERATION) ?? {};
+    if (!['Verified', 'Committed'].includes(state) || random.next() >= this.troubleAtVotes) return;
+    const coordinator = random.pick(this.coordinators);
+    const happens = random.pick([
+      () => {
+        this.killAgent(node);
+      },
+      () => {
+        coordinator.process.kill();
+      },
+      () => {
+        const others = [...this.coordinators, ...this.nodes.filter((other) => other !== node)];
+        const away = random.pick([others, this.coordinators, [random.pick(others)]]);
+        const forMs = random.integer(1, random.pick([5_000, 60_000, 400_000]));
+        for (const { name } of away) network.part(node.name, name);
+        time.after(forMs, () => {
+          for (const { name } of away) network.heal(node.name, name);
+        });
+      },
+      () => {
+        this.suspend(coordinator.name);
+      },
+      () => {
+        node.clockMs += random.integer(0, 3_600_000);
+        this.killAgent(node);
+      },
+    ]);
+    time.after(random.integer(0, random.pick([2, 50, 5_000])), happens);
+  }
+
+  /** Nobody hears of it until about when the nodes give up, one sooner, one later. */
+  private suspend(coordinator: string): void {
+    const { random, time, network } = this;
+    const untilMs = BUDGETS.verifyMs + random.integer(-3_000, 3_000);
+    for (const { name } of this.nodes) {
+      network.part(coordinator, name);
+      time.after(untilMs + random.integer(0, 2_000), () => {
+        network.heal(coordinator, name);
+      });
+    }
+  }
+
+  /** Over, and begun once. */
+  get isSettled(): boolean {
+    return this.outcomes.length > 0 && this.isOver && this.nodes.some(({ disk }) => disk.journals.size > 0);
+  }
+
+  private async lead(
+    participants: readonly Participant[],
+    tools: CoordinatorTools,
+    looksAround: boolean,
+  ): Promise<RestoreOutcome | undefined> {
+    const seen = await Promise.allSettled(
+      participants.map((participant) => participant.status(OPERATION, tools.signal)),
+    );
+    const states = seen.flatMap((end) =>
+      end.status === 'fulfilled' && end.value !== undefined ? [end.value] : [],
+    );
+    const move = looksAround ? nextMove(states) : 'begin';
+    const order = { operation: OPERATION, stage: {} };
+    if (move === 'begin') return await coordinateRestore(order, participants, tools);
+    if (move === 'over') return undefined;
+    const failure = new GuardianError('restore.interrupted', 'nobody led it');
+    return await concludeRestore(order, participants, tools, failure);
+  }
+
+  private participant(node: SimulatedNode, from: string, process: VirtualProcess): Participant {
+    const call = <T>(work: (agent: SimulatedAgent) => Promise<T>, ms = ANSWER_MS): Promise<T> =>
+      this.network.call(process, from, node, () => work(this.agent(node)), ms);
+    const deadline = (budgetMs: number): number => Math.round(this.time.nowMs + budgetMs);
+    return {
+      node: node.name,
+      takeTerm: (holder, atLeast) => call((agent) => agent.takeTerm(holder, atLeast)),
+      termHolder: () => call((agent) => Promise.resolve(agent.termHolder())),
+      async stage(_order, { fence, budgetMs }) {
+        const at = deadline(budgetMs);
+        await call((agent) => agent.stage(fence, at), budgetMs);
+        return { hashKv: 1, clusterId: 1n, memberId: 1n, revision: 2n, keys: 1 };
+      },
+      step(name, { fence, budgetMs, reason }): Promise<RestoreState> {
+        const at = deadline(budgetMs);
+        return call((agent) => agent.step(name, fence, at, reason ?? undefined), budgetMs + ANSWER_MS);
+      },
+      status: (operation) => call((agent) => agent.status(operation)),
+    };
+  }
+
+  private agent({ name }: SimulatedNode): SimulatedAgent {
+    const found = this.agents.get(name);
+    if (found === undefined) throw new Error(`no agent ${name}`);
+    return found;
+  }
+
+  private hasQuorum(data: 'old' | 'new' | 'none'): boolean {
+    const running = this.nodes.filter(({ etcd, disk }) => etcd.isRunning && disk.member === data);
+    return running.length * 2 > this.nodes.length;
+  }
+
+  private members(): JournalEntry['plan']['members'] {
+    return this.nodes.map(({ name }) => ({ node: name, name, peerUrls: [], agentAddress: name }));
+  }
+}

@@ -1,0 +1,213 @@
+import { GuardianError } from '../../../lib/guardian-error.ts';
+import type { Journal, JournalEntry } from '../../../lib/restore/cluster/journal.ts';
+import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
+import type { TermKeeper } from '../../state/term-keeper.ts';
+import type { MemberData } from '../member-data.ts';
+import type { Deadline, NodeService } from '../node-service.ts';
+import type { NodeServices } from '../node-services.ts';
+import type { Callee } from './simulated-network.fixture.ts';
+import type { VirtualProcess } from './virtual-time.fixture.ts';
+
+/** What a crash of the agent leaves. */
+export interface SimulatedNode extends Callee {
+  readonly name: string;
+  readonly disk: {
+    readonly journals: Map<string, JournalEntry>;
+    term: { term: bigint; holder: string };
+    /** What lies in the data dir, and what the restore keeps beside it. */
+    member: 'old' | 'new' | 'none';
+    staged: boolean;
+    previous: boolean;
+  };
+  readonly etcd: { isWanted: boolean; isRunning: boolean };
+  readonly apiServer: { isWanted: boolean; isRunning: boolean };
+  process: VirtualProcess | undefined;
+  /** Its clock minus true time. */
+  clockMs: number;
+  /** etcd doesn't come up on the new data. */
+  isDamaged: boolean;
+  /** Writes to its disk fail. */
+  isFull: boolean;
+}
+
+export function simulatedNode(name: string): SimulatedNode {
+  return {
+    name,
+    disk: {
+      ...{ journals: new Map(), term: { term: 0n, holder: '' } },
+      ...{ member: 'old', staged: false, previous: false },
+    },
+    ...{ etcd: { isWanted: true, isRunning: true }, apiServer: { isWanted: true, isRunning: true } },
+    ...{ process: undefined, clockMs: 0, isDamaged: false, isFull: false },
+  };
+}
+
+/** What the parts of a simulated agent work with. */
+export interface NodeScene {
+  readonly node: SimulatedNode;
+  readonly process: VirtualProcess;
+  readonly random: SeededRandom;
+  /** After each thing that is changed for good; it may kill the process. */
+  readonly onChange: () => void;
+  /** Whether etcd on such data has a quorum. */
+  readonly hasQuorum: (data: 'old' | 'new' | 'none') => boolean;
+  /** A disk that says it has written what a crash takes away again: what the tests of the simulation look for. */
+  readonly liesAbout?: ((entry: JournalEntry) => boolean) | undefined;
+}
+
+function brief({ random, process }: NodeScene, mostMs = 20): Promise<void> {
+  return process.pause(random.integer(1, mostMs));
+}
+
+/** As `openJournal` gives it: killed while it writes, the entry is on disk or it isn't. */
+export function simulatedJournal(scene: NodeScene): Journal {
+  const { node, onChange, process } = scene;
+  const entries = new Map(node.disk.journals);
+  const lost = new Map<string, JournalEntry | undefined>();
+  process.onDeath(() => {
+    for (const [operation, before] of lost)
+      if (before !== undefined) node.disk.journals.set(operation, before);
+  });
+  return {
+    list: () => [...entries.values()].sort((a, b) => b.sinceMs - a.sinceMs),
+    find: (operation) => entries.get(operation),
+    async write(entry) {
+      await brief(scene);
+      requireRoom(node);
+      if (scene.liesAbout?.(entry) === true)
+        lost.set(entry.operation, node.disk.journals.get(entry.operation));
+      else lost.clear();
+      node.disk.journals.set(entry.operation, entry);
+      onChange();
+      await brief(scene);
+      entries.set(entry.operation, entry);
+    },
+  };
+}
+
+/** As `openTermKeeper` gives it. */
+export function simulatedTerms(scene: NodeScene): TermKeeper {
+  const { disk } = scene.node;
+  let held = disk.term;
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = turn.then(work);
+    turn = done.catch(() => undefined);
+    return done;
+  };
+  const keep = async (next: { term: bigint; holder: string }): Promise<void> => {
+    await brief(scene);
+    disk.term = next;
+    await brief(scene);
+    held = next;
+  };
+  return {
+    get term() {
+      return held.term;
+    },
+    get holder() {
+      return held.holder;
+    },
+    take: (holder, atLeast) =>
+      inTurn(async () => {
+        const previousHolder = held.holder;
+        const next = held.term + 1n;
+        const term = atLeast > next ? atLeast : next;
+        await keep({ term, holder });
+        return { term, previousHolder };
+      }),
+    admit: (fence) =>
+      inTurn(async () => {
+        if (fence === undefined) throw new GuardianError('agent.request', 'no term');
+        if (fence.term < held.term) throw new GuardianError('agent.stale-term', `below ${held.term}`);
+        if (fence.term > held.term) await keep({ term: fence.term, holder: '' });
+        return fence;
+      }),
+  };
+}
+
+export function simulatedServices(scene: NodeScene): NodeServices {
+  const { node } = scene;
+  const service = (label: string, state: SimulatedNode['etcd'], comesUp: () => boolean): NodeService => ({
+    label,
+    async stop() {
+      state.isWanted = false;
+      await brief(scene, 3_000);
+      state.isRunning = false;
+      scene.onChange();
+    },
+    async start() {
+      await brief(scene, 1_000);
+      state.isWanted = true;
+      state.isRunning = comesUp();
+      scene.onChange();
+    },
+    isStopped: () => Promise.resolve(!state.isRunning),
+  });
+  return {
+    etcd: service('etcd', node.etcd, () => comesUp(node)),
+    apiServers: [service('kube-apiserver', node.apiServer, () => true)],
+  };
+}
+
+export function comesUp({ disk, isDamaged }: SimulatedNode): boolean {
+  return disk.member === 'old' || (disk.member === 'new' && !isDamaged);
+}
+
+/** Each move by itself, with a moment between in which it may be killed. */
+export function simulatedData(scene: NodeScene): MemberData {
+  const { node, random } = scene;
+  const { disk } = node;
+  const change = async (how: () => void): Promise<void> => {
+    await brief(scene);
+    requireRoom(node);
+    if (node.etcd.isRunning) throw new Error(`the data of ${node.name} was changed under a running etcd`);
+    how();
+    scene.onChange();
+  };
+  const untilServing = async (deadline: Deadline): Promise<void> => {
+    while (!(node.etcd.isRunning && scene.hasQuorum(disk.member))) {
+      if (deadline.leftMs() <= 0) throw new GuardianError('restore.not-serving', 'no leader');
+      await brief(scene, 1_000);
+    }
+  };
+  return {
+    async swapIn() {
+      if (!disk.previous) {
+        if (!disk.staged) throw new GuardianError('restore.not-staged', 'nothing is staged');
+        await change(() => {
+          Object.assign(disk, { previous: true, member: 'none' });
+        });
+      }
+      if (disk.staged)
+        await change(() => {
+          Object.assign(disk, { member: 'new', staged: false });
+        });
+    },
+    async swapBack() {
+      if (!disk.previous) return;
+      if (disk.member !== 'none')
+        await change(() => {
+          disk.member = 'none';
+        });
+      await change(() => {
+        Object.assign(disk, { member: 'old', previous: false });
+      });
+    },
+    async remove() {
+      await brief(scene, 200);
+      Object.assign(disk, { staged: false, previous: false });
+      scene.onChange();
+    },
+    untilServing: (_entry, deadline) => untilServing(deadline),
+    async verify(_entry, _staged, deadline) {
+      await untilServing(deadline);
+      await brief(scene, 2_000);
+      if (random.next() < 0.01) throw new GuardianError('restore.hash-mismatch', 'another hash');
+    },
+  };
+}
+
+function requireRoom({ isFull }: SimulatedNode): void {
+  if (isFull) throw new GuardianError('disk.full', 'no space left on device');
+}
