@@ -243,7 +243,7 @@ function etcdCommand(parts: {
     ...[`--listen-client-urls=https://127.0.0.1:2379,${clients}`, `--advertise-client-urls=${clients}`],
     ...[`--listen-peer-urls=${peers}`, `--initial-advertise-peer-urls=${peers}`],
     ...[`--initial-cluster=${initialCluster}`, '--initial-cluster-state=new'],
-    ...['--heartbeat-interval=50', '--election-timeout=500', '--unsafe-no-fsync'],
+    '--unsafe-no-fsync',
     ...pki.etcdFlags,
   ];
 }
