@@ -102,6 +102,15 @@ test('only agents are root, and privileged only for hooks and units', needs(HELM
   assert.equal(isPrivileged(await rendered('agent.systemd=true')), true);
 });
 
+test("nodes' files go along with backups only on request", needs(HELM), async () => {
+  const template = async (...settings: readonly string[]): Promise<string> =>
+    helm('template', 'x', chart, '--kube-version=1.36.3', ...settings.map((one) => `--set=${one}`));
+  assert.doesNotMatch(await template(), /ETCDGUARDIAN_ATTACHMENT/);
+  const asked = await template('attachments.enabled=true', 'attachments.paths={/opt/encryption}');
+  assert.match(asked, /name: ETCDGUARDIAN_ATTACHMENTS\n +value: 'true'/);
+  assert.match(asked, /name: ETCDGUARDIAN_ATTACHMENT_PATHS\n +value: "\/etc\/kubernetes,\/opt\/encryption"/);
+});
+
 test('agents get no token of the API server', needs(HELM), async () => {
   const agent = named(await rendered(), 'DaemonSet', 'etcdguardian-agent');
   assert.equal(agent.spec?.template?.spec.automountServiceAccountToken, false);
