@@ -14,6 +14,7 @@ import { connectNodes, type NodePlace } from '../../lib/restore/cluster/connect-
 import { HOLDER_PREFIX } from '../agents/agent-terms.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import { judgeRestore } from './judge-restore.ts';
+import { type Census, takeCensus } from './post-care/census.ts';
 import { type PlannedRestore, planRestore } from './plan-restore.ts';
 import { hookFailed, type HookCalls, hooksOf, type RestoreHooks, runRestoreHooks } from './restore-hooks.ts';
 import type { RestoreEnd, RestoreReport } from './restore-report.ts';
@@ -51,6 +52,7 @@ class LedRestore implements RestoreRun {
   readonly operation: string;
   report: RestoreReport;
   subject: RestoreSubject | undefined;
+  before: Census | undefined;
   told = false;
   readonly #restore: EtcdRestore;
   readonly #lead: LeadTools;
@@ -135,6 +137,8 @@ class LedRestore implements RestoreRun {
     const outcome = await coordinateRestore({ operation: this.operation, stage }, nodes.participants, {
       ...this.#coordinatorTools(signal),
       beforeQuiesce: async (until) => {
+        // The last moment at which the API can be asked; without an answer post-care knows less.
+        this.before = await takeCensus(this.#lead.tools.kube, until).catch(() => undefined);
         const failed = await runRestoreHooks(hooks.pre, 'preRestore', this.#hookCalls(agents), until);
         if (failed.length > 0) throw hookFailed(failed);
       },

@@ -3,6 +3,7 @@ import type { Hook } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
 import type { EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
 import type { AgentClient } from '../../lib/agent-api/agent-client.ts';
 import type { AuditLog, AuditRecord } from '../../lib/audit-log.ts';
+import { visibleText } from '../../lib/visible-text.ts';
 
 export interface RestoreHooks {
   readonly pre: readonly Hook[];
@@ -48,6 +49,7 @@ export function hookFailed([first = '']: readonly string[]): GuardianError {
 }
 
 const LONGEST_OUTPUT = 500;
+const ANSWER_S = 15;
 
 async function onNode(
   agent: AgentClient,
@@ -62,32 +64,45 @@ async function onNode(
     fence,
     signal,
   );
-  const message = end === undefined ? undefined : `${name} on ${agent.node}: ${end}`;
+  const { output, problem } = end;
+  const told = output === '' ? '' : `: ${output}`;
   audit({
-    ...{ ...about, what: 'exec', operation, message, scope: `${when} hook ${name} on node ${agent.node}` },
-    result: message === undefined ? 'succeeded' : 'failed',
+    ...{ ...about, what: 'exec', operation, scope: `${when} hook ${name} on node ${agent.node}` },
+    // What it said is kept there, also when it ended well.
+    message: problem === undefined ? output : `${problem}${told}`,
+    result: problem === undefined ? 'succeeded' : 'failed',
   });
-  return message;
+  return problem === undefined ? undefined : `${name} on ${agent.node}: ${problem}${told}`;
 }
 
-/** What was wrong; undefined: it ended well. */
+interface HookEnd {
+  /** The end of what it said. */
+  readonly output: string;
+  /** Undefined: it ended well. */
+  readonly problem: string | undefined;
+}
+
 async function said(
   agent: AgentClient,
   request: { readonly name: string; readonly command: string[]; readonly timeoutSeconds: number },
   fence: HookCalls['fence'],
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<HookEnd> {
+  let tail = '';
+  const end = (problem?: string): HookEnd => ({ output: visibleText(tail.trim()), problem });
   try {
-    let tail = '';
-    const updates = agent.runHook({ ...request, fence: await fence(agent) }, { signal });
+    // The agent ends it in time; whoever waits must not depend on that.
+    const lateMs = (request.timeoutSeconds + ANSWER_S) * 1_000;
+    const until = AbortSignal.any([signal, AbortSignal.timeout(lateMs)]);
+    const updates = agent.runHook({ ...request, fence: await fence(agent) }, { signal: until });
     for await (const { stdout, stderr, ended, exitCode, timedOut } of updates) {
       tail = (tail + Buffer.concat([stdout, stderr]).toString('utf8')).slice(-LONGEST_OUTPUT);
       if (!ended) continue;
-      if (timedOut) return `it took longer than ${request.timeoutSeconds} s: ${tail}`;
-      return exitCode === 0 ? undefined : `it ended with status ${exitCode}: ${tail}`;
+      if (timedOut) return end(`it took longer than ${request.timeoutSeconds} s`);
+      return exitCode === 0 ? end() : end(`it ended with status ${exitCode}`);
     }
-    return 'the agent told no end of it';
+    return end('the agent told no end of it');
   } catch (error) {
-    return reasonOf(error);
+    return end(reasonOf(error));
   }
 }
