@@ -1,4 +1,5 @@
 import type { RestoreState } from '../../lib/agent-api/restore-messages.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
 import { type NodePlace, placesOf } from '../../lib/restore/cluster/connect-nodes.ts';
 import { restoreStateName, stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { KnownAgent } from '../agents/agent-directory.ts';
@@ -52,14 +53,15 @@ export function lastCommit(
 }
 
 /** What the status says of a restore that is over, from the journals alone. */
-export function reportOf({ operation, states, subject }: RememberedRestore, now: Date): RestoreReport {
+export function reportOf({ operation, states, subject, nodes }: RememberedRestore, now: Date): RestoreReport {
+  const silent = nodes.flatMap(({ node }) => (states.has(node) ? [] : [node]));
   return {
     ...{ operation, states, plan: undefined, admitted: true, message: '' },
     step: isRestored(states) ? 'Resuming' : 'RollingBack',
     term: [...states.values()].reduce((highest, { term }) => (term > highest ? term : highest), 0n),
     startedAt: new Date(subject?.startedAt ?? now),
     source: subject === undefined ? undefined : { ...subject, backupName: subject.backupName },
-    end: endOf(states),
+    end: endOf(states, silent.length === 0 ? undefined : notTold(silent)),
   };
 }
 
@@ -74,9 +76,9 @@ function isRestored(states: ReadonlyMap<string, RestoreState>): boolean {
   return [...states.values()].some(({ committedMs }) => committedMs !== 0);
 }
 
-function endOf(states: ReadonlyMap<string, RestoreState>): RestoreEnd {
+function endOf(states: ReadonlyMap<string, RestoreState>, trouble: GuardianError | undefined): RestoreEnd {
   const term = 0n;
-  if (isRestored(states)) return { kind: 'restored', trouble: undefined, hooksFailed: [], term, states };
+  if (isRestored(states)) return { kind: 'restored', trouble, hooksFailed: [], term, states };
   const problem = [...states.values()].map((state) => state.problem).find((one) => one !== undefined);
   const failure = errorOf(
     problem ?? {
@@ -84,5 +86,17 @@ function endOf(states: ReadonlyMap<string, RestoreState>): RestoreEnd {
       hint: 'Create another EtcdRestore to try again.',
     },
   );
-  return { kind: 'rolled-back', failure, hooksFailed: [], term, states };
+  const end = { failure, hooksFailed: [], term, states };
+  return trouble === undefined ? { kind: 'rolled-back', ...end } : { kind: 'going-back', trouble, ...end };
+}
+
+function notTold(nodes: readonly string[]): GuardianError {
+  return new GuardianError(
+    'restore.agent-away',
+    `the agents of ${nodes.join(', ')} have not told how far they are`,
+    {
+      hint: 'They go the same way as soon as they are back.',
+      retryable: true,
+    },
+  );
 }
