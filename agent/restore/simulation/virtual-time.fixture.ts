@@ -1,6 +1,8 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import type { Waiting } from '../../../lib/restore/cluster/waiting.ts';
 
+const AT_ONCE = Promise.resolve();
+
 interface Event {
   readonly atMs: number;
   readonly order: number;
@@ -45,7 +47,7 @@ export class VirtualTime {
   /** What follows from an event at once; the event loop is slow, so only now and then everything is waited for. */
   private async settled(): Promise<void> {
     if (this.events % 1_000 === 0) await tick();
-    for (let hop = 0; hop < 32; hop++) await undefined;
+    for (let hop = 0; hop < 32; hop++) await AT_ONCE;
   }
 
   private next(): Event | undefined {
