@@ -29,15 +29,6 @@ export interface ManyNodesOptions {
   readonly on?: 'memory' | 'disk';
   /** Further flags of etcd. */
   readonly etcdArgs?: readonly string[];
-  /** Makes the data that a member of the cluster begins with. */
-  readonly makeData?: (member: MemberToMake) => Promise<void>;
-}
-
-export interface MemberToMake {
-  readonly name: string;
-  /** For us, not for the node. */
-  readonly dataDir: string;
-  readonly members: readonly { readonly name: string; readonly peerUrls: readonly string[] }[];
 }
 
 /** A control-plane node: what a kubelet would run, and our agent. */
@@ -95,13 +86,6 @@ export async function startManyNodes(options: ManyNodesOptions = {}): Promise<Ma
   const initialCluster = network.nodes
     .map(({ address }, at) => `member-${at + 1}=https://${address}:2380`)
     .join(',');
-  const members = network.nodes.map(({ address }, at) => ({
-    ...{ name: `member-${at + 1}`, peerUrls: [`https://${address}:2380`] },
-  }));
-  for (const [at, { name }] of members.entries()) {
-    const dataDir = network.nodes[at]?.path(dirs[at]?.dataDir ?? '') ?? '';
-    await options.makeData?.({ name, dataDir, members });
-  }
   const nodes = await Promise.all(
     network.nodes.map(async (place, at) => {
       const name = `node-${at + 1}`;
