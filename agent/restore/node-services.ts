@@ -76,7 +76,11 @@ function etcdService(
     case 'BY_SETTINGS':
       throw unmanaged("the agent's settings say where etcd is, but not how to stop and start it");
     case 'RUNS_AS_UNKNOWN':
-      throw unmanaged(`etcd runs as a part of ${runsFrom === '' ? 'something else' : runsFrom}`);
+      throw unmanaged(
+        runsFrom === ''
+          ? 'etcd runs as a part of something else'
+          : `etcd runs as a part of ${runsFrom}, whose server starts it again whenever it likes`,
+      );
   }
 }
 
