@@ -37,8 +37,8 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
     const edge = (name: string, work: () => Promise<void>): void => {
       edges.push([name, work]);
     };
-    const lead = async (order: RestoreOrder, budgets = PATIENT): Promise<CoordinatorEnd> => {
-      await using coordinator = await startCoordinator(scene, order, { budgets });
+    const lead = async (order: RestoreOrder, faster = 6): Promise<CoordinatorEnd> => {
+      await using coordinator = await startCoordinator(scene, order, { budgets: PATIENT, faster });
       const end = await coordinator.ended;
       assert.ok(end !== undefined);
       return end;
@@ -141,7 +141,7 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
       const known = await writeNewer(scene, 'untouched');
       const node = nodeAt(1);
       await node.place.unplug();
-      const end = await lead(scene.order(backup.point, known.revision + 1_000n));
+      const end = await lead(scene.order(backup.point, known.revision + 1_000n), 90);
       await node.place.mend();
       assert.ok(end.kind !== 'restored' && end.code === 'agent.unreachable', `${end.kind}: ${end.text}`);
       assert.equal(await judgeMembers(scene, known), 'as before');
@@ -166,7 +166,9 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
       assert.equal(await judgeMembers(scene, known), 'as before');
     });
 
-    for (const [name, work] of sample(edges, 2, 'edges of many members')) test(name, work);
+    // Who is away is waited for, which takes more than a minute.
+    const short = edges.filter(([name]) => WHOLE_MATRIX || !name.endsWith('a node is away'));
+    for (const [name, work] of sample(short, 2, 'edges of many members')) test(name, work);
   });
 
 /** Takes what room there is on the disk of a folder; resolves to the file that has it. */

@@ -9,10 +9,7 @@ import { coordinateRestore } from '../../../lib/restore/cluster/coordinate-resto
 import { agentParticipant } from '../../../lib/restore/cluster/participant.ts';
 import type { CoordinatorTask } from './coordinator.ts';
 
-// A coordinator that a test may end by kill -9. It is as patient with agents that are away as any, but its time passes
-// faster where it waits for them.
-const FASTER = 6;
-
+// A coordinator that a test may end by kill -9. As patient as any, but its time may pass faster where it waits for agents.
 const task = deserialize(readFileSync(process.argv[2] ?? '')) as CoordinatorTask;
 const credentials = credentialFolder(task.credentials);
 const clients = task.nodes.map(({ node, address }) =>
@@ -32,7 +29,7 @@ const outcome = await coordinateRestore(
     },
     budgets: task.budgets,
     waiting: {
-      nowMs: () => performance.now() * FASTER,
+      nowMs: () => performance.now() * task.faster,
       pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     },
     signal: new AbortController().signal,

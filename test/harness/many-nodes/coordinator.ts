@@ -13,6 +13,8 @@ export interface CoordinatorTask {
   readonly holder: string;
   readonly credentials: string;
   readonly budgets: Partial<Budgets>;
+  /** So many times as fast its time passes where it waits for agents that are away, a minute and a half otherwise. */
+  readonly faster: number;
   /** A file that is cut off once everything is staged. */
   readonly truncated: string | undefined;
 }
@@ -42,12 +44,14 @@ export const SOON: Budgets = {
 export interface CoordinatorOptions {
   readonly budgets?: Partial<Budgets>;
   readonly truncated?: string | undefined;
+  /** Default 6. */
+  readonly faster?: number;
 }
 
 export async function startCoordinator(
   scene: ManyNodes,
   order: RestoreOrder,
-  { budgets = SOON, truncated }: CoordinatorOptions = {},
+  { budgets = SOON, truncated, faster = 6 }: CoordinatorOptions = {},
 ): Promise<Coordinator> {
   const names = new Set(order.stage.members?.map(({ node }) => node));
   const task: CoordinatorTask = {
@@ -55,6 +59,7 @@ export async function startCoordinator(
       order,
       budgets,
       truncated,
+      faster,
       holder: `restore/${randomUUID()}`,
       credentials: scene.controlPlaneFolder,
     },

@@ -66,15 +66,9 @@ async function listening(host: string): Promise<AsyncDisposable & { readonly por
 }
 
 async function reaches({ within }: NodePlace, host: string, port: number): Promise<boolean> {
-  const [program = '', ...args] = [
-    ...within,
-    'timeout',
-    '5',
-    'bash',
-    '-c',
-    `exec 3<>/dev/tcp/${host}/${port}`,
-  ];
-  return await runProgram(program, args).then(
+  const script = `timeout 5 bash -c 'exec 3<>/dev/tcp/${host}/${port}'`;
+  const [program = '', ...args] = within;
+  return await runProgram(program, [...args, 'bash', '-c', script]).then(
     () => true,
     () => false,
   );
