@@ -97,7 +97,10 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
           await delay(50);
         }
       })();
-      for (const name of names) assert.equal((await scene.ended(name)).status?.phase, 'Completed', name);
+      for (const name of names) {
+        const { status } = await scene.ended(name);
+        assert.equal(status?.phase, 'Completed', `${name}: ${status?.message ?? ''}`);
+      }
       watching.abort();
       await watch;
       context.diagnostic(`${AT_ONCE} backups at once: ${Math.round(most / 2 ** 20)} MiB of its own at most`);
