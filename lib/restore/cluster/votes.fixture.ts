@@ -70,7 +70,9 @@ function* byNode(model: Model, at: number, { decide }: Rules): Generator<Model> 
     const heard = put(node.heard, peer, letter);
     if (peer !== at && heard !== node.heard) yield withNode(model, at, { ...node, heard });
   }
-  const answers = Array.from(node.heard).flatMap((letter, peer) => (peer === at ? [] : [answerOf(letter, peer)]));
+  const answers = Array.from(node.heard).flatMap((letter, peer) =>
+    peer === at ? [] : [answerOf(letter, peer)],
+  );
   const { move } = decide(answers);
   if (move === 'commit') yield withNode(model, at, { ...node, fate: 'committed' });
   if (move === 'rollBack') yield withNode(model, at, { ...node, fate: 'aborted' });
@@ -97,7 +99,8 @@ function* byCoordinator(model: Model, at: number, { termsOfAll }: Rules): Genera
       if (node.fate === 'open') yield withNode(model, index, voted);
       if (seen[index] !== 'v') yield become({ seen: put(seen, index, 'v') }, withNode(model, index, voted));
     }
-    if (Array.from(seen).every((letter) => letter === 'v')) yield become({ phase: 'commits' }, send('commit'));
+    if (Array.from(seen).every((letter) => letter === 'v'))
+      yield become({ phase: 'commits' }, send('commit'));
     yield become({ phase: 'goesBack' }, send('back'));
   }
   // Whoever follows: takes terms, then reads, and both may reach some only.
