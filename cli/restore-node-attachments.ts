@@ -3,7 +3,7 @@ import { restoreNodeFiles } from '../lib/restore/attachments/restore-node-files.
 import { counted } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
 import type { RestoreInput } from './restore-input.ts';
-import type { NodeOptions } from './restore-node.ts';
+import type { NodeOptions } from './restore-node-options.ts';
 import type { Session } from './session.ts';
 
 /**

@@ -15,7 +15,7 @@ import type { ProgressLine } from './progress-line.ts';
 import { fromBackup, fromFile, type RestoreInput } from './restore-input.ts';
 import { tellRestoreStep } from './restore-progress.ts';
 import { layOutAttachments } from './restore-node-attachments.ts';
-import type { NodeOptions } from './restore-node.ts';
+import type { NodeOptions } from './restore-node-options.ts';
 import type { Session } from './session.ts';
 import { tailText } from './rescue.ts';
 import { userName } from './user-name.ts';

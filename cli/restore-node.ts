@@ -4,41 +4,13 @@ import { GuardianError } from '../lib/guardian-error.ts';
 import type { JournalEntry } from '../lib/restore/cluster/journal.ts';
 import { parseDuration } from './option-values.ts';
 import { print } from './output.ts';
-import {
-  type AcceptOptions,
-  type PointOptions,
-  withAcceptedMismatches,
-  withPointOptions,
-} from './point-options.ts';
-import { reporting, type Reporting, type ReportOptions, withReportOptions } from './report-options.ts';
-import { type RepositoryOptions, withRepositoryOptions } from './repository-options.ts';
+import { withAcceptedMismatches, withPointOptions } from './point-options.ts';
+import { reporting, type Reporting, withReportOptions } from './report-options.ts';
+import { withRepositoryOptions } from './repository-options.ts';
+import type { NodeOptions } from './restore-node-options.ts';
 import { planNode, stageNode } from './restore-node-plan.ts';
 import { throughSteps } from './restore-node-steps.ts';
 import type { Session } from './session.ts';
-
-export interface NodeOptions extends RepositoryOptions, PointOptions, AcceptOptions, ReportOptions {
-  readonly backup?: string;
-  readonly snapshot?: string;
-  readonly allowMissingTrailer?: boolean;
-  readonly allowOlder?: boolean;
-  readonly joinRestore?: string;
-  readonly name?: string;
-  readonly initialCluster?: string;
-  readonly initialClusterToken?: string;
-  readonly etcdVersion?: string;
-  readonly quiesce: boolean;
-  readonly rescue: boolean;
-  readonly withAttachments?: boolean;
-  readonly attachmentsOf?: string;
-  readonly wait: string;
-  readonly manifestsDir?: string;
-  readonly etcdUnit?: string;
-  readonly stateDir?: string;
-  readonly yes?: boolean;
-  readonly plan?: boolean;
-  readonly rollBack?: boolean;
-  readonly cleanUp?: boolean;
-}
 
 export function restoreNodeCommand(session: Session): Command {
   const command = new Command('node')
