@@ -128,7 +128,7 @@ test('a person reads the result first, then why, and progress apart from it', ne
   const told = await cli.run(create);
   assert.equal(told.status, 0, told.stderr);
   assert.match(told.stdout, /^backup \S+ of cluster prod\n {2}revision 2, .* NOT encrypted .*\n {2}proven: /);
-  assert.match(told.stderr, /reading from default \(http.*\n(.*\n)*verified: revision 2, 1 keys/);
+  assert.match(told.stderr, /reading from default \(http.*\n(.*\n)*verified: revision 2, 1 key,/);
   const story = ['verified', 'proven', 'stored', 'committing'];
   assert.deepEqual(
     told.stderr.match(/^(verified|proven|stored|committing)/gm),
