@@ -52,7 +52,7 @@ export interface TenantScene extends AsyncDisposable {
     from: string,
     spec?: Partial<EtcdRestoreSpec>,
     uid?: string,
-    agents?: AgentDirectory,
+    changed?: Partial<Pick<ControlPlaneTools, 'agents' | 'kube'>>,
   ): Promise<NamespaceRestoreOutcome>;
   apply(...objects: readonly object[]): Promise<void>;
 }
@@ -136,7 +136,7 @@ export async function startTenantScene(): Promise<TenantScene> {
         ...{ onProgress: () => undefined, record: () => Promise.resolve() },
       });
     },
-    async restore(requestedBy, from, changes = {}, uid = randomUUID(), agents = NO_AGENTS) {
+    async restore(requestedBy, from, changes = {}, uid = randomUUID(), changed = {}) {
       const restore: EtcdRestore = {
         ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdRestore' },
         metadata: { name: `r-${uid.slice(0, 8)}`, namespace: 'team-a', uid },
@@ -148,7 +148,7 @@ export async function startTenantScene(): Promise<TenantScene> {
       };
       return runNamespaceRestore({
         ...{ restore, place: parseSnapshotLocation(from), storageLocation: location, secrets },
-        ...{ source: undefined, tools: { ...tools, agents }, signal, onProgress: () => undefined },
+        ...{ source: undefined, tools: { ...tools, ...changed }, signal, onProgress: () => undefined },
       });
     },
     [Symbol.asyncDispose]: () => moved.disposeAsync(),

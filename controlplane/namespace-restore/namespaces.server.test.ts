@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { eventually } from '../../test/harness/eventually.ts';
 import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { CONTROLLER_MANAGER, startControllerManager } from '../../test/harness/kube-controller-manager.ts';
+import { sample } from '../../test/harness/sampling.ts';
 import { needs } from '../../test/harness/tools.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { CONFIG_MAPS, type ConfigMap } from '../core-resources.ts';
@@ -13,6 +14,7 @@ import {
   startTenantScene,
   type TenantScene,
 } from '../namespace-backup/tenant-scene.fixture.ts';
+import { type Death, Died, dyingAt } from './dying-client.fixture.ts';
 import { backUpCluster, directoryWithAgent } from './out-of-a-cluster.fixture.ts';
 import { SIMPLE_OBJECTS, WORKLOADS } from './tenant-objects.fixture.ts';
 
@@ -97,9 +99,13 @@ describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw')
     await scene.kube.delete(settings);
     const agents = directoryWithAgent(scene);
     const only = { conflictPolicy: 'Skip' as const, namespaceFilter: ['team-a'] };
-    await assert.rejects(scene.restore(BOB, whole, only, undefined, agents), { code: 'admission.forbidden' });
-    await assert.rejects(scene.restore(ROOT, whole, {}, undefined, agents), { code: 'tenant.no-namespaces' });
-    const { errors, restoredKeys } = await scene.restore(ALICE, whole, only, undefined, agents);
+    await assert.rejects(scene.restore(BOB, whole, only, undefined, { agents }), {
+      code: 'admission.forbidden',
+    });
+    await assert.rejects(scene.restore(ROOT, whole, {}, undefined, { agents }), {
+      code: 'tenant.no-namespaces',
+    });
+    const { errors, restoredKeys } = await scene.restore(ALICE, whole, only, undefined, { agents });
     assert.equal(restoredKeys, 1);
     assert.equal((await scene.kube.get<ConfigMap>(settings)).data?.color, 'red');
     assert.match(errors.join('\n'), /secrets\/team-a\/password: it is encrypted at rest/);
@@ -119,6 +125,13 @@ describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw')
     // Its RoleBindings went with it: whoever restores a whole namespace has rights beyond it.
     await scene.apply(CLUSTER_WIDE);
     const uid = 'restore-1';
+    // Control planes that die at some of its writes leave it to the next one.
+    for (const death of sample(DEATHS, 4, 'deaths of a restore')) {
+      const kube = dyingAt(scene.kube, death);
+      await scene.restore(ALICE, from, {}, uid, { kube }).catch((error: unknown) => {
+        assert.ok(error instanceof Died, String(error));
+      });
+    }
     const done = await scene.restore(ALICE, from, {}, uid);
     assert.deepEqual(done.errors, []);
     for (const path of PATHS) {
@@ -146,6 +159,10 @@ describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw')
     assert.deepEqual([again.errors, again.restoredKeys], [[], done.restoredKeys]);
   });
 });
+
+const DEATHS: readonly Death[] = Array.from({ length: 24 }, (_, at) => ({
+  ...{ write: 1 + Math.floor(at / 2), isLost: at % 2 === 0 },
+}));
 
 const WIDGET = { resource: { group: 'example.com', version: 'v1', plural: 'widgets' }, namespace: 'team-a' };
 
