@@ -22,15 +22,22 @@ export interface TermKeeper {
 
 /** Rejects with `agent.state` where the file can't be read: terms must never begin anew by themselves. */
 export async function openTermKeeper(path: string): Promise<TermKeeper> {
-  let held = await read(path);
+  return termKeeper(await read(path), ({ term, holder }) =>
+    writeState(path, `${JSON.stringify({ term: term.toString(), holder })}\n`),
+  );
+}
+
+/** The rule of terms, wherever they are kept; what `save` resolves to is safe from then on. */
+export function termKeeper(kept: HeldTerm, save: (next: HeldTerm) => Promise<void>): TermKeeper {
+  let held = kept;
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = turn.then(work);
     turn = done.catch(() => undefined);
     return done;
   };
-  const keep = async (next: Held): Promise<void> => {
-    await writeState(path, `${JSON.stringify({ term: next.term.toString(), holder: next.holder })}\n`);
+  const keep = async (next: HeldTerm): Promise<void> => {
+    await save(next);
     held = next;
   };
   return {
@@ -60,7 +67,7 @@ export async function openTermKeeper(path: string): Promise<TermKeeper> {
   };
 }
 
-interface Held {
+export interface HeldTerm {
   readonly term: bigint;
   readonly holder: string;
 }
@@ -69,7 +76,7 @@ interface Held {
 const OPERATION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const HIGHEST = 2n ** 63n;
 
-async function read(path: string): Promise<Held> {
+async function read(path: string): Promise<HeldTerm> {
   const text = await readState(path);
   if (text === undefined) return { term: 0n, holder: '' };
   try {
@@ -80,7 +87,7 @@ async function read(path: string): Promise<Held> {
   }
 }
 
-function stale({ operation, term }: Fence, held: Held): GuardianError {
+function stale({ operation, term }: Fence, held: HeldTerm): GuardianError {
   const by = held.holder === '' ? 'someone else' : held.holder;
   return new GuardianError(
     'agent.stale-term',

@@ -1,7 +1,7 @@
 import { GuardianError } from '../../../lib/guardian-error.ts';
 import type { Journal, JournalEntry } from '../../../lib/restore/cluster/journal.ts';
 import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
-import type { TermKeeper } from '../../state/term-keeper.ts';
+import { type HeldTerm, termKeeper, type TermKeeper } from '../../state/term-keeper.ts';
 import type { MemberData } from '../member-data.ts';
 import type { Deadline, NodeService } from '../node-service.ts';
 import type { NodeServices } from '../node-services.ts';
@@ -13,7 +13,7 @@ export interface SimulatedNode extends Callee {
   readonly name: string;
   readonly disk: {
     readonly journals: Map<string, JournalEntry>;
-    term: { term: bigint; holder: string };
+    term: HeldTerm;
     /** What lies in the data dir, and what the restore keeps beside it. */
     member: 'old' | 'new' | 'none';
     staged: boolean;
@@ -85,45 +85,14 @@ export function simulatedJournal(scene: NodeScene): Journal {
   };
 }
 
-/** As `openTermKeeper` gives it. */
+/** The agent's own rule, on the simulated disk. */
 export function simulatedTerms(scene: NodeScene): TermKeeper {
   const { disk } = scene.node;
-  let held = disk.term;
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = turn.then(work);
-    turn = done.catch(() => undefined);
-    return done;
-  };
-  const keep = async (next: { term: bigint; holder: string }): Promise<void> => {
+  return termKeeper(disk.term, async (next) => {
     await brief(scene);
     disk.term = next;
     await brief(scene);
-    held = next;
-  };
-  return {
-    get term() {
-      return held.term;
-    },
-    get holder() {
-      return held.holder;
-    },
-    take: (holder, atLeast) =>
-      inTurn(async () => {
-        const previousHolder = held.holder;
-        const next = held.term + 1n;
-        const term = atLeast > next ? atLeast : next;
-        await keep({ term, holder });
-        return { term, previousHolder };
-      }),
-    admit: (fence) =>
-      inTurn(async () => {
-        if (fence === undefined) throw new GuardianError('agent.request', 'no term');
-        if (fence.term < held.term) throw new GuardianError('agent.stale-term', `below ${held.term}`);
-        if (fence.term > held.term) await keep({ term: fence.term, holder: '' });
-        return fence;
-      }),
-  };
+  });
 }
 
 export function simulatedServices(scene: NodeScene): NodeServices {
