@@ -31,3 +31,33 @@ export class RateLimit {
     return this.#tokens + Math.max(0, nowMs - this.#atMs) * this.#perMs >= this.#burst;
   }
 }
+
+/** One limit for each name; the quiet are forgotten, and when that leaves more than `most`, the oldest. */
+export class RateLimits {
+  readonly #perSecond: number;
+  readonly #burst: number;
+  readonly #most: number;
+  readonly #limits = new Map<string, RateLimit>();
+
+  constructor(perSecond: number, burst: number, most: number) {
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+    this.#most = most;
+  }
+
+  /** As `RateLimit.take`, from the limit of this name. */
+  take(name: string, nowMs: number, count = 1): number {
+    if (!this.#limits.has(name) && this.#limits.size >= this.#most) this.#forget(nowMs);
+    const limit = this.#limits.get(name) ?? new RateLimit(this.#perSecond, this.#burst, nowMs);
+    this.#limits.set(name, limit);
+    return limit.take(nowMs, count);
+  }
+
+  #forget(nowMs: number): void {
+    for (const [name, limit] of this.#limits) if (limit.isFull(nowMs)) this.#limits.delete(name);
+    for (const name of this.#limits.keys()) {
+      if (this.#limits.size < this.#most) break;
+      this.#limits.delete(name);
+    }
+  }
+}

@@ -1,5 +1,5 @@
 import { GuardianError } from '../lib/guardian-error.ts';
-import { RateLimit } from '../lib/rate-limit.ts';
+import { RateLimits } from '../lib/rate-limit.ts';
 
 /**
  * What one requester may make us ask the API server. A request of a tenant with a hundred namespaces costs hundreds of reviews:
@@ -42,14 +42,7 @@ export function requesterShares(
   nowMs: () => number = () => performance.now(),
 ): RequesterShares {
   const underWay = new Map<string, number>();
-  const limits = new Map<string, RateLimit>();
-  const forget = (): void => {
-    for (const [username, limit] of limits) if (limit.isFull(nowMs())) limits.delete(username);
-    for (const username of limits.keys()) {
-      if (limits.size < MOST_REQUESTERS) break;
-      limits.delete(username);
-    }
-  };
+  const limits = new RateLimits(perSecond, burst, MOST_REQUESTERS);
   return {
     begin(username) {
       const count = underWay.get(username) ?? 0;
@@ -64,10 +57,7 @@ export function requesterShares(
       };
     },
     ask(username, questions) {
-      if (!limits.has(username) && limits.size >= MOST_REQUESTERS) forget();
-      const limit = limits.get(username) ?? new RateLimit(perSecond, burst, nowMs());
-      limits.set(username, limit);
-      const waitMs = limit.take(nowMs(), questions);
+      const waitMs = limits.take(username, nowMs(), questions);
       if (waitMs > 0) throw new RequesterBusy(username, waitMs);
     },
   };

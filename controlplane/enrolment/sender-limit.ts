@@ -1,5 +1,5 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
-import { RateLimit } from '../../lib/rate-limit.ts';
+import { RateLimits } from '../../lib/rate-limit.ts';
 import { systemTiming } from '../timing.ts';
 
 /** A rate limit for each sender; forgets those who have been quiet. */
@@ -30,20 +30,10 @@ export function senderLimit(
   burst: number,
   nowMs: () => number = () => systemTiming.nowMs(),
 ): SenderLimit {
-  const limits = new Map<string, RateLimit>();
-  const forget = (): void => {
-    for (const [sender, limit] of limits) if (limit.isFull(nowMs())) limits.delete(sender);
-    for (const sender of limits.keys()) {
-      if (limits.size < MOST_SENDERS) break;
-      limits.delete(sender);
-    }
-  };
+  const limits = new RateLimits(perSecond, burst, MOST_SENDERS);
   return {
     take(sender) {
-      if (!limits.has(sender) && limits.size >= MOST_SENDERS) forget();
-      const limit = limits.get(sender) ?? new RateLimit(perSecond, burst, nowMs());
-      limits.set(sender, limit);
-      const waitMs = limit.take(nowMs());
+      const waitMs = limits.take(sender, nowMs());
       if (waitMs > 0) throw new EnrolmentBusy(`of ${of}`, waitMs);
     },
   };
