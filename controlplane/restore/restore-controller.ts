@@ -2,7 +2,6 @@ import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { EtcdRestoreStatus } from '../../lib/kubernetes/api/etcd-restore-status.ts';
 import { splitKey } from '../../lib/kubernetes/object-key.ts';
-import { type Reflector, startReflector } from '../../lib/kubernetes/reflector.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import type { Budgets } from '../../lib/restore/cluster/coordinate-restore.ts';
@@ -21,6 +20,7 @@ import {
 import type { RestoreReport } from './restore-report.ts';
 import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
 import { restoreStatus } from './restore-status.ts';
+import { type RestoreWatch, restoreWatch } from './restore-watch.ts';
 import { tellRestoreEnd, tellRestoreStart } from './tell-restore.ts';
 
 export interface RestoreControllerOptions {
@@ -43,26 +43,16 @@ export function restoreController(tools: ControlPlaneTools, options: RestoreCont
     name: 'restore',
     workers: 4,
     async start(queue, signal) {
-      const reflector = startReflector<EtcdRestore>({
-        ...{ client: tools.kube, resource: ETCD_RESTORE_RESOURCE, signal, random: tools.random },
-        onChange: (key) => {
-          queue.add(key);
-        },
-        onTrouble: (error) => {
-          tools.log.write(
-            'warning',
-            'watch-trouble',
-            `EtcdRestores: ${errorText(error)}`,
-            errorFields(error),
-          );
-        },
+      const restores = restoreWatch(tools, signal);
+      restores.listen((key) => {
+        queue.add(key);
       });
-      current = new RestoreReconciler(tools, options, reflector, signal);
+      current = new RestoreReconciler(tools, options, restores, signal);
       const stop = options.runs.listen((key) => {
         queue.add(key);
       });
       signal.addEventListener('abort', stop, { once: true });
-      await reflector.synced;
+      await restores.synced;
       for (const { key } of options.runs.list()) queue.add(key);
       const ended = tools.agents.onChange(() => {
         for (const key of current?.forgotten() ?? []) queue.add(key);
@@ -78,7 +68,7 @@ export function restoreController(tools: ControlPlaneTools, options: RestoreCont
 class RestoreReconciler {
   readonly #tools: ControlPlaneTools;
   readonly #options: RestoreControllerOptions;
-  readonly #reflector: Reflector<EtcdRestore>;
+  readonly #restores: RestoreWatch;
   readonly #leading: AbortSignal;
   readonly #written = new Map<string, { readonly atMs: number; readonly step: string }>();
   /** Operations that were told, or can't be. */
@@ -87,12 +77,12 @@ class RestoreReconciler {
   constructor(
     tools: ControlPlaneTools,
     options: RestoreControllerOptions,
-    reflector: Reflector<EtcdRestore>,
+    restores: RestoreWatch,
     leading: AbortSignal,
   ) {
     this.#tools = tools;
     this.#options = options;
-    this.#reflector = reflector;
+    this.#restores = restores;
     this.#leading = leading;
   }
 
@@ -103,7 +93,7 @@ class RestoreReconciler {
       const isRecent = [...states.values()].some(
         ({ committedMs }) => this.#tools.clock().getTime() - committedMs < BRING_BACK_MS,
       );
-      return key === '' || !isRecent || this.#settled.has(operation) || this.#reflector.get(key) !== undefined
+      return key === '' || !isRecent || this.#settled.has(operation) || this.#restores.get(key) !== undefined
         ? []
         : [key];
     });
@@ -119,7 +109,7 @@ class RestoreReconciler {
   }
 
   async #step(key: string, signal: AbortSignal): Promise<Again | undefined> {
-    const restore = this.#reflector.get(key);
+    const restore = this.#restores.get(key);
     const run = this.#options.runs.get(key);
 
     // 1. One that this process leads, or has led.

@@ -2,14 +2,13 @@ import { hasCode } from '../../../lib/guardian-error.ts';
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../../lib/kubernetes/api/etcd-restore.ts';
 import type { EtcdRestoreStatus } from '../../../lib/kubernetes/api/etcd-restore-status.ts';
 import { splitKey } from '../../../lib/kubernetes/object-key.ts';
-import { type Reflector, startReflector } from '../../../lib/kubernetes/reflector.ts';
 import { setCondition } from '../../../lib/kubernetes/set-condition.ts';
 import { writeStatus } from '../../../lib/kubernetes/write-status.ts';
-import { errorFields, errorText } from '../../../lib/log-lines.ts';
 import type { Again, Controller } from '../../controller.ts';
 import type { ControlPlaneTools } from '../../tools.ts';
 import { operationOf } from '../bring-back.ts';
 import type { RestoreRuns } from '../restore-runs.ts';
+import { type RestoreWatch, restoreWatch } from '../restore-watch.ts';
 import { listCronJobs, takeCensus } from './census.ts';
 import { findings } from './findings.ts';
 import { type MasterLeases, readMasterLeases, staleLeases } from './master-leases.ts';
@@ -35,7 +34,7 @@ const RECENT_MS = 3_600_000;
 export function restoreCareController(tools: ControlPlaneTools, options: RestoreCareOptions): Controller {
   const { betweenMs = BETWEEN_MS, runs } = options;
   const looks = new Map<string, FirstLook>();
-  let reflector: Reflector<EtcdRestore> | undefined;
+  let restores: RestoreWatch | undefined;
 
   const care = async (key: string, restore: EtcdRestore, signal: AbortSignal): Promise<Again | undefined> => {
     // 1. What renews itself, or ends, has to be looked at twice.
@@ -104,24 +103,14 @@ export function restoreCareController(tools: ControlPlaneTools, options: Restore
     name: 'restore-care',
     workers: 1,
     async start(queue, signal) {
-      reflector = startReflector<EtcdRestore>({
-        ...{ client: tools.kube, resource: ETCD_RESTORE_RESOURCE, signal, random: tools.random },
-        onChange: (key) => {
-          queue.add(key);
-        },
-        onTrouble: (error) => {
-          tools.log.write(
-            'warning',
-            'watch-trouble',
-            `EtcdRestores: ${errorText(error)}`,
-            errorFields(error),
-          );
-        },
+      restores = restoreWatch(tools, signal);
+      restores.listen((key) => {
+        queue.add(key);
       });
-      await reflector.synced;
+      await restores.synced;
     },
     async reconcile(key, signal) {
-      const restore = reflector?.get(key);
+      const restore = restores?.get(key);
       if (restore === undefined || !wantsCare(restore, tools.clock())) return undefined;
       try {
         return await care(key, restore, signal);
