@@ -30,7 +30,7 @@ test(
       return listed
         .split('\n')
         .find((line) => line.includes(lost.name))
-        ?.slice(0, 16);
+        ?.split(',')[0];
     });
     assert.match(await person.next(10, [['MEMBER', memberId]]), /removed from cluster/);
     await person.next(10);
