@@ -99,7 +99,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['kubernetes.credentials', 'kubernetes.forbidden', 'kubernetes.unauthorized'],
     ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
     ...['agent.certificate', 'agent.identity', 'admission.forbidden'],
-    ...['restore.hooks-off', 'restore.encryption-key'],
+    ...['restore.hooks-off', 'restore.encryption-key', 'drill.no-encryption-config'],
     ...['controlplane.secret-denied', 'controlplane.no-requester', 'controlplane.hooks-off'],
     ...[
       'keys.format',
@@ -153,6 +153,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ],
     ...['backup.cluster-name', 'backup.compacted-meanwhile', 'backup.last-good', 'backup.other-cluster'],
     ...['backup.stream-limit', 'drill.failed', 'drill.api-server-silent', 'drill.etcd-silent'],
+    'drill.summary',
     ...[
       'disk.failed',
       'disk.full',
