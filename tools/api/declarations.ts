@@ -16,6 +16,7 @@ const NAMES: Readonly<Record<string, string>> = {
   namespaces: 'BackedUpNamespaces',
   'omitted*': 'OmittedKind',
   'problems*': 'ValidationProblem',
+  drill: 'LastDrill',
   'backupHistory*': 'BackupRun',
   'conditions*': 'Condition',
   capture: 'CaptureStatus',

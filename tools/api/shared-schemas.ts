@@ -37,6 +37,10 @@ const SHARED: readonly SharedSchema[] = [
   { from: ['etcdbackups', 'status.restorePoint'], to: [['etcdrestores', 'status.restorePoint']] },
   { from: ['etcdbackups', 'status.backupHistory'], to: [['etcdbackupschedules', 'status.backupHistory']] },
   {
+    from: ['etcdbackups', 'status.validationResult.drill'],
+    to: [['etcdbackupschedules', 'status.drill']],
+  },
+  {
     from: ['etcdbackups', 'status.conditions'],
     to: [
       ['etcdbackupschedules', 'status.conditions'],

@@ -2,6 +2,7 @@
 
 import type { BackupRun } from './etcd-backup-status.ts';
 import type { Condition } from './etcd-backup-status.ts';
+import type { LastDrill } from './etcd-backup-status.ts';
 
 /**
  * What happened. Written by the control plane only; nothing in it is ever believed when rights are
@@ -26,6 +27,10 @@ export interface EtcdBackupScheduleStatus {
   readonly capture?: CaptureStatus;
   /** What is expected of the next run, where aiOptimization is enabled. */
   readonly forecast?: BackupForecast;
+  /** When a restore of one of its runs was last rehearsed to its end. RFC 3339. */
+  readonly lastDrillTime?: string;
+  /** How the last drill of its runs went, a rehearsed restore. */
+  readonly drill?: LastDrill;
   /** With a schedule, its runs, the newest first. */
   readonly backupHistory?: readonly BackupRun[];
   /** For machines: Admitted, Scheduled, Capturing, Forecasting, and warnings like RequesterStale. */

@@ -124,8 +124,10 @@ export interface ValidationResult {
   readonly totalKeys?: number;
   /** SHA-256 of the snapshot, in hexadecimal. */
   readonly sha256?: string;
-  /** When a restore of it was last rehearsed. RFC 3339. */
+  /** When a restore of it, or of a run of it, was last rehearsed to its end. RFC 3339. */
   readonly lastDrillTime?: string;
+  /** How its last drill went, a rehearsed restore; of a backup with a schedule, the last one of its runs. */
+  readonly drill?: LastDrill;
   /** What is wrong with it; the first 50. */
   readonly problems?: readonly ValidationProblem[];
 }
@@ -136,6 +138,33 @@ export interface ValidationProblem {
   readonly code: string;
   /** What is wrong, and where. */
   readonly message: string;
+}
+
+/** How its last drill went, a rehearsed restore; of a backup with a schedule, the last one of its runs. */
+export interface LastDrill {
+  /**
+   * Passed: it was restored and everything holds. Failed: it was restored, or could not be, and something
+   * does not hold. Unknown: the drill could not be held, which says nothing about the backup.
+   */
+  readonly result?: 'Passed' | 'Failed' | 'Unknown';
+  /** When that was. RFC 3339. */
+  readonly time?: string;
+  /** With a schedule, the run that was drilled. */
+  readonly backup?: string;
+  /** How long it took until the restored etcd served, and its API server where one was started. */
+  readonly recoverySeconds?: number;
+  /** The version of etcd that was started on it. */
+  readonly etcdVersion?: string;
+  /** The version of kube-apiserver that was started on it; absent where none was. */
+  readonly kubeApiserverVersion?: string;
+  /** Keys in the restored etcd. */
+  readonly keys?: number;
+  /** How it went, in one sentence; if it did not pass, also what to do about it. */
+  readonly message?: string;
+  /** The value of annotation etcdguardian.io/drill that was served last. */
+  readonly requested?: string;
+  /** How many drills in a row could not be held; absent when the last one was. */
+  readonly attempts?: number;
 }
 
 /** What a backup of namespaces holds. */
