@@ -31,7 +31,8 @@ export interface ApiServerNews {
 
 /**
  * Starts an API server where one is given, looks whether it reads one Secret and lists every resource type, and asks the
- * queries. Rejects with those of `startDrillApiServer` and with `restore.encryption-key`.
+ * queries. Rejects with those of `startDrillApiServer`, with `restore.encryption-key` and
+ * `drill.no-encryption-config`.
  */
 export async function checkApiServer(
   server: Omit<DrillApiServerOptions, 'meanwhile' | 'signal'> | undefined,
@@ -100,10 +101,10 @@ function onlyTheKey(error: unknown): void {
 function requireConfiguration(encryptionConfig: string | undefined, needed: readonly NeededKey[]): void {
   if (encryptionConfig !== undefined || needed.length === 0) return;
   throw new GuardianError(
-    'restore.encryption-key',
+    'drill.no-encryption-config',
     `values are encrypted at rest with ${keyNames(needed)}, and the API server of this drill has no EncryptionConfiguration`,
     {
-      hint: "give the cluster's own file (--encryption-provider-config of its API servers): --encryption-config FILE",
+      hint: "give the cluster's own file (--encryption-provider-config of its API servers): --encryption-config FILE, or of drills in the cluster drills.encryptionConfigSecret of the chart",
     },
   );
 }
