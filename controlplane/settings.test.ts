@@ -31,6 +31,21 @@ test('everything that is wrong is named at once, by its variable', () => {
   );
 });
 
+test('drills are held every week, every so often, or never; their pods are told as JSON', () => {
+  const every = (text: string): number =>
+    controlPlaneSettings({ ETCDGUARDIAN_DRILLS_EVERY: text }).drillsEveryMs;
+  assert.deepEqual(['', '0', '1h30m', '7d'].map(every), [604_800_000, 0, 5_400_000, 604_800_000]);
+  const pod = JSON.stringify({ image: 'etcdguardian:1', nodeSelector: { disk: 'fast' } });
+  const { drillsPod } = controlPlaneSettings({ ETCDGUARDIAN_DRILLS_POD: pod });
+  assert.deepEqual([drillsPod?.image, drillsPod?.nodeSelector], ['etcdguardian:1', { disk: 'fast' }]);
+  assert.equal(controlPlaneSettings({}).drillsPod, undefined);
+  for (const wrong of ['{', '{}', '{"image":1}'])
+    assert.throws(
+      () => controlPlaneSettings({ ETCDGUARDIAN_DRILLS_POD: wrong }),
+      (error) => hasCode(error, 'controlplane.settings') && error.message.includes('ETCDGUARDIAN_DRILLS_POD'),
+    );
+});
+
 test('a leader that would stop after its Lease has gone is refused', () => {
   assert.throws(
     () => controlPlaneSettings({ ETCDGUARDIAN_RENEW_DEADLINE: '20s' }),

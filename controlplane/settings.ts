@@ -11,6 +11,7 @@ import {
   type Settings,
   type SettingValues,
 } from '../lib/process-settings.ts';
+import { drillPodSettings } from './drill/drill-pod-settings.ts';
 
 const path = z.string().min(1);
 
@@ -218,6 +219,49 @@ export const CONTROL_PLANE_SETTINGS = {
     'where those wait for a slow store',
     path.default('/var/cache/etcdguardian'),
   ),
+
+  drillsEveryMs: setting(
+    'ETCDGUARDIAN_DRILLS_EVERY',
+    '--drills-every <duration>',
+    'how often a restore is rehearsed of each schedule whose backups ask for consistencyCheck; 0: never',
+    z.preprocess((text) => (text === '0' ? '0s' : text), durationMs.default(168 * 3_600_000)),
+  ),
+  drillsDeadlineMs: setting(
+    'ETCDGUARDIAN_DRILLS_DEADLINE',
+    '--drills-deadline <duration>',
+    'after it such a drill is ended',
+    durationMs.default(6 * 3_600_000),
+  ),
+  drillsEtcdImage: setting(
+    'ETCDGUARDIAN_DRILLS_ETCD_IMAGE',
+    '--drills-etcd-image <image>',
+    "an image with the etcd that drills start (default: that of the cluster's own pods)",
+    z.string().optional(),
+  ),
+  drillsKubeApiserverImage: setting(
+    'ETCDGUARDIAN_DRILLS_KUBE_APISERVER_IMAGE',
+    '--drills-kube-apiserver-image <image>',
+    "an image with the kube-apiserver that drills start (default: that of the cluster's own pods)",
+    z.string().optional(),
+  ),
+  drillsKubeApiserver: setting(
+    'ETCDGUARDIAN_DRILLS_KUBE_APISERVER',
+    '--drills-kube-apiserver <true|false>',
+    'whether drills start a kube-apiserver on what they restored',
+    z.stringbool().default(true),
+  ),
+  drillsServiceAccount: setting(
+    'ETCDGUARDIAN_DRILLS_SERVICE_ACCOUNT',
+    '--drills-service-account <name>',
+    'the service account of drills, which has no rights',
+    dnsName.default('etcdguardian-drill'),
+  ),
+  drillsPod: setting(
+    'ETCDGUARDIAN_DRILLS_POD',
+    '--drills-pod <json>',
+    'image, nodes and resources of the pods of drills, as the chart gives them; without it there are no drills',
+    z.string().transform(jsonOf).pipe(drillPodSettings).optional(),
+  ),
 } as const satisfies Settings;
 
 export type SettingName = keyof typeof CONTROL_PLANE_SETTINGS;
@@ -239,4 +283,13 @@ export function controlPlaneSettings(
     );
   }
   return settings;
+}
+
+function jsonOf(text: string, { addIssue }: z.RefinementCtx): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    addIssue('must be JSON');
+    return z.NEVER;
+  }
 }
