@@ -285,11 +285,11 @@ export function controlPlaneSettings(
   return settings;
 }
 
-function jsonOf(text: string, { addIssue }: z.RefinementCtx): unknown {
+function jsonOf(text: string, context: z.RefinementCtx): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    addIssue('must be JSON');
+    context.addIssue('must be JSON');
     return z.NEVER;
   }
 }
