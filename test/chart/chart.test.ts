@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
+import { drillPodSettings } from '../../controlplane/drill/drill-pod-settings.ts';
 import { needs, requireTool } from '../harness/tools.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -16,17 +17,21 @@ interface Manifest {
   readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
   readonly rules?: readonly Rule[];
   readonly spec?: {
+    readonly ingress?: readonly object[];
     readonly template?: {
       readonly spec: {
         readonly automountServiceAccountToken?: boolean;
-        readonly containers: readonly {
-          readonly securityContext: { readonly privileged?: boolean; readonly runAsUser?: number };
-          readonly image: string;
-        }[];
+        readonly containers: readonly Container[];
         readonly securityContext: { readonly runAsNonRoot?: boolean };
       };
     };
   };
+}
+
+interface Container {
+  readonly securityContext: { readonly privileged?: boolean; readonly runAsUser?: number };
+  readonly image: string;
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
 }
 
 interface Rule {
@@ -60,6 +65,12 @@ const named = (manifests: readonly Manifest[], kind: string, name: string): Mani
   assert.ok(found, `${kind} ${name}`);
   return found;
 };
+
+function containerOf({ spec }: Manifest): Container {
+  const container = spec?.template?.spec.containers[0];
+  assert.ok(container);
+  return container;
+}
 
 test('what follows from the chart is as `make generate` writes it', needs(HELM), async () => {
   await promisify(execFile)(process.execPath, [join(root, 'tools', 'generate-chart.ts'), '--check']);
@@ -111,6 +122,32 @@ test("nodes' files go along with backups only on request", needs(HELM), async ()
   assert.match(asked, /name: ETCDGUARDIAN_ATTACHMENT_PATHS\n +value: "\/etc\/kubernetes,\/opt\/encryption"/);
 });
 
+test(
+  "drills' pods are as the values say, their account has no rights, and nobody may connect",
+  needs(HELM),
+  async () => {
+    const [tag, network] = ['image.tag=next', 'networkPolicies.enabled=true'];
+    const peers = 'networkPolicies.apiServers[0].ipBlock.cidr=10.0.0.0/8';
+    const all = await rendered(tag, network, peers, 'drills.diskSize=5Gi', 'imagePullSecrets[0].name=pull');
+    const { env } = containerOf(named(all, 'Deployment', 'etcdguardian-controlplane'));
+    const told = env?.find(({ name }) => name === 'ETCDGUARDIAN_DRILLS_POD')?.value ?? '';
+    assert.deepEqual(drillPodSettings.parse(JSON.parse(told)), {
+      ...{ image: 'etcdguardian/operator:next', imagePullPolicy: 'IfNotPresent', diskSize: '5Gi', env: [] },
+      ...{ encryptionConfigSecret: '', queriesConfigMap: '', imagePullSecrets: [{ name: 'pull' }] },
+      nodeSelector: { 'node-role.kubernetes.io/control-plane': '' },
+      tolerations: [
+        { key: 'node-role.kubernetes.io/control-plane', operator: 'Exists', effect: 'NoSchedule' },
+      ],
+      resources: { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '4Gi' } },
+    });
+    const bindings = all.filter(({ kind }) => kind.endsWith('RoleBinding'));
+    assert.doesNotMatch(JSON.stringify(bindings), /etcdguardian-drill/);
+    named(all, 'ServiceAccount', 'etcdguardian-drill');
+    const { spec } = named(all, 'NetworkPolicy', 'etcdguardian-drill');
+    assert.deepEqual(spec?.ingress, []);
+  },
+);
+
 test('agents get no token of the API server', needs(HELM), async () => {
   const agent = named(await rendered(), 'DaemonSet', 'etcdguardian-agent');
   assert.equal(agent.spec?.template?.spec.automountServiceAccountToken, false);
@@ -122,6 +159,7 @@ for (const wrong of [
   'etcd.dataDir=var/lib/etcd',
   'storage.defaultProvider=gcs',
   'etcd.certificates.create=false',
+  'drills.every=weekly',
 ]) {
   test(`refused: ${wrong}`, needs(HELM), async () => {
     await assert.rejects(rendered(wrong), /schema|secretName is needed/);

@@ -69,3 +69,11 @@ affinity:
 - name: ETCDGUARDIAN_LOG_FORMAT
   value: {{ .Values.logFormat }}
 {{- end }}
+
+{{- /* What the control plane needs to know of the pods of drills, which it makes; see controlplane/drill. */}}
+{{- define "etcdguardian.drillPod" -}}
+{{- $own := pick .Values.drills "encryptionConfigSecret" "env" "nodeSelector" "queriesConfigMap" "resources" "tolerations" }}
+{{- $image := dict "image" (include "etcdguardian.image" .) "imagePullPolicy" .Values.image.pullPolicy }}
+{{- $more := dict "diskSize" (toString .Values.drills.diskSize) "imagePullSecrets" .Values.imagePullSecrets }}
+{{- merge $own $image $more | toJson }}
+{{- end }}
