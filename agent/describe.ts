@@ -18,7 +18,7 @@ export interface DescribedAgent {
   /** Changes with each start. */
   readonly instance: string;
   readonly clock: Clock;
-  readonly terms: Pick<TermKeeper, 'term' | 'holder'>;
+  readonly terms: Pick<TermKeeper, 'term' | 'holder' | 'operation'>;
   readonly etcd: LocalEtcd;
   readonly credentials: CredentialSource;
   readonly tasks: () => readonly TaskState[];
@@ -42,6 +42,7 @@ export async function describeAgent(agent: DescribedAgent, signal?: AbortSignal)
     instance: agent.instance,
     term: terms.term,
     termHolder: terms.holder,
+    termOperation: terms.operation,
     timeMs: clock().getTime(),
     etcd: etcd && (await describeEtcd(etcd, signal)),
     problems,

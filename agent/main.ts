@@ -135,7 +135,7 @@ async function serveUntilTold(settings: AgentSettings, tools: AgentTools): Promi
         },
         call.signal,
       ),
-    takeTerm: async ({ holder, atLeast }) => terms.take(holder, atLeast),
+    takeTerm: async ({ holder, atLeast, operation }) => terms.take(holder, atLeast, operation),
   };
   const server = await serveAgentApi(
     Object.assign({}, ...parts.map(({ handlers }) => handlers), own) as AgentHandlers,

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import type { Sent } from '../lib/agent-api/fields.ts';
 import type { Keys, Store } from '../lib/agent-api/request-parts.ts';
@@ -7,6 +8,8 @@ import type { SoundBackup } from '../lib/repository/repository.ts';
 import type { StoreSettings } from '../lib/storage/store-url.ts';
 import type { RepositoryOptions } from './repository-options.ts';
 import type { RestoreInput } from './restore-input.ts';
+import { passphraseIn } from './passphrase-file.ts';
+import type { Session } from './session.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The point that options name, as a plan of a cluster's restore wants it. */
@@ -46,17 +49,40 @@ function credentialsIn(env: Terminal['env']): Record<string, string> {
   };
 }
 
-/** The key file as agents take it. Rejects with `keys.unreadable`. */
-export async function keysForAgents(options: RepositoryOptions, { env }: Terminal): Promise<Sent<Keys>> {
+/**
+ * The keys as agents take them. Of a recovery file, opened here, a key file is made that is nowhere but in memory and in
+ * that of the agents, which read with it and write nothing. Rejects with the errors of `loadKeys`, and `keys.read-only`.
+ */
+export async function keysForAgents(
+  options: RepositoryOptions,
+  { terminal: { env }, clock }: Session,
+): Promise<Sent<Keys>> {
   const file = options.keyFile ?? env.ETCDGUARDIAN_KEY_FILE;
   if (file === undefined || file === '') return {};
-  if (options.keyPassphraseFile !== undefined)
-    throw new GuardianError('keys.read-only', `${file} is a recovery file, which agents take none of`, {
-      hint: 'Make a key file of it first: etcdguardian keys recover',
-    });
+  let content: Buffer;
   try {
-    return { encryption: new Uint8Array(await readFile(file)), encryptionFrom: `key file ${file}` };
+    content = await readFile(file);
   } catch (error) {
     throw new GuardianError('keys.unreadable', `${file} can't be read`, { cause: error });
   }
+  const { holdsPrivateKey, parseRecoveryFile } = await import('../lib/encryption/recovery-file.ts');
+  const text = content.toString('utf8');
+  if (!holdsPrivateKey(text))
+    return { encryption: new Uint8Array(content), encryptionFrom: `key file ${file}` };
+  const recovery = parseRecoveryFile(text, file, passphraseIn(options.keyPassphraseFile));
+  if (recovery.trustedSigners.length === 0) throw withoutSigners(file);
+  const { recoverKeys } = await import('../lib/encryption/keys.ts');
+  const { formatKeyFile } = await import('../lib/encryption/key-file.ts');
+  const { keys } = recoverKeys(recovery, clock());
+  return { encryption: Buffer.from(formatKeyFile(keys)), encryptionFrom: `recovery file ${file}` };
+}
+
+function withoutSigners(file: string): GuardianError {
+  return new GuardianError(
+    'keys.read-only',
+    `${file} names no trusted signer, so agents could not tell who wrote the backup`,
+    {
+      hint: 'Give the recovery file as "keys create" wrote it, with its PUBLIC KEY blocks; or "etcdguardian restore node" on each node, which asks nobody.',
+    },
+  );
 }

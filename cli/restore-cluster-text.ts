@@ -6,6 +6,7 @@ import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { fields, print } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
 import type { Reporting } from './report-options.ts';
+import type { KeptOwn } from './restore-own.ts';
 import type { Session } from './session.ts';
 
 const STEPS = {
@@ -67,7 +68,7 @@ export class RestoreTelling implements Disposable {
 export function tellOutcome(
   session: Session,
   report: Reporting,
-  operation: string,
+  { operation, own }: { readonly operation: string; readonly own: KeptOwn },
   outcome: RestoreOutcome,
 ): void {
   const failure = 'failure' in outcome ? outcome.failure : undefined;
@@ -75,20 +76,21 @@ export function tellOutcome(
     operation,
     outcome: outcome.kind,
     problem: failure === undefined ? null : problemValue(failure),
+    own: ownValue(own),
     nodes: [...outcome.states].map(([node, { state, message, previousDataDir }]) => ({
       ...{ node, state, message, previousDataDir },
     })),
   };
-  print(session.terminal, report.format, value, () => outcomeText(operation, outcome));
+  print(session.terminal, report.format, value, () => outcomeText(operation, outcome, own));
   if (outcome.kind === 'restored') return;
   const code = exitCodeOf(failure);
   session.exitCode = code === EXIT_CODES.ok ? EXIT_CODES.failed : code;
 }
 
-function outcomeText(operation: string, outcome: RestoreOutcome): string {
+function outcomeText(operation: string, outcome: RestoreOutcome, own: KeptOwn): string {
   switch (outcome.kind) {
     case 'restored':
-      return `restored.\n${outcome.trouble === undefined ? '' : `still to come: ${reasonOf(outcome.trouble)}; the nodes go on by themselves\n`}${keptText(outcome.states)}Look at it: kubectl get nodes; backups begin a new timeline, take a full one now.\nWhen all is well: etcdguardian restore clean-up ${operation} --agent … frees the old data's room.\n`;
+      return `restored.\n${outcome.trouble === undefined ? '' : `still to come: ${reasonOf(outcome.trouble)}; the nodes go on by themselves\n`}${own.line}\n${keptText(outcome.states)}Look at it: kubectl get nodes; backups begin a new timeline, take a full one now.\nWhen all is well: etcdguardian restore clean-up ${operation} --agent … frees the old data's room.\n`;
     case 'rolled-back':
       return `NOT restored: everything is as it was before.\n${problemText(outcome.failure)}`;
     case 'going-back':
@@ -98,6 +100,11 @@ function outcomeText(operation: string, outcome: RestoreOutcome): string {
     case 'taken-over':
       return `another coordinator has taken restore ${operation} over (a control plane, or a second "restore cluster"): this one steps down.\n${problemText(outcome.failure)}See: etcdguardian restore status --agent …\n`;
   }
+}
+
+/** For programs: what is kept of EtcdGuardian itself, from where, or why nothing is. */
+export function ownValue({ kept, from, line }: KeptOwn): Readonly<Record<string, unknown>> {
+  return { objects: kept, from: from ?? null, message: line };
 }
 
 function keptText(states: ReadonlyMap<string, RestoreState>): string {

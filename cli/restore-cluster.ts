@@ -25,12 +25,14 @@ import type { ProgressLine } from './progress-line.ts';
 import { reporting, type Reporting, type ReportOptions, withReportOptions } from './report-options.ts';
 import { type RepositoryOptions, storeSettings, withRepositoryOptions } from './repository-options.ts';
 import { keysForAgents, pointFacts, storeForAgents } from './restore-cluster-order.ts';
-import { RestoreTelling, tellOutcome } from './restore-cluster-text.ts';
+import { ownValue, RestoreTelling, tellOutcome } from './restore-cluster-text.ts';
 import { fromBackup, type RestoreInput } from './restore-input.ts';
+import { type KeptOwn, keptOwn, type OwnOptions, withOwnOptions } from './restore-own.ts';
 import type { Session } from './session.ts';
 import { userName } from './user-name.ts';
 
-interface ClusterOptions extends RepositoryOptions, PointOptions, AcceptOptions, AgentOptions, ReportOptions {
+interface ClusterOptions
+  extends RepositoryOptions, PointOptions, AcceptOptions, AgentOptions, OwnOptions, ReportOptions {
   readonly backup?: string;
   readonly without: readonly string[];
   readonly quiesce: boolean;
@@ -59,6 +61,11 @@ on to its end.
   etcdguardian restore cluster --agent cp1=10.0.0.1 --credentials break-glass \\
     --store s3://b/p --key-file guardian.key [--to-time 14:05]
 
+EtcdGuardian itself stays as it is now, whatever the restored data knows of it:
+what it has is read from an etcd that still serves, and put on top. Where none
+does, it comes back as the restored data has it, unless --own-from names a
+snapshot of "etcdguardian rescue". The plan says which.
+
 Agents fetch from the store themselves: with AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY of this environment, else by their own identity.
 
@@ -84,7 +91,7 @@ With no agent alive: "etcdguardian restore node" on each node.`,
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen')
     .addOption(new Option('--plan', 'tell what would happen, and end (the default)').conflicts('yes'))
     .option('--yes', 'do what the plan says');
-  withAgentOptions(withRepositoryOptions(withAcceptedMismatches(withPointOptions(command))));
+  withOwnOptions(withAgentOptions(withRepositoryOptions(withAcceptedMismatches(withPointOptions(command)))));
   return withReportOptions(command).action(async (options: ClusterOptions) => {
     await restoreCluster(session, options);
   });
@@ -99,38 +106,48 @@ async function restoreCluster(session: Session, options: ClusterOptions): Promis
 
   // 1. What is there, and what is asked.
   const input = await fromBackup(session, { ...options, record: true }, report.progress);
+  const keys = await keysForAgents(options, session);
   const nodes = await surveyAgents(named, caller, signal);
   const operation = `cli-${randomUUID()}`;
   const facts = pointFacts(input);
+  const asking = nodes.filter(({ node }) => !options.without.includes(node));
+  const own = await keptOwn(options, facts.cluster, asking, caller, { progress: report.progress, signal });
   const plan = planClusterRestore(nodes, facts, {
-    ...{ operation, ownCluster: facts.cluster, quiesce: options.quiesce, withoutNodes: options.without },
+    ...{ operation, ownCluster: own.cluster, quiesce: options.quiesce, withoutNodes: options.without },
     ...{ checkVersions: true, allowMismatch: options.allowVersionMismatch === true },
     ...{ hooks: false, hooksAllowed: false, confirm: { endpoints: [], dataDir: undefined } },
   });
-  tellPlan(report.progress, plan, nodes);
+  tellPlan(report.progress, plan, nodes, own);
   const [problem] = plan.problems;
   if (problem !== undefined) throw problem;
   if (options.yes !== true) {
     report.progress.end();
-    print(terminal, report.format, planValue(plan, nodes), () => 'Nothing was done. To do it, add --yes.\n');
+    print(
+      terminal,
+      report.format,
+      planValue(plan, nodes, own),
+      () => 'Nothing was done. To do it, add --yes.\n',
+    );
     return;
   }
 
   // 2. It is written down in the store, and led to its end.
-  await lead(session, options, caller, { operation, plan, input }, report);
+  await lead(session, options, caller, { operation, plan, input, own, keys }, report);
 }
 
 interface PlannedLead {
   readonly operation: string;
   readonly plan: ClusterPlan;
   readonly input: RestoreInput;
+  readonly own: KeptOwn;
+  readonly keys: RestoreOrder['stage']['keys'];
 }
 
 async function lead(
   session: Session,
   options: ClusterOptions,
   caller: NodeCaller,
-  { operation, plan, input }: PlannedLead,
+  { operation, plan, input, own, keys }: PlannedLead,
   report: Reporting,
 ): Promise<void> {
   const { terminal } = session;
@@ -140,7 +157,6 @@ async function lead(
   if (repository === undefined) throw new Error('a restore of a cluster is always recorded');
   const by = `${userName()}@${hostname()}`;
   const store = await storeForAgents(storeSettings(options, terminal), terminal);
-  const keys = await keysForAgents(options, terminal);
   const { token, bumpTo } = await recordRestore(repository, backup, plan, { operation, by }, signal);
   const order: RestoreOrder = {
     operation,
@@ -148,6 +164,7 @@ async function lead(
       ...{ store, keys, cluster: facts.cluster, token, bumpTo, quiesce: options.quiesce },
       point: { timeline: facts.timeline, chain: facts.chain, revision: facts.revision },
       subject: JSON.stringify({ by, label: facts.label }),
+      ...own.objects,
       members: plan.participants.map(({ node, name, peerUrls, agentAddress }) => ({
         ...{ node, name, peerUrls, agentAddress },
       })),
@@ -167,13 +184,19 @@ async function lead(
     },
   });
   report.progress.end();
-  tellOutcome(session, report, operation, outcome);
+  tellOutcome(session, report, { operation, own }, outcome);
 }
 
-function tellPlan(progress: ProgressLine, plan: ClusterPlan, nodes: readonly NodeFacts[]): void {
+function tellPlan(
+  progress: ProgressLine,
+  plan: ClusterPlan,
+  nodes: readonly NodeFacts[],
+  own: KeptOwn,
+): void {
   progress.say('the plan:');
   for (const line of plan.lines) progress.say(`  ${line}`);
   for (const line of lossLines(plan, nodes)) progress.say(`  ${line}`);
+  progress.say(`  ${own.line}`);
   if (plan.participants.length > 0)
     progress.say('  the old data is kept on each node, in .etcdguardian of its data dir');
   for (const { message, code, hint } of plan.problems)
@@ -205,11 +228,16 @@ export function lossLines({ point, participants }: ClusterPlan, nodes: readonly 
   return lines;
 }
 
-function planValue(plan: ClusterPlan, nodes: readonly NodeFacts[]): Readonly<Record<string, unknown>> {
+function planValue(
+  plan: ClusterPlan,
+  nodes: readonly NodeFacts[],
+  own: KeptOwn,
+): Readonly<Record<string, unknown>> {
   const { point, participants, warnings, highWater, lines } = plan;
   return {
     point: { ...point, time: point.time?.toISOString() ?? null },
     ...{ participants, warnings, highWater, lines },
     losses: lossLines(plan, nodes),
+    own: ownValue(own),
   };
 }

@@ -4,6 +4,7 @@ import type { AgentClient } from '../lib/agent-api/agent-client.ts';
 import type { Fence } from '../lib/agent-api/request-parts.ts';
 import type { RestoreState } from '../lib/agent-api/restore-messages.ts';
 import { GuardianError, hasCode } from '../lib/guardian-error.ts';
+import { commonTerm } from '../lib/restore/cluster/common-term.ts';
 import { connectNodes } from '../lib/restore/cluster/connect-nodes.ts';
 import {
   agentCaller,
@@ -103,7 +104,7 @@ async function onAllNodes(
     });
   using connected = connectNodes(places, caller);
   const { agents } = connected;
-  const term = await commonTerm(agents, signal);
+  const term = await termOf(agents, operation, signal);
   const fence = { operation, term };
   const first = await Promise.allSettled(agents.map((agent) => call(agent, fence)));
   // Who was asked before the others had settled may do it now.
@@ -127,18 +128,22 @@ async function onAllNodes(
   if (failed !== undefined) session.exitCode = exitCodeOf(failed.reason);
 }
 
-async function commonTerm(agents: readonly AgentClient[], signal: AbortSignal): Promise<bigint> {
+async function termOf(
+  agents: readonly AgentClient[],
+  operation: string,
+  signal: AbortSignal,
+): Promise<bigint> {
   const holder = `cli/${userName()}@${hostname()}`;
-  let atLeast = 1n;
-  for (;;) {
-    const wanted = atLeast;
-    const terms = await Promise.all(
-      agents.map(async (agent) => (await agent.takeTerm({ holder, atLeast: wanted }, { signal })).term),
-    );
-    const highest = terms.reduce((a, b) => (a > b ? a : b), 0n);
-    if (terms.every((term) => term === highest)) return highest;
-    atLeast = highest + 1n;
-  }
+  const { term, taken } = await commonTerm(
+    (atLeast) =>
+      Promise.allSettled(
+        agents.map(async (agent) => (await agent.takeTerm({ holder, atLeast, operation }, { signal })).term),
+      ),
+    1n,
+  );
+  const failed = taken.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return term;
 }
 
 function rowOf(

@@ -3,11 +3,12 @@ import { after, before, describe, test } from 'node:test';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { hasCode } from '../../lib/guardian-error.ts';
+import { KEY_LIMITS } from '../../lib/restore/own/key-limits.ts';
 import { putOne } from '../../test/harness/etcd-content.ts';
 import { base64, callGateway } from '../../test/harness/etcd-gateway.ts';
 import { type Etcd, startEtcd } from '../../test/harness/etcd.ts';
 import { DEFAULT_ETCD, needs } from '../../test/harness/tools.ts';
-import { KEY_LIMITS, readKeys } from './read-keys.ts';
+import { readKeys } from './read-keys.ts';
 
 describe('keys that are read from the etcd of this node', needs(`etcd ${DEFAULT_ETCD}`), () => {
   const { signal } = new AbortController();

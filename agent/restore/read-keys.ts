@@ -2,14 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { ReadKeysReply, ReadKeysRequest } from '../../lib/agent-api/restore-messages.ts';
 import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
-
-/** What one reply holds at most: it is to fit into a `StageRequest` beside other things. */
-export interface KeyLimits {
-  readonly keys: number;
-  readonly bytes: number;
-}
-
-export const KEY_LIMITS: KeyLimits = { keys: 50_000, bytes: 24 * 1024 * 1024 };
+import { KEY_LIMITS, type KeyLimits } from '../../lib/restore/own/key-limits.ts';
 
 /**
  * What etcd has of some keys and prefixes, all at one revision, which is the newest when it begins; in the order of keys,
@@ -18,18 +11,18 @@ export const KEY_LIMITS: KeyLimits = { keys: 50_000, bytes: 24 * 1024 * 1024 };
  */
 export async function readKeys(
   client: Pick<EtcdClient, 'range'>,
-  { keys, prefixes }: ReadKeysRequest,
+  { keys, prefixes, keysOnly, serializable }: KeysAsked,
   signal: AbortSignal,
   limits: KeyLimits = KEY_LIMITS,
 ): Promise<ReadKeysReply> {
   const ranges = rangesOf(keys, prefixes, limits);
-  const { header } = await client.range('\0', { rangeEnd: '\0', countOnly: true, signal });
+  const { header } = await client.range('\0', { rangeEnd: '\0', countOnly: true, serializable, signal });
   const { revision } = header;
   const items: ReadKeysReply['items'] = [];
   let bytes = 0;
   for (const { from, rangeEnd } of ranges) {
     for (let key: Buffer | undefined = from, limit = FIRST_PAGE; key !== undefined;) {
-      const page = await client.range(key, { rangeEnd, limit, revision, signal });
+      const page = await client.range(key, { rangeEnd, limit, revision, keysOnly, serializable, signal });
       let size = 0;
       for (const { key: name, value } of page.kvs) {
         size += name.length + value.length;
@@ -50,6 +43,8 @@ export async function readKeys(
   }
   return { revision, items };
 }
+
+type KeysAsked = Pick<ReadKeysRequest, 'keys' | 'prefixes'> & Partial<ReadKeysRequest>;
 
 /** Values may have 1.5 MiB each. */
 const FIRST_PAGE = 16;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { realWaiting } from '../../lib/restore/cluster/waiting.ts';
 import { type JournalEntry, openJournal } from '../../lib/restore/cluster/journal.ts';
+import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { AgentPart, PartTools } from '../agent-part.ts';
 import { memberData } from './member-data.ts';
 import { readKeys } from './read-keys.ts';
@@ -29,6 +30,7 @@ export interface RestorePartOptions {
 export async function restorePart(tools: PartTools, options: RestorePartOptions = {}): Promise<AgentPart> {
   const folder = join(tools.settings.stateDir, 'restores');
   const journal = await openJournal(folder);
+  terms.reserve(() => journal.list().find(({ state }) => stageOf(state) !== 'over')?.operation);
   const services = (entry: JournalEntry): NodeServices =>
     nodeServices(entry.etcd, join(folder, entry.operation), options.commands ?? {}, options.patience);
   const { settings, credentials, clock, log, signal, terms } = tools;
@@ -49,11 +51,9 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
   return {
     handlers: {
       async *stage(request, { signal }) {
-        const { operation, term } = await terms.admit(request.fence);
-        const entry = await steps.inTurn(async () => {
-          await terms.admit(request.fence);
-          return await begun(request, operation, term, { tools, journal, services });
-        });
+        const fence = await terms.admit(request.fence);
+        const { operation } = fence;
+        const entry = await steps.inTurn(() => begun(request, fence, { tools, journal, services }));
         const { staged } = entry;
         const done = journal.find(operation);
         if (staged !== undefined && done?.state === 'Staged') {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Sent } from '../../lib/agent-api/fields.ts';
 import type { TaskUpdate } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
+import { busy } from '../state/term-keeper.ts';
 
 type Update = Sent<TaskUpdate>;
 
@@ -95,10 +96,3 @@ interface StageRun {
 }
 
 const TELL_EVERY_MS = 500;
-
-export function busy(operation: string): GuardianError {
-  return new GuardianError('restore.busy', `restore ${operation} is under way on this node`, {
-    hint: 'Wait until it has ended; another restore can be asked for then.',
-    retryable: true,
-  });
-}

@@ -1,4 +1,5 @@
 import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { Fence } from '../../lib/agent-api/request-parts.ts';
 import type { StageRequest } from '../../lib/agent-api/restore-messages.ts';
 import type { TaskUpdate } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
@@ -10,26 +11,24 @@ import { accessOf, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
 import { dirsOf } from './member-data.ts';
 import type { NodeServices } from './node-services.ts';
 import { etcdOfNode, graftsOf, planOfRequest } from './plan-of-request.ts';
-import { busy } from './stage-runs.ts';
 
 export interface StageParts {
   readonly tools: PartTools;
   readonly journal: Journal;
 }
 
-/** The entry of a restore that begins, or has staged the very same; it is on disk. */
+/** The entry of a restore that begins, or has staged the very same; it is on disk, and nobody took a term meanwhile. */
 export async function begun(
   request: StageRequest,
-  operation: string,
-  term: bigint,
+  { operation, term }: Fence,
   { tools, journal, services }: StageParts & { readonly services: (entry: JournalEntry) => NodeServices },
 ): Promise<JournalEntry> {
   const plan = planOfRequest(request);
-  const other = journal
-    .list()
-    .find((entry) => entry.operation !== operation && stageOf(entry.state) !== 'over');
-  if (other !== undefined) throw busy(other.operation);
   const before = journal.find(operation);
+  const written = async (entry: JournalEntry): Promise<JournalEntry> => {
+    await tools.terms.admitted(request.fence, () => journal.write(entry));
+    return entry;
+  };
   if (before !== undefined && stageOf(before.state) !== 'before' && before.state !== 'Failed')
     throw new GuardianError('restore.order', `restore ${operation} is ${before.state} here already`, {
       hint: 'It happens once. Ask for its status; for another one, create another EtcdRestore.',
@@ -37,9 +36,7 @@ export async function begun(
   const now = tools.clock().getTime();
   const samePlan = before !== undefined && text(before.plan) === text(plan);
   if (samePlan && before.state !== 'Failed') {
-    const entry = { ...before, term, deadlineMs: request.deadlineMs, sinceMs: now };
-    await journal.write(entry);
-    return entry;
+    return await written({ ...before, term, deadlineMs: request.deadlineMs, sinceMs: now });
   }
   const { place, client } = await tools.etcd.current();
   const entry: JournalEntry = {
@@ -59,8 +56,7 @@ export async function begun(
       `etcd serves revision ${status.header.revision}, and the restored one would begin at ${plan.bumpTo}`,
       { hint: 'Restore again: the plan was made from an older state.', retryable: true },
     );
-  await journal.write(entry);
-  return entry;
+  return await written(entry);
 }
 
 const ASK_MS = 3_000;

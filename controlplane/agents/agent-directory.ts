@@ -65,11 +65,6 @@ export interface AgentDirectory {
     call: (agent: AgentClient, fence: Fence) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T>;
-  /**
-   * Takes one term that is the same and the highest at all these agents, as a restore needs it; `withTerm` uses it there
-   * from then on. Rejects as `withTerm` does.
-   */
-  takeTerms(nodes: readonly string[], signal?: AbortSignal): Promise<bigint>;
   /** Calls `listener` with a node when its agent came, went, or told something new. What comes back ends it. */
   onChange(listener: (node: string) => void): () => void;
 }

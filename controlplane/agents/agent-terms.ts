@@ -5,6 +5,8 @@ import { GuardianError } from '../../lib/guardian-error.ts';
 /** Who holds a term for the control plane, as agents remember it. */
 export const HOLDER_PREFIX = 'controlplane/';
 
+/** What terms are for here: backups, captures and whatever else is no restore of the whole cluster. */
+const OTHER_WORK = 'backups';
 /** States of a restore after which nobody needs it any more; see agent.proto. */
 const ENDED_RESTORES = ['Resumed', 'RolledBack', 'CleanedUp', 'Failed'];
 
@@ -16,7 +18,6 @@ export async function takeTerm(
   agent: AgentClient,
   describe: () => Promise<Description>,
   podName: string,
-  atLeast: bigint,
   signal?: AbortSignal,
 ): Promise<bigint> {
   const { termHolder, restores } = await describe();
@@ -29,6 +30,7 @@ export async function takeTerm(
       { hint: 'Let that restore end, or end it with the command that began it.', retryable: true },
     );
   }
-  const { term } = await agent.takeTerm({ holder: `${HOLDER_PREFIX}${podName}`, atLeast }, { signal });
+  const wish = { holder: `${HOLDER_PREFIX}${podName}`, operation: OTHER_WORK };
+  const { term } = await agent.takeTerm(wish, { signal });
   return term;
 }

@@ -135,9 +135,6 @@ export function watchAgents(
         return call(agent.client, { operation, term: higher });
       }
     },
-    async takeTerms(nodes, asker) {
-      return commonTerm(nodes.map(agentOf), asker);
-    },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -169,19 +166,6 @@ function poll(
     clearInterval(polling);
     for (const timer of timers) clearTimeout(timer);
   };
-}
-
-/** The highest of their terms, taken at all of them. Rejects with `agent.stale-term` (retryable), and as `takeTerm` does. */
-async function commonTerm(agents: readonly WatchedAgent[], asker: AbortSignal | undefined): Promise<bigint> {
-  const terms = await waitFor(Promise.all(agents.map((agent) => agent.term())), asker);
-  const highest = terms.reduce((most, term) => (term > most ? term : most), 0n);
-  const lower = agents.filter((_, index) => (terms[index] ?? 0n) < highest);
-  const raised = await waitFor(Promise.all(lower.map((agent) => agent.term(highest))), asker);
-  if (raised.every((term) => term === highest)) return highest;
-  throw new GuardianError('agent.stale-term', `agents gave out other terms than ${highest} meanwhile`, {
-    hint: 'Somebody else takes terms there; it is tried again.',
-    retryable: true,
-  });
 }
 
 /** Rejects with the signal's reason when that comes first; what is waited for goes on for others. */

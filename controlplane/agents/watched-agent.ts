@@ -56,12 +56,12 @@ export class WatchedAgent {
     return this.#asking;
   }
 
-  /** The term that is held, else taken now; with `atLeast` a new one, not lower. Rejects as `takeTerm` does. */
-  term(atLeast = 0n): Promise<bigint> {
+  /** The term that is held, else taken now. Rejects as `takeTerm` does. */
+  term(): Promise<bigint> {
     const { requireLeading, podName, signal } = this.#tools;
     requireLeading();
-    if (this.#term !== undefined && atLeast === 0n) return this.#term;
-    const taken = takeTerm(this.client, () => this.ask(), podName, atLeast, signal);
+    if (this.#term !== undefined) return this.#term;
+    const taken = takeTerm(this.client, () => this.ask(), podName, signal);
     this.#term = taken;
     taken.catch(() => {
       this.forgetTerm(taken);

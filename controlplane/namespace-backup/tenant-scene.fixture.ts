@@ -167,7 +167,6 @@ const NO_AGENTS: AgentDirectory = {
   choose: () => Promise.reject(new GuardianError('controlplane.no-agent', 'there are no agents here')),
   client: noAgent,
   withTerm: async () => Promise.resolve(noAgent()),
-  takeTerms: async () => Promise.resolve(noAgent()),
   onChange: () => () => undefined,
 };
 

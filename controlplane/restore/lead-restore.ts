@@ -197,7 +197,10 @@ class LedRestore implements RestoreRun {
     return {
       ...{ agents, operation: this.operation, audit: this.#lead.tools.audit },
       about: { who: this.#restore.spec.requestedBy, resource: { kind: 'EtcdRestore', namespace, name, uid } },
-      fence: async (agent) => ({ operation: this.operation, term: (await agent.takeTerm({ holder })).term }),
+      fence: async (agent) => {
+        const { operation } = this;
+        return { operation, term: (await agent.takeTerm({ holder, operation })).term };
+      },
     };
   }
 

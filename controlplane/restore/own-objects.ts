@@ -1,17 +1,10 @@
-import { Buffer } from 'node:buffer';
-import type { AgentClient } from '../../lib/agent-api/agent-client.ts';
-import { readStoredObject } from '../../lib/keyspace/object-meta.ts';
 import { directoryOf } from '../../lib/keyspace/resource-directory.ts';
-import { serviceAddresses } from '../../lib/keyspace/service-addresses.ts';
 import { discovery } from '../../lib/kubernetes/discovery.ts';
 import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { ClusterPlan } from '../../lib/restore/cluster/cluster-plan.ts';
-import type { StageOrder } from '../../lib/restore/cluster/participant.ts';
+import type { OwnPlace } from '../../lib/restore/own/own-keys.ts';
+import { type OwnObjects, readOwnObjects } from '../../lib/restore/own/read-own-objects.ts';
 import type { ControlPlaneTools } from '../tools.ts';
-import { addressKeys, ownKeys, type OwnPlace } from './own-keys.ts';
-
-/** Of a `StageOrder`: holds our Secrets, so it goes to agents and nowhere else. */
-export type OwnObjects = Required<Pick<StageOrder, 'grafts' | 'graftPrefixes'>>;
 
 /**
  * EtcdGuardian as it is now, as etcd stores it, to be put on top of restored data: so that a time before it was installed,
@@ -41,49 +34,6 @@ export async function ownObjects(
     }
   }
   throw failure;
-}
-
-/** The same for a place that is known. */
-export async function readOwnObjects(
-  place: OwnPlace,
-  agent: Pick<AgentClient, 'readKeys'>,
-  signal: AbortSignal,
-): Promise<OwnObjects> {
-  const { prefixes, keys, whereAbsent, ifLabelled } = ownKeys(place);
-  const graftPrefixes = prefixes.map(bytesOf);
-  const found = await agent.readKeys(
-    { keys: [...keys, ...whereAbsent, ...ifLabelled].map(bytesOf), prefixes: graftPrefixes },
-    { signal, timeoutMs: READ_MS },
-  );
-  const absent = new Set(whereAbsent);
-  const labelled = new Set(ifLabelled);
-  const items = found.items.flatMap(({ key, value }) => {
-    const name = Buffer.from(key).toString();
-    if (labelled.has(name) && !isOurs(Buffer.from(value))) return [];
-    return [{ key, value, whereAbsent: absent.has(name) }];
-  });
-
-  // The API server gives the addresses of Services to others, unless it finds them taken.
-  const services = `${place.prefix}/services/specs/${place.namespace}/`;
-  const addresses = items.flatMap(({ key, value }) =>
-    Buffer.from(key).toString().startsWith(services) ? serviceAddresses(Buffer.from(value)) : [],
-  );
-  const taken = await agent.readKeys(
-    { keys: addressKeys(place.prefix, addresses).map(bytesOf) },
-    { signal, timeoutMs: READ_MS },
-  );
-  return { grafts: [...items, ...taken.items], graftPrefixes };
-}
-
-const READ_MS = 60_000;
-
-function bytesOf(text: string): Buffer<ArrayBuffer> {
-  return Buffer.from(text);
-}
-
-function isOurs(value: Buffer): boolean {
-  const found = readStoredObject(value);
-  return found.kind === 'object' && found.meta.labels.get('app.kubernetes.io/name') === 'etcdguardian';
 }
 
 /** What tools of others keep in our namespace, e.g. who watches us. */

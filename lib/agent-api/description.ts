@@ -53,6 +53,7 @@ export const description = z.object({
   instance: text,
   term: wide,
   termHolder: text,
+  termOperation: text,
   timeMs: exact,
   etcd: maybe(etcdFound),
   problems: z.array(problem),
@@ -66,6 +67,6 @@ export const description = z.object({
 });
 export type Description = z.output<typeof description>;
 
-export const takeTermRequest = z.object({ holder: text, atLeast: wide });
+export const takeTermRequest = z.object({ holder: text, atLeast: wide, operation: text });
 export const term = z.object({ term: wide, previousHolder: text });
 export type Term = z.output<typeof term>;

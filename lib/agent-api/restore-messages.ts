@@ -58,7 +58,12 @@ export const settleRequest = z.object({
 });
 export type SettleRequest = z.output<typeof settleRequest>;
 
-export const readKeysRequest = z.object({ keys: z.array(bytes), prefixes: z.array(bytes) });
+export const readKeysRequest = z.object({
+  keys: z.array(bytes),
+  prefixes: z.array(bytes),
+  keysOnly: flag,
+  serializable: flag,
+});
 export type ReadKeysRequest = z.output<typeof readKeysRequest>;
 
 export const readKeysReply = z.object({ revision: wide, items: z.array(graftedKey) });

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { type RestoreScene, startRestoreScene } from '../../agent/restore/restore-scene.fixture.ts';
-import type { Authority } from '../../lib/pki/authority.ts';
-import { saveCredentials } from '../../lib/pki/credential-folder.ts';
-import { CLUSTER, credentialsFor, newAuthority } from '../../lib/pki/installation.fixture.ts';
-import { backupAnswer } from '../harness/guardian-answers.ts';
-import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
-import { localStoreOptions } from '../harness/guardian-store.ts';
+import { breakGlass } from '../harness/break-glass.ts';
 import { needs } from '../harness/tools.ts';
 
 const NEEDS = needs('etcd 3.6.16', 'versitygw');
@@ -16,37 +10,6 @@ const outcome = z.object({
   outcome: z.string(),
   nodes: z.array(z.object({ node: z.string(), state: z.string(), previousDataDir: z.string() })),
 });
-
-interface BreakGlass extends AsyncDisposable {
-  readonly scene: RestoreScene;
-  readonly cli: GuardianCli;
-  readonly store: readonly string[];
-  readonly agents: readonly string[];
-}
-
-/** A node with its agent and no API server, a backup of an older state, and an identity from the safe. */
-async function breakGlass(): Promise<BreakGlass> {
-  const authority: Authority = await newAuthority();
-  const scene = await startRestoreScene({ pki: () => Promise.resolve({ authority, cluster: CLUSTER }) });
-  try {
-    const { folder, endpoint } = scene;
-    const identity = { cluster: CLUSTER, role: 'break-glass', holder: 'night-shift' } as const;
-    await saveCredentials(folder.join('break-glass'), await credentialsFor(authority, identity));
-    const cli = guardianCli(folder);
-    const store = [...localStoreOptions(folder), '--cluster', CLUSTER];
-    await scene.put('/registry/a', 'old');
-    await cli.json(backupAnswer, ['backup', 'create', '--endpoints', endpoint, ...store, '--proof', 'off']);
-    await scene.put('/registry/a', 'new');
-    const agents = [
-      ...['--agent', `node-1=${scene.agent.address}`],
-      ...['--credentials', folder.join('break-glass')],
-    ];
-    return { scene, cli, store, agents, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
-  } catch (error) {
-    await scene[Symbol.asyncDispose]();
-    throw error;
-  }
-}
 
 test('a cluster is planned, restored, looked at and cleaned up by its agents alone', NEEDS, async () => {
   await using at = await breakGlass();

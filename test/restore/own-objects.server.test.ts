@@ -4,9 +4,9 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readKeys } from '../../agent/restore/read-keys.ts';
-import { readOwnObjects } from '../../controlplane/restore/own-objects.ts';
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
 import type { Grafts } from '../../lib/restore/grafts.ts';
+import { type KeyReader, readOwnObjects } from '../../lib/restore/own/read-own-objects.ts';
 import { restoreOffline } from '../../lib/restore/offline-restore.ts';
 import { BUMP_MARGIN } from '../../lib/restore/restore-plan.ts';
 import { type Etcd, startEtcd } from '../harness/etcd.ts';
@@ -148,7 +148,7 @@ async function ownGrafts(etcd: Etcd): Promise<Grafts> {
     asks: { namespace: 'team', name: 'back' },
   };
   const { signal } = new AbortController();
-  const agent: Parameters<typeof readOwnObjects>[1] = {
+  const agent: KeyReader = {
     readKeys: ({ keys = [], prefixes = [] }) =>
       readKeys(client, { keys: keys.map(copied), prefixes: prefixes.map(copied) }, signal),
   };

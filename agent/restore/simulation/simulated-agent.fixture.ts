@@ -5,7 +5,7 @@ import { GuardianError } from '../../../lib/guardian-error.ts';
 import { LogLines } from '../../../lib/log-lines.ts';
 import type { moveByPeers } from '../../../lib/restore/cluster/decide-alone.ts';
 import type { JournalEntry } from '../../../lib/restore/cluster/journal.ts';
-import type { StepName } from '../../../lib/restore/cluster/participant.ts';
+import type { NodeView, StepName, TermWish } from '../../../lib/restore/cluster/participant.ts';
 import { stageOf } from '../../../lib/restore/cluster/restore-states.ts';
 import type { Peers } from '../peers.ts';
 import { restoreStateMessage } from '../restore-state-message.ts';
@@ -21,8 +21,8 @@ import {
 
 /** The agent of a node as others call it: the real steps, journal's order and watchdog, with all they act on simulated. */
 export interface SimulatedAgent {
-  takeTerm(holder: string, atLeast: bigint): Promise<bigint>;
-  termHolder(): string;
+  takeTerm(wish: TermWish): Promise<bigint>;
+  look(): NodeView;
   stage(fence: Fence, deadlineMs: number): Promise<void>;
   step(name: StepName, fence: Fence, deadlineMs: number, reason?: Problem): Promise<RestoreState>;
   status(operation: string): Promise<RestoreState | undefined>;
@@ -45,6 +45,7 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
   const clock = (): Date => new Date(Math.round(options.nowMs() + node.clockMs));
   const journal = simulatedJournal(scene);
   const terms = simulatedTerms(scene);
+  terms.reserve(() => journal.list().find(({ state }) => stageOf(state) !== 'over')?.operation);
   const services = simulatedServices(scene);
   const steps = new Steps({
     ...{ journal, terms, clock, signal, log: SILENT, nowMs: options.nowMs },
@@ -63,7 +64,8 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
   };
   const handlers = stepHandlers(terms, steps, cancel, watch.askAtOnce);
 
-  const begun = async ({ operation, term }: Fence, deadlineMs: number): Promise<JournalEntry> => {
+  const begun = async (fence: Fence, deadlineMs: number): Promise<JournalEntry> => {
+    const { operation, term } = fence;
     const before = journal.find(operation);
     if (before !== undefined && stageOf(before.state) !== 'before' && before.state !== 'Failed')
       throw new GuardianError('restore.order', `it is ${before.state} already`);
@@ -71,7 +73,8 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
       before !== undefined && before.state !== 'Failed'
         ? { ...before, term, deadlineMs }
         : firstEntry(operation, term, deadlineMs, options.members);
-    await journal.write(entry);
+    await process.pause(random.integer(1, 500));
+    await terms.admitted(fence, () => journal.write(entry));
     return entry;
   };
   const stagingOf = async (entry: JournalEntry): Promise<void> => {
@@ -91,16 +94,16 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
     if (journal.find(operation)?.state !== 'Staged') throw new Error('staged, and then not');
   };
   return {
-    async takeTerm(holder, atLeast) {
-      return (await terms.take(holder, atLeast)).term;
+    async takeTerm({ holder, atLeast, operation }) {
+      return (await terms.take(holder, atLeast, operation)).term;
     },
-    termHolder: () => terms.holder,
+    look: () => ({
+      ...{ termHolder: terms.holder, termOperation: terms.operation },
+      restores: journal.list().map((entry) => restoreStateMessage(entry) as RestoreState),
+    }),
     async stage(fence, deadlineMs) {
       await terms.admit(fence);
-      const entry = await steps.inTurn(async () => {
-        await terms.admit(fence);
-        return await begun(fence, deadlineMs);
-      });
+      const entry = await steps.inTurn(() => begun(fence, deadlineMs));
       if (entry.state === 'Staged') return;
       if (staging === undefined) {
         const { promise, resolve } = Promise.withResolvers<undefined>();

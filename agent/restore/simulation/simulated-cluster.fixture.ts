@@ -143,7 +143,8 @@ export class SimulatedCluster {
   /** The same process takes terms for other work. */
   async takeForBackups(coordinator: string, node: SimulatedNode): Promise<void> {
     const process = new VirtualProcess(`backups/${coordinator}`, this.time);
-    const take = () => this.agent(node).takeTerm(`backups/${coordinator}`, 0n);
+    const wish = { holder: `backups/${coordinator}`, atLeast: 0n, operation: 'backups' };
+    const take = () => this.agent(node).takeTerm(wish);
     await this.network.call(process, coordinator, node, take, ANSWER_MS).catch(() => undefined);
   }
 
@@ -230,8 +231,8 @@ export class SimulatedCluster {
     const deadline = (budgetMs: number): number => Math.round(this.time.nowMs + budgetMs);
     return {
       node: node.name,
-      takeTerm: (holder, atLeast) => call((agent) => agent.takeTerm(holder, atLeast)),
-      termHolder: () => call((agent) => Promise.resolve(agent.termHolder())),
+      takeTerm: (wish) => call((agent) => agent.takeTerm(wish)),
+      look: () => call((agent) => Promise.resolve(agent.look())),
       async stage(_order, { fence, budgetMs }) {
         const at = deadline(budgetMs);
         await call((agent) => agent.stage(fence, at), budgetMs);

@@ -34,7 +34,7 @@ export function simulatedNode(name: string): SimulatedNode {
   return {
     name,
     disk: {
-      ...{ journals: new Map(), term: { term: 0n, holder: '' } },
+      ...{ journals: new Map(), term: { term: 0n, holder: '', operation: '' } },
       ...{ member: 'old', staged: false, previous: false },
     },
     ...{ etcd: { isWanted: true, isRunning: true }, apiServer: { isWanted: true, isRunning: true } },

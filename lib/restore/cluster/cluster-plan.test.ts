@@ -31,6 +31,7 @@ const DESCRIPTION: Description = {
     instance: 'i',
     term: 1n,
     termHolder: '',
+    termOperation: '',
     timeMs: 0,
     etcd: ETCD,
     problems: [],

@@ -106,6 +106,7 @@ class Coordinator {
   private readonly budgets: Budgets;
   private readonly nodes: LedNodes;
   private rounds = 0;
+  private begun = false;
 
   constructor(operation: string, participants: readonly Participant[], tools: CoordinatorTools) {
     this.tools = tools;
@@ -117,8 +118,11 @@ class Coordinator {
     const { stageMs, quiesceMs, swapMs, startMs } = this.budgets;
     const { nodes, tools } = this;
     try {
-      // 1. The right to lead, and everything that can be done while the cluster lives.
+      // 1. The right to lead, if nothing that can be seen stands in the way, and everything that can be done while the
+      //    cluster lives.
+      await nodes.lookAround(SOON_MS, tools.signal);
       await nodes.takeTerms(tools.signal);
+      this.begun = true;
       this.tell('Staging');
       await nodes.stageAll(stage, stageMs, tools.signal, (update) => {
         this.tell('Staging', update);
@@ -181,7 +185,7 @@ class Coordinator {
 
   /** After a refusal that says nothing of the outcome: terms are taken anew where this very process took others since. */
   private async again(failure: unknown, trouble: unknown): Promise<RestoreOutcome> {
-    const isLost = hasCode(trouble, 'agent.stale-term') && !(await this.nodes.isHeldByUs());
+    const isLost = hasCode(trouble, 'agent.stale-term') && !(await this.nodes.isStillOurs());
     if (isLost) return this.outcome({ kind: 'taken-over', failure });
     this.rounds += 1;
     return this.rounds > MOST_ROUNDS
@@ -190,7 +194,10 @@ class Coordinator {
   }
 
   private async giveUp(failure: unknown): Promise<RestoreOutcome> {
-    if (hasCode(failure, 'agent.stale-term')) return this.outcome({ kind: 'taken-over', failure });
+    // Neither this coordinator nor one before it has asked any node for anything.
+    if (!this.begun && !this.nodes.isKnown) return this.outcome({ kind: 'rolled-back', failure });
+    const isLost = hasCode(failure, 'agent.stale-term') && !(await this.nodes.isStillOurs());
+    if (isLost) return this.outcome({ kind: 'taken-over', failure });
     return this.nodes.nobodyCommitted ? await this.goBack(failure) : await this.conclude(failure);
   }
 

@@ -2,10 +2,12 @@ import type { Problem } from '../../agent-api/request-parts.ts';
 import type { RestoreState } from '../../agent-api/restore-messages.ts';
 import type { TaskUpdate } from '../../agent-api/task-messages.ts';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
-import { insist } from './insist.ts';
+import { commonTerm, type TakenTerms } from './common-term.ts';
+import { insist, isAway } from './insist.ts';
 import { isCommitted } from './next-move.ts';
-import type { Participant, StageOrder, StepName } from './participant.ts';
-import { fateOf, restoreStateName } from './restore-states.ts';
+import type { NodeView, Participant, StageOrder, StepName } from './participant.ts';
+import { agentAway } from './plan-members.ts';
+import { fateOf, restoreStateName, stageOf } from './restore-states.ts';
 import type { Waiting } from './waiting.ts';
 
 export interface LedNodesTools {
@@ -24,6 +26,8 @@ export interface SeenNode {
 
 const EVERY_MS = 500;
 const MOST_RETAKEN = 5;
+/** What is seen under none is only certain where it is final. */
+const NO_TERM = -1n;
 
 /** The nodes that a coordinator leads, the term that it holds there, and what it has seen of them under this term. */
 export class LedNodes {
@@ -37,6 +41,7 @@ export class LedNodes {
   private readonly voted = new Set<string>();
   private held = 0n;
   private retaking: Promise<void> | undefined;
+  private known = false;
   private openSeen = false;
   private abortedSeen = false;
   private commits = false;
@@ -76,6 +81,31 @@ export class LedNodes {
     });
   }
 
+  /**
+   * What can be seen before anyone's term is touched: whether any node knows of this restore. Rejects with `restore.busy`
+   * where another one is under way, and with `restore.agent-away` for a node that isn't reached for `forMs`; `isKnown`
+   * tells then what the others told.
+   */
+  async lookAround(forMs: number, signal: AbortSignal): Promise<void> {
+    const views = await Promise.allSettled(
+      this.participants.map((participant) => this.bear(() => participant.look(signal), signal, forMs)),
+    );
+    const restores = views.map((end) => (end.status === 'fulfilled' ? end.value.restores : []));
+    this.known = restores.flat().some(({ operation }) => operation === this.operation);
+    for (const [at, { node }] of this.participants.entries()) {
+      const end = views[at];
+      if (end?.status === 'rejected')
+        throw isAway(end.reason) ? agentAway(node, end.reason) : (end.reason as Error);
+      const other = restores[at]?.find((one) => one.operation !== this.operation && isUnderWay(one));
+      if (other !== undefined) throw busyNode(node, other);
+    }
+  }
+
+  /** Whether a node knew of this restore when it was looked around. */
+  get isKnown(): boolean {
+    return this.known;
+  }
+
   /** The same term everywhere, above all that were taken. */
   async takeTerms(signal: AbortSignal): Promise<void> {
     const taken = await this.terms(this.awayMs, signal);
@@ -89,15 +119,18 @@ export class LedNodes {
     const { held } = this;
     const seen = await Promise.allSettled(
       this.participants.map(async (participant, at): Promise<SeenNode> => {
-        if (taken[at]?.status !== 'fulfilled') throw new Error('it is away');
+        const end = taken[at];
+        // Where another restore is under way, this one is over or never was: that is told without a term, too.
+        const isFree = end?.status === 'fulfilled';
+        if (!isFree && !hasCode(end?.reason, 'restore.busy')) throw new Error('it is away');
         const { node } = participant;
         const state = await this.bear(
           () => participant.status(this.operation, this.never),
           this.never,
           forMs,
         );
-        if (state === undefined) this.openSeen ||= held === this.held;
-        else this.note(node, state, held);
+        if (state !== undefined) this.note(node, state, isFree ? held : NO_TERM);
+        else this.openSeen ||= isFree && held === this.held;
         return { node, state };
       }),
     );
@@ -159,17 +192,17 @@ export class LedNodes {
     try {
       await this.ask(participant, 'rollBack', budgetMs, problemOf(failure));
     } catch (error) {
-      // It never got there, so there is nothing to put back.
-      if (!hasCode(error, 'restore.unknown')) throw error;
+      // It never got there, or is over there, as another one is under way: there is nothing to put back.
+      if (!hasCode(error, 'restore.unknown') && !hasCode(error, 'restore.busy')) throw error;
     }
   }
 
-  /** Whether whoever took the terms since is this very process at other work, as far as the nodes that answer tell. */
-  async isHeldByUs(): Promise<boolean> {
-    const holders = await Promise.allSettled(
-      this.participants.map((participant) => participant.termHolder(this.never)),
+  /** Whether nobody took terms since to lead this restore, as far as the nodes that answer tell. */
+  async isStillOurs(): Promise<boolean> {
+    const views = await Promise.allSettled(
+      this.participants.map((participant) => participant.look(this.never)),
     );
-    return holders.every((end) => end.status === 'rejected' || this.isUs(end.value));
+    return views.every((end) => end.status === 'rejected' || this.isNotLed(end.value));
   }
 
   async eachOfThem(
@@ -191,23 +224,22 @@ export class LedNodes {
     else this.voted.delete(node);
   }
 
-  private async terms(forMs: number, signal: AbortSignal): Promise<readonly PromiseSettledResult<bigint>[]> {
-    const take = (atLeast: bigint) =>
-      Promise.allSettled(
-        this.participants.map((participant) =>
-          this.bear(() => participant.takeTerm(this.tools.holder, atLeast, signal), signal, forMs),
+  private async terms(forMs: number, signal: AbortSignal): Promise<TakenTerms> {
+    const { operation, tools } = this;
+    const { holder } = tools;
+    const { term, taken } = await commonTerm(
+      (atLeast) =>
+        Promise.allSettled(
+          this.participants.map((participant) =>
+            this.bear(() => participant.takeTerm({ holder, atLeast, operation }, signal), signal, forMs),
+          ),
         ),
-      );
-    let taken = await take(this.held + 1n);
-    let highest = highestOf(taken, this.held + 1n);
-    while (taken.some((end) => end.status === 'fulfilled' && end.value !== highest)) {
-      taken = await take(highest + 1n);
-      highest = highestOf(taken, highest + 1n);
-    }
+      this.held + 1n,
+    );
     // What was seen under another term may have changed before this one was taken.
     this.voted.clear();
     this.openSeen = false;
-    this.held = highest;
+    this.held = term;
     return taken;
   }
 
@@ -224,15 +256,20 @@ export class LedNodes {
       } catch (error) {
         if (!hasCode(error, 'agent.stale-term') || attempt > MOST_RETAKEN) throw error;
         if (held === this.held) {
-          if (!this.isUs(await participant.termHolder(signal))) throw error;
+          if (!this.isNotLed(await participant.look(signal))) throw error;
         }
         if (held === this.held) await this.takenAnew(signal);
       }
     }
   }
 
-  private isUs(holder: string): boolean {
-    return holder === this.tools.holder || this.tools.isOurs(holder);
+  /**
+   * Whoever holds the term there has it for other work, or is this very process. An agent gives terms for other work as
+   * long as this restore hasn't begun there, so that one leads nothing of it: the term is taken anew.
+   */
+  private isNotLed({ termHolder, termOperation }: NodeView): boolean {
+    if (termOperation !== '' && termOperation !== this.operation) return true;
+    return termHolder === this.tools.holder || this.tools.isOurs(termHolder);
   }
 
   /** Once for all who find their term stale at the same time. */
@@ -249,11 +286,16 @@ export class LedNodes {
   }
 }
 
-function highestOf(taken: readonly PromiseSettledResult<bigint>[], atLeast: bigint): bigint {
-  return taken.reduce(
-    (highest, end) => (end.status === 'fulfilled' && end.value > highest ? end.value : highest),
-    atLeast,
-  );
+function isUnderWay({ state }: RestoreState): boolean {
+  const name = restoreStateName(state);
+  return name === undefined || stageOf(name) !== 'over';
+}
+
+function busyNode(node: string, { operation, state }: RestoreState): GuardianError {
+  return new GuardianError('restore.busy', `restore ${operation} is under way on ${node} (${state})`, {
+    hint: 'Let it end, then restore again. One that was only staged, and that nobody leads any more, ends within minutes; "etcdguardian restore settle" ends one that can\'t end by itself.',
+    retryable: true,
+  });
 }
 
 function problemOf(error: unknown): Problem {

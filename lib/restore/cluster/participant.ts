@@ -19,12 +19,27 @@ export interface StepCall {
 /** What a coordinator gives all participants to stage; each finds itself among the members. */
 export type StageOrder = Omit<Sent<StageRequest>, 'fence' | 'deadlineMs'>;
 
+/** What a node tells about who may lead there, and what is led. */
+export interface NodeView {
+  /** Who holds the highest term. */
+  readonly termHolder: string;
+  /** What that was taken for; empty where the agent doesn't know. */
+  readonly termOperation: string;
+  readonly restores: readonly RestoreState[];
+}
+
+export interface TermWish {
+  readonly holder: string;
+  readonly atLeast: bigint;
+  readonly operation: string;
+}
+
 /** A member's node, as a coordinator sees it. Calls reject as `AgentClient` does and with what goes wrong there. */
 export interface Participant {
   readonly node: string;
-  takeTerm(holder: string, atLeast: bigint, signal: AbortSignal): Promise<bigint>;
-  /** Who holds the highest term. */
-  termHolder(signal: AbortSignal): Promise<string>;
+  /** Rejects with `restore.busy`, and changes nothing, where another restore is under way. */
+  takeTerm(wish: TermWish, signal: AbortSignal): Promise<bigint>;
+  look(signal: AbortSignal): Promise<NodeView>;
   stage(
     order: StageOrder,
     call: StepCall,
@@ -41,14 +56,11 @@ export function agentParticipant(client: AgentClient, clockSkewMs: number, now: 
   const deadlineMs = (budgetMs: number): number => Math.round(now().getTime() + clockSkewMs + budgetMs);
   return {
     node: client.node,
-    async takeTerm(holder, atLeast, signal) {
-      const { term } = await client.takeTerm({ holder, atLeast }, { signal });
+    async takeTerm(wish, signal) {
+      const { term } = await client.takeTerm(wish, { signal });
       return term;
     },
-    async termHolder(signal) {
-      const { termHolder } = await client.describe({}, { signal });
-      return termHolder;
-    },
+    look: (signal) => client.describe({}, { signal, timeoutMs: LOOK_MS }),
     async stage(order, { fence, budgetMs }, onUpdate, signal) {
       const request = { ...order, fence, deadlineMs: deadlineMs(budgetMs) };
       for await (const update of client.stage(request, { signal })) {
@@ -75,5 +87,7 @@ export function agentParticipant(client: AgentClient, clockSkewMs: number, now: 
   };
 }
 
+/** An etcd that hangs takes the agent some seconds. */
+const LOOK_MS = 10_000;
 /** For an answer to arrive behind the node's own deadline. */
 const ANSWER_MS = 10_000;

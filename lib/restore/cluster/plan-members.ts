@@ -99,7 +99,7 @@ function isMember(etcd: EtcdFound, member: Member): boolean {
   return etcd.memberId === 0n ? etcd.name === member.name : etcd.memberId === member.id;
 }
 
-function agentAway(node: string, problem: GuardianError): GuardianError {
+export function agentAway(node: string, problem: GuardianError): GuardianError {
   return new GuardianError('restore.agent-away', `the agent of ${node} doesn't answer: ${problem.message}`, {
     hint: 'Every control-plane node must take part: see to its agent (kubectl logs), remove the node first, or leave it out (etcdguardian.io/without-nodes, --without).',
     retryable: true,

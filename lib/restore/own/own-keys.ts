@@ -1,5 +1,5 @@
-import { BUILTIN_DIRECTORIES } from '../../lib/keyspace/builtin-resources.ts';
-import { type NamedResource, directoryOf } from '../../lib/keyspace/resource-directory.ts';
+import { BUILTIN_DIRECTORIES } from '../../keyspace/builtin-resources.ts';
+import { type NamedResource, directoryOf } from '../../keyspace/resource-directory.ts';
 
 /** Where EtcdGuardian is installed, and what asks for a restore. */
 export interface OwnPlace {
@@ -10,8 +10,8 @@ export interface OwnPlace {
   readonly lease: string;
   /** Namespaced resources that CustomResourceDefinitions make. */
   readonly customResources: readonly NamedResource[];
-  /** The EtcdRestore. */
-  readonly asks: { readonly namespace: string; readonly name: string };
+  /** The EtcdRestore; undefined where a person asks. */
+  readonly asks: { readonly namespace: string; readonly name: string } | undefined;
 }
 
 /** Keys in etcd that are ours. */
@@ -53,11 +53,12 @@ export function ownKeys({ prefix, namespace, lease, customResources, asks }: Own
         at(`apiextensions.k8s.io/customresourcedefinitions/${plural}.${OWN_GROUP}`),
       ),
       at(`apiregistration.k8s.io/apiservices/v1alpha1.${OWN_GROUP}`),
-      at(`${OWN_GROUP}/etcdrestores/${asks.namespace}/${asks.name}`),
+      ...(asks === undefined ? [] : [at(`${OWN_GROUP}/etcdrestores/${asks.namespace}/${asks.name}`)]),
       ...(isShared ? [] : [at(`namespaces/${namespace}`)]),
     ],
     // A namespace that the EtcdRestore lies in holds at least the record of it.
-    whereAbsent: asks.namespace === namespace ? [] : [at(`namespaces/${asks.namespace}`)],
+    whereAbsent:
+      asks === undefined || asks.namespace === namespace ? [] : [at(`namespaces/${asks.namespace}`)],
     ifLabelled: ROLES_FOR_PEOPLE.map((name) => at(`clusterroles/${name}`)),
   };
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import { directoryOf } from '../../lib/keyspace/resource-directory.ts';
+import { directoryOf } from '../../keyspace/resource-directory.ts';
 import { ownKeys, type OwnPlace } from './own-keys.ts';
 
 const PLACE: OwnPlace = {
@@ -82,7 +82,7 @@ test('in a namespace of Kubernetes itself only what is named after us is ours', 
 
 /** Keys of all that install.yaml and the files of the chart have. */
 async function installed(): Promise<string[]> {
-  const root = join(import.meta.dirname, '..', '..');
+  const root = join(import.meta.dirname, '..', '..', '..');
   const files = join(root, 'charts/etcdguardian/files');
   const names = await readdir(files, { recursive: true });
   const paths = [
