@@ -106,6 +106,10 @@ export const COMMANDS: readonly Source[] = [
         name: 'run',
         load: async (session) => (await import('./drill.ts')).drillRunCommand(session),
       },
+      {
+        name: 'carrier',
+        load: async (session) => (await import('./drill-carrier.ts')).drillCarrierCommand(session),
+      },
     ],
   },
   {

@@ -61,7 +61,8 @@ describe('a restore with objects put on top of the data', needs('etcd 3.6.16', '
     const order = scene.order(backup);
     const participant = scene.participant();
     const { signal } = new AbortController();
-    const term = await participant.takeTerm('restore/test', 0n, signal);
+    const wish = { holder: 'restore/test', atLeast: 0n, operation: order.operation };
+    const term = await participant.takeTerm(wish, signal);
     const call = { fence: { operation: order.operation, term }, budgetMs: 60_000 };
     const staged = async (value: string): Promise<number> => {
       const grafts = [{ key: MINE, value: Buffer.from(value) }];

@@ -30,10 +30,10 @@ export interface RestorePartOptions {
 export async function restorePart(tools: PartTools, options: RestorePartOptions = {}): Promise<AgentPart> {
   const folder = join(tools.settings.stateDir, 'restores');
   const journal = await openJournal(folder);
-  terms.reserve(() => journal.list().find(({ state }) => stageOf(state) !== 'over')?.operation);
   const services = (entry: JournalEntry): NodeServices =>
     nodeServices(entry.etcd, join(folder, entry.operation), options.commands ?? {}, options.patience);
   const { settings, credentials, clock, log, signal, terms } = tools;
+  terms.reserve(() => journal.list().find(({ state }) => stageOf(state) !== 'over')?.operation);
   const steps = new Steps({ journal, services, data: memberData, clock, log, terms, signal });
   const stages = new StageRuns();
   const peers = agentPeers({

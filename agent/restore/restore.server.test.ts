@@ -93,7 +93,8 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const backup = await scene.backUp();
     const order = scene.order(backup);
     const participant = scene.participant();
-    const term = await participant.takeTerm('restore/test', 0n, new AbortController().signal);
+    const wish = { holder: 'restore/test', atLeast: 0n, operation: order.operation };
+    const term = await participant.takeTerm(wish, new AbortController().signal);
     const fence = { operation: order.operation, term };
     const { signal } = new AbortController();
     await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
@@ -118,7 +119,8 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const order = scene.order(backup);
     const participant = scene.participant();
     const { signal } = new AbortController();
-    const term = await participant.takeTerm('restore/test', 0n, signal);
+    const wish = { holder: 'restore/test', atLeast: 0n, operation: order.operation };
+    const term = await participant.takeTerm(wish, signal);
     const fence = { operation: order.operation, term };
     await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
     for (const step of ['quiesce', 'swap', 'startEtcd', 'verify'] as const)

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { hasCode } from '../../lib/guardian-error.ts';
 import { openTermKeeper } from './term-keeper.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'terms-'));
@@ -51,4 +52,42 @@ test('operations that could name other files, and terms that are none, are refus
     await assert.rejects(keeper.admit({ operation: 'x', term }), { code: 'agent.request' });
   await assert.rejects(keeper.admit(undefined), { code: 'agent.request' });
   assert.equal(keeper.term, 0n);
+});
+
+test('while a restore is under way, terms are for that one alone, and nobody else raises them', async () => {
+  const keeper = await openTermKeeper(join(folder, 'reserved.json'));
+  let underWay: string | undefined;
+  keeper.reserve(() => underWay);
+  await keeper.take('backups', 0n, 'backups');
+  underWay = 'first';
+  await assert.rejects(keeper.take('rival', 9n, 'second'), { code: 'restore.busy', message: /first/ });
+  await assert.rejects(keeper.take('backups', 0n, 'backups'), { code: 'restore.busy' });
+  await assert.rejects(keeper.take('of an older version', 0n), { code: 'restore.busy' });
+  await assert.rejects(keeper.admit({ operation: 'second', term: 9n }), { code: 'restore.busy' });
+  assert.deepEqual([keeper.term, keeper.holder, keeper.operation], [1n, 'backups', 'backups']);
+  // Whoever comes later for the same one takes over, also with a term that was taken elsewhere.
+  assert.equal((await keeper.take('successor', 0n, 'first')).term, 2n);
+  await keeper.admit({ operation: 'first', term: 7n });
+  assert.deepEqual([keeper.term, keeper.operation], [7n, 'first']);
+  underWay = undefined;
+  assert.equal((await keeper.take('rival', 0n, 'second')).term, 8n);
+});
+
+test('what begins under a term begins before the next one is taken, or not at all', async () => {
+  const keeper = await openTermKeeper(join(folder, 'begins.json'));
+  let underWay: string | undefined;
+  keeper.reserve(() => underWay);
+  const begin = (operation: string, term: bigint): Promise<void> =>
+    keeper.admitted({ operation, term }, async () => {
+      await Promise.resolve();
+      underWay = operation;
+    });
+  await keeper.take('one', 0n, 'first');
+  const [began, taken] = await Promise.allSettled([begin('first', 1n), keeper.take('rival', 0n, 'second')]);
+  assert.equal(began.status, 'fulfilled');
+  assert.ok(taken.status === 'rejected' && hasCode(taken.reason, 'restore.busy'));
+  underWay = undefined;
+  await keeper.take('rival', 0n, 'second');
+  await assert.rejects(begin('first', 1n), { code: 'agent.stale-term' });
+  assert.equal(underWay, undefined);
 });

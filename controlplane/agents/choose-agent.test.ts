@@ -22,7 +22,16 @@ const ETCD: EtcdFound = {
 };
 
 const DESCRIPTION: Description = {
-  ...{ node: '', version: '', instance: '', term: 0n, termHolder: '', termOperation: '', timeMs: 0, etcd: undefined },
+  ...{
+    node: '',
+    version: '',
+    instance: '',
+    term: 0n,
+    termHolder: '',
+    termOperation: '',
+    timeMs: 0,
+    etcd: undefined,
+  },
   ...{ problems: [], certificateEndsMs: 0, tasks: [], captures: [], restores: [], hooksAllowed: false },
   ...{ attachmentsAllowed: false, architecture: '' },
 };

@@ -43,7 +43,7 @@ function programContainers({ guardian, etcd, kubeApiserver }: DrillImages, pod: 
   const copied = (program: string, image: string): object => ({
     ...container(pod, { name: `${program}-program`, image, imagePullPolicy: 'IfNotPresent' }),
     command: [`${carrier}/loader`, '--library-path', `${carrier}/lib`, `${carrier}/node`],
-    args: [`${carrier}/copy-program.cjs`, program, PROGRAMS],
+    args: [`${carrier}/copy-program.mts`, program, PROGRAMS],
     volumeMounts: [{ name: 'programs', mountPath: PROGRAMS }],
   });
   return [

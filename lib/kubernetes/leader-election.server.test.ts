@@ -156,10 +156,9 @@ test(
 
     const wrote = [...child.output().matchAll(/^wrote (\d+)$/gm)].map(([, version]) => BigInt(version ?? 0));
     const begun = BigInt(metadata.resourceVersion ?? 0);
-    assert.ok(wrote.length > 1);
     // The guard is asked just before the bytes are encrypted and sent: in between it may be stopped as well.
     const late = wrote.filter((version) => version >= begun);
-    assert.ok(late.length <= 1, `${late.join(', ')} after ${begun}`);
+    assert.ok(late.length < wrote.length && late.length <= 1, `${late.join(', ')} after ${begun}`);
     assert.ok(next.terms[0]?.term.leading);
   },
 );

@@ -37,7 +37,7 @@ test('every command explains itself, and its options say what they are for', asy
       'capture run',
       'capture status',
       ...['cluster', 'node', 'status', 'settle', 'clean-up'].map((one) => `restore ${one}`),
-      'drill run',
+      ...['run', 'carrier'].map((one) => `drill ${one}`),
       ...['list', 'verify', 'undelete', 'export'].map((one) => `points ${one}`),
       ...['show', 'extract'].map((one) => `attachments ${one}`),
       'history get',

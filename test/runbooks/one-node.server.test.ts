@@ -109,7 +109,8 @@ async function verifiedOnly(scene: RestoreScene): Promise<string> {
   await scene.put('/registry/a', 'newest');
   const participant = scene.participant();
   const { signal } = new AbortController();
-  const term = await participant.takeTerm('restore/gone', 0n, signal);
+  const wish = { holder: 'restore/gone', atLeast: 0n, operation };
+  const term = await participant.takeTerm(wish, signal);
   const call = { fence: { operation, term }, budgetMs: 600_000 };
   await participant.stage(stage, call, () => undefined, signal);
   for (const step of ['quiesce', 'swap', 'startEtcd', 'verify'] as const)
