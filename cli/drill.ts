@@ -5,6 +5,12 @@ import path from 'node:path';
 import type * as Yaml from 'yaml';
 import { diskError } from '../lib/etcd/durable-file.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
+import {
+  type DrillSummary,
+  formatDrillSummary,
+  summaryOf,
+  summaryOfError,
+} from '../lib/restore/drill/drill-summary.ts';
 import { PhaseTimes } from '../lib/restore/drill/phase-times.ts';
 import { parseQueries, type Query } from '../lib/restore/drill/queries.ts';
 import { recordedProof } from '../lib/restore/drill/recorded-proof.ts';
@@ -36,6 +42,7 @@ interface DrillOptions extends RepositoryOptions, PointOptions, ReportOptions, A
   readonly encryptionConfig?: string;
   readonly queries?: string;
   readonly report?: string;
+  readonly summary?: string;
   readonly workDir?: string;
   readonly startTimeout: string;
 }
@@ -69,6 +76,7 @@ Exit status 0: everything holds. 3: something does not, or the data is damaged.`
     .option('--encryption-config <file>', 'the EncryptionConfiguration of the API servers')
     .option('--queries <file>', 'what must be there, as YAML or JSON; see docs/drills.md')
     .option('--report <file>', 'also write the report there, as JSON, whatever comes out')
+    .option('--summary <file>', 'also write the result there, as JSON of at most 3,500 bytes')
     .option(
       '--work-dir <dir>',
       'where the data is restored, as large as the database (default: a temporary folder on a disk)',
@@ -77,12 +85,20 @@ Exit status 0: everything holds. 3: something does not, or the data is damaged.`
     .option('--allow-older', 'accept that the store holds only older backups than this machine has seen');
   return withReportOptions(withRepositoryOptions(withAcceptedMismatches(withPointOptions(command)))).action(
     async (options: DrillOptions) => {
-      await drill(session, options);
+      try {
+        const held = await drill(session, options);
+        await writeSummary(options, summaryOf(held.report));
+        session.exitCode = exitCodeAfter(held);
+      } catch (error) {
+        // Whoever ended the drill knows.
+        if (!session.terminal.signal.aborted) await writeSummary(options, summaryOfError(error));
+        throw error;
+      }
     },
   );
 }
 
-async function drill(session: Session, options: DrillOptions): Promise<void> {
+async function drill(session: Session, options: DrillOptions): Promise<HeldDrill> {
   const { terminal, clock } = session;
   const { signal } = terminal;
   requireSense(options);
@@ -138,7 +154,7 @@ async function drill(session: Session, options: DrillOptions): Promise<void> {
   const value = drillValue(held.report);
   if (options.report !== undefined) await writeReport(options.report, value);
   print(terminal, report.format, value, () => drillText(held.report));
-  session.exitCode = exitCodeAfter(held);
+  return held;
 }
 
 const UNPROVEN_FILE = "a bare snapshot file: that its data was the cluster's is not proven";
@@ -195,8 +211,17 @@ async function readQueries(file: string): Promise<Query[]> {
 }
 
 async function writeReport(file: string, value: unknown): Promise<void> {
+  await write(file, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+async function writeSummary({ summary: file }: DrillOptions, summary: DrillSummary): Promise<void> {
+  if (file !== undefined) await write(file, `${formatDrillSummary(summary)}\n`);
+}
+
+/** In place: it may be a pipe, or what a kubelet mounted. */
+async function write(file: string, text: string): Promise<void> {
   try {
-    await writeFile(file, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o644 });
+    await writeFile(file, text, { mode: 0o644 });
   } catch (error) {
     throw diskError(error, `writing ${file}`);
   }

@@ -153,7 +153,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ],
     ...['backup.cluster-name', 'backup.compacted-meanwhile', 'backup.last-good', 'backup.other-cluster'],
     ...['backup.stream-limit', 'drill.failed', 'drill.api-server-silent', 'drill.etcd-silent'],
-    ...['drill.summary', 'drill.no-image', 'drill.carrier'],
+    ...['drill.summary', 'drill.no-image', 'drill.carrier', 'drill.killed'],
     ...[
       'disk.failed',
       'disk.full',

@@ -9,6 +9,8 @@ import { startUndertaker, type Undertaker } from './undertaker.ts';
 export interface DrillFolder extends AsyncDisposable {
   readonly path: string;
   readonly undertaker: Undertaker;
+  /** Names of programs that somebody else killed: the kernel, most likely, when memory ended. */
+  readonly killed: string[];
 }
 
 const PREFIX = 'etcdguardian-drill-';
@@ -22,8 +24,7 @@ export async function drillFolder(workDir: string): Promise<DrillFolder> {
     const undertaker = startUndertaker(folder);
     await writeFile(path.join(folder, OWNER_FILE), JSON.stringify(await ownIdentity()), { mode: 0o600 });
     return {
-      path: folder,
-      undertaker,
+      ...{ path: folder, undertaker, killed: [] },
       async [Symbol.asyncDispose]() {
         await removeFolder(folder);
         undertaker.dismiss();

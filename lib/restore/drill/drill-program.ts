@@ -51,10 +51,12 @@ export async function startProgram(
     }
     const pid = child.pid ?? 0;
     let end: string | undefined;
+    let unwanted = false;
     const exited = new Promise<void>((resolve) => {
       child.once('exit', (code, signal) => {
         end = signal ?? `exit code ${code}`;
         folder.undertaker.forget(pid);
+        if (signal === 'SIGKILL' && !unwanted) folder.killed.push(name);
         resolve();
       });
     });
@@ -65,6 +67,7 @@ export async function startProgram(
       ended: () => end,
       lastWords: async () => (await tailOf(log)).split('\n').filter((line) => line.trim() !== ''),
       async [Symbol.asyncDispose]() {
+        unwanted = true;
         // Nothing here is worth a polite end: the data goes with it.
         if (end === undefined) child.kill('SIGKILL');
         await exited;
@@ -73,6 +76,14 @@ export async function startProgram(
   } finally {
     await file.close();
   }
+}
+
+/** Says nothing about what was restored. */
+export function programKilled(name: string, cause: unknown): GuardianError {
+  return new GuardianError('drill.killed', `${name} was killed, as happens where memory ends`, {
+    hint: 'give the drill more memory; in the cluster it has what drills.resources of the chart says',
+    cause,
+  });
 }
 
 /** What a program says to `--version`, e.g. `3.6.16` or `1.36.3`. Rejects with `drill.no-program`. */

@@ -91,7 +91,7 @@ export function summaryOfError(error: unknown): DrillSummary {
 /** Codes, and whole rooms of codes, of what keeps a drill from being held: the machine, the store, the settings. */
 const NOT_HELD: readonly string[] = [
   ...['disk', 'keys', 'rpc', 'spool', 'thread', 'usage'],
-  ...['drill.no-program', 'drill.no-encryption-config', 'drill.queries', 'drill.work-dir'],
+  ...['drill.killed', 'drill.no-encryption-config', 'drill.no-program', 'drill.queries', 'drill.work-dir'],
   ...['restore.no-space', 'restore.version'],
   ...['store.busy', 'store.denied', 'store.failed', 'store.forbidden-address', 'store.settings'],
   ...['store.unreachable', 'store.url'],

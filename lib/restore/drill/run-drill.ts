@@ -12,8 +12,8 @@ import type { SnapshotSource } from '../snapshot-source.ts';
 import { type CheckedApi, checkApiServer } from './check-api-server.ts';
 import { checkEtcd } from './check-etcd.ts';
 import { DRILL_MEMBER, DRILL_PEER_URL, startDrillEtcd } from './drill-etcd.ts';
-import { drillFolder, removeLeftovers } from './drill-folder.ts';
-import { versionOf } from './drill-program.ts';
+import { drillFolder, type DrillFolder, removeLeftovers } from './drill-folder.ts';
+import { programKilled, versionOf } from './drill-program.ts';
 import {
   type Check,
   type DrillReport,
@@ -111,7 +111,7 @@ class Drill {
   }
 
   async run(): Promise<void> {
-    const { etcd: program, workDir, startTimeoutMs, source, apiServer, queries } = this.#request;
+    const { etcd: program, workDir, apiServer } = this.#request;
     const { clock, times, signal, say } = this.#tools;
     // 1. Programs and place, before anything is fetched.
     times.begin('find');
@@ -125,7 +125,17 @@ class Drill {
       say(`removed ${folder}, which a drill that was killed had left`);
     }
     await using folder = await drillFolder(workDir);
+    try {
+      await this.#hold(folder, versionEdits);
+    } catch (error) {
+      const [killed] = folder.killed;
+      throw killed === undefined ? error : programKilled(killed, error);
+    }
+  }
 
+  async #hold(folder: DrillFolder, versionEdits: VersionEdits | undefined): Promise<void> {
+    const { etcd: program, startTimeoutMs, source, apiServer, queries } = this.#request;
+    const { signal } = this.#tools;
     // 2. The restore itself.
     const dataDir = path.join(folder.path, 'data');
     this.#restored = await this.#restore(dataDir, versionEdits);
@@ -135,7 +145,7 @@ class Drill {
     const databaseBytes = source.size;
     const etcdOptions = { program, dataDir, databaseBytes, startTimeoutMs, signal };
     await using etcd = await startDrillEtcd(etcdOptions, folder);
-    this.#checks.push({ name: 'etcd serves', passed: true, detail: `etcd ${this.#etcd.version}` });
+    this.#checks.push({ name: 'etcd serves', passed: true, detail: `etcd ${this.#etcd?.version ?? ''}` });
     if (apiServer === undefined) this.#served = true;
 
     // 4. It is what was backed up. Before an API server writes to it.
