@@ -49,7 +49,9 @@ function placeAt(number: number, path: string): NodePlace {
   return {
     ...placeNames(number),
     async note(belongings) {
-      await writeFile(`${path}.json`, JSON.stringify(belongings));
+      // Whoever reads it may come at any moment.
+      await writeFile(`${path}.json.part`, JSON.stringify(belongings));
+      await rename(`${path}.json.part`, `${path}.json`);
     },
     async [Symbol.asyncDispose]() {
       await rm(`${path}.json`, { force: true });
@@ -70,34 +72,52 @@ function placeNames(number: number): Omit<NodePlace, 'note' | typeof Symbol.asyn
   };
 }
 
+/** A place stays taken until nothing of the dead is left in it: whoever moved in before would lose what is theirs. */
 async function clearPlacesOfTheDead(): Promise<void> {
   const places = (await readdir(REGISTER)).filter((name) => /^\d+$/.test(name));
   for (const place of places) {
     const path = join(REGISTER, place);
-    const owner = await readlink(path).catch(() => undefined);
+    const owner = await ownerOf(path);
     if (owner === undefined || isAlive(owner)) continue;
-    const taken = `${path}.clearing-${process.pid}`;
-    // Whoever can rename it has the task.
-    if (!(await renamed(path, taken))) continue;
-    const { hostInterface } = placeNames(Number(place));
-    await removeLink(hostInterface);
-    if (existsSync(`${path}.json`)) {
-      const { folder, cgroups } = Belongings.parse(JSON.parse(await readFile(`${path}.json`, 'utf8')));
-      await removeCgroup(cgroups);
-      await rm(folder, { recursive: true, force: true });
-      await rm(`${path}.json`);
-    }
-    await rm(taken);
+    const tasks = await takeTask(path, owner);
+    if (tasks === undefined) continue;
+    // Another may have done it by now, and a third one live there.
+    if ((await ownerOf(path)) === owner) await clearPlace(path, Number(place));
+    for (const task of tasks) await rm(task, { force: true });
   }
 }
 
-async function renamed(from: string, to: string): Promise<boolean> {
+/**
+ * Takes the task of clearing up behind a dead process, or behind one that died at that task. Resolves to the links that
+ * stand for it; undefined: it is another's.
+ */
+async function takeTask(path: string, dead: string): Promise<string[] | undefined> {
+  const task = `${path}.clearing-${dead}`;
   try {
-    await rename(from, to);
-    return true;
-  } catch {
-    return false;
+    await symlink(identityOf(process.pid), task);
+    return [task];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
+  const holder = await ownerOf(task);
+  if (holder === undefined || isAlive(holder)) return undefined;
+  const tasks = await takeTask(path, holder);
+  return tasks && [...tasks, task];
+}
+
+async function clearPlace(path: string, number: number): Promise<void> {
+  await removeLink(placeNames(number).hostInterface);
+  if (existsSync(`${path}.json`)) {
+    const { folder, cgroups } = Belongings.parse(JSON.parse(await readFile(`${path}.json`, 'utf8')));
+    await removeCgroup(cgroups);
+    await rm(folder, { recursive: true, force: true });
+    await rm(`${path}.json`);
+  }
+  await rm(path);
+}
+
+async function ownerOf(path: string): Promise<string | undefined> {
+  return readlink(path).catch(() => undefined);
 }
 
 /** `pid-start`: numbers of processes are used again, but not with the same moment of start. */
