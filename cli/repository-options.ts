@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { spoolingStore } from '../lib/backup/spooling-store.ts';
+import { eitherOf } from '../lib/backup/task/task-keys.ts';
 import type { KeySet } from '../lib/encryption/key-set.ts';
+import type { SignatureVerifier } from '../lib/encryption/object-encryption.ts';
 import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
 import { checkFreshness, findStaleness, rememberBackup, seenClusters } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
@@ -96,7 +98,7 @@ export async function openRepositoryWith(
       store,
       encryption: keys?.encryption,
       signer: keys?.signer,
-      verifier: keys?.verifier,
+      verifier: eitherOf(keys?.verifier, await trustedSigners(terminal)),
       clock,
       randomBytes,
       tool: TOOL,
@@ -196,4 +198,12 @@ async function keysOf(
   const keys = await loadKeys({ file }, { passphrase });
   for (const warning of keys.description.warnings) progress.say(`warning: ${file}: ${warning}`);
   return keys;
+}
+
+/** Whose signatures count beside those of the keys: public keys in PEM, as ConfigMap etcdguardian-trust has them. */
+async function trustedSigners({ env }: Terminal): Promise<SignatureVerifier | undefined> {
+  const file = env.ETCDGUARDIAN_TRUSTED_SIGNERS;
+  if (file === undefined || file === '') return undefined;
+  const { loadKeys } = await import('../lib/encryption/load-keys.ts');
+  return (await loadKeys({ file })).verifier;
 }

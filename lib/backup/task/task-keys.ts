@@ -41,7 +41,8 @@ export async function taskKeys({ encryption, encryptionFrom, signing }: KeyMater
   };
 }
 
-function eitherOf(
+/** Believes what one of them believes. */
+export function eitherOf(
   one: SignatureVerifier | undefined,
   other: SignatureVerifier | undefined,
 ): SignatureVerifier | undefined {
