@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { recordOfBackup } from './drill-series.ts';
+
+/** On an EtcdBackup: any new value asks for a drill of it, now. */
+export const DRILL_ANNOTATION = 'etcdguardian.io/drill';
+/** On a Job: the value that it serves. */
+export const SERVED_ANNOTATION = 'etcdguardian.io/drill-requested';
+
+const LONGEST_VALUE = 256;
+
+/** The value of the annotation that no drill has served yet. */
+export function unservedRequest(backup: EtcdBackup): string | undefined {
+  const value = backup.metadata.annotations?.[DRILL_ANNOTATION]?.trim().slice(0, LONGEST_VALUE) ?? '';
+  return value === '' || value === recordOfBackup(backup).drill?.requested ? undefined : value;
+}
+
+/**
+ * The name of the Job of the next drill of a backup. It follows from the backup and from the last drill that its status
+ * tells: whoever goes on where another died finds the Job that was begun, and a Job whose drill is recorded is never
+ * taken for the next one.
+ */
+export function drillName(backup: EtcdBackup): string {
+  const { uid = '', name } = backup.metadata;
+  const { time = '', requested = '' } = recordOfBackup(backup).drill ?? {};
+  const hash = createHash('sha256')
+    .update(JSON.stringify([uid, time, requested]))
+    .digest('hex');
+  const shown = name.replaceAll('.', '-').slice(0, LONGEST_SHOWN).replace(/-+$/, '');
+  return `drill-${shown}-${hash.slice(0, 10)}`;
+}
+
+/** Pods add six characters, and their names become labels of at most 63. */
+const LONGEST_SHOWN = 36;
