@@ -1,5 +1,6 @@
 import { backups } from './backup/backups.ts';
 import type { Controller } from './controller.ts';
+import { drills } from './drill/drill-controller.ts';
 import { retention } from './retention/retention-controller.ts';
 import { storedData } from './retention/stored-data.ts';
 import { captures } from './schedule/capture-controller.ts';
@@ -19,4 +20,5 @@ export const CONTROLLERS: readonly ControllerFactory[] = [
   captures,
   restores,
   restoreCare,
+  drills,
 ];

@@ -10,8 +10,10 @@ export type JudgingTools = Pick<ControlPlaneTools, 'kube' | 'namespace' | 'setti
 
 /** What someone wants, and who. */
 export interface Wish {
-  readonly what: 'backup' | 'restore';
+  readonly what: 'backup' | 'restore' | 'drill';
   readonly asked: Asked;
+  /** Of the resource that asks, for the audit log; left out: the kind of what is asked. */
+  readonly kind?: string;
   readonly name: string;
   readonly uid: string | undefined;
   /** Undefined: nobody stamped it. */
@@ -25,11 +27,11 @@ export interface Wish {
  * `admission.forbidden`, `controlplane.no-requester`, and as `judgeRights` does.
  */
 export async function judgeAsked(
-  { what, asked, name, uid, requester, scopeOf }: Wish,
+  { what, asked, kind = asked.kind, name, uid, requester, scopeOf }: Wish,
   tools: JudgingTools,
   signal: AbortSignal,
 ): Promise<Judgement> {
-  const { kind, namespace } = asked;
+  const { namespace } = asked;
   if (requester !== undefined) requireVouched(tools, namespace);
   const judgement =
     requester === undefined

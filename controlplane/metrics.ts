@@ -19,6 +19,13 @@ export interface ControlPlaneMetrics {
   /** Seconds; `restore_mode` Full, Incremental or PointInTime. */
   readonly restoreDuration: Histogram<'restore_mode'>;
 
+  /** `result` Passed, Failed or Unknown. */
+  readonly drillTotal: Counter<'result'>;
+  /** Seconds until the last drill's restored etcd served; `series`: the schedule, or the backup alone. */
+  readonly drillRecoverySeconds: Gauge<'namespace' | 'series'>;
+  /** When a drill was last held to its end, in seconds since 1970. */
+  readonly lastDrill: Gauge<'namespace' | 'series'>;
+
   /** 1 while this replica leads. */
   readonly leader: Gauge;
   /** `result`: done, failed or ended (with leadership). */
@@ -69,6 +76,13 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
       ...about('restore_duration_seconds', 'How long restores took', 'restore_mode'),
       buckets: WORK_SECONDS,
     }),
+    drillTotal: new Counter(about('drill_total', 'Rehearsed restores that ended', 'result')),
+    drillRecoverySeconds: new Gauge(
+      about('drill_recovery_seconds', 'Until the last rehearsed restore served', 'namespace', 'series'),
+    ),
+    lastDrill: new Gauge(
+      about('last_drill_timestamp_seconds', 'When a restore was last rehearsed', 'namespace', 'series'),
+    ),
     leader: new Gauge(about('leader', '1 while this replica leads')),
     reconciles: new Counter(about('reconcile_total', 'Steps of controllers', 'controller', 'result')),
     reconcileSeconds: new Histogram({
