@@ -15,6 +15,7 @@ import { needsSmallDisk, smallDisk } from '../harness/small-disk.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
 import { ETCD_VERSIONS, type EtcdVersion, needs, requireTool } from '../harness/tools.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
+import { parseDrillSummary } from '../../lib/restore/drill/drill-summary.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 
 for (const version of sample(ETCD_VERSIONS, 2, 'drilled versions')) {
@@ -24,10 +25,8 @@ for (const version of sample(ETCD_VERSIONS, 2, 'drilled versions')) {
     async () => {
       await using world = await worldOf(version);
       const { hash, revision } = world.live;
-      const answer = await world.cli.json(
-        drillAnswer,
-        world.drill('--report', world.folder.join('report.json')),
-      );
+      const [report, summary] = [world.folder.join('report.json'), world.folder.join('summary.json')];
+      const answer = await world.cli.json(drillAnswer, world.drill('--report', report, '--summary', summary));
       assert.equal(answer.result, 'passed');
       assert.deepEqual([answer.hashKV, answer.revision], [hash, revision.toString()]);
       assert.deepEqual(
@@ -42,7 +41,12 @@ for (const version of sample(ETCD_VERSIONS, 2, 'drilled versions')) {
       assert.equal(answer.etcd?.version, version);
       assert.ok((answer.recoverySeconds ?? 0) > 0);
       assert.deepEqual(Object.keys(answer.phases), ['find', 'fetch', 'verify', 'start', 'checks']);
-      assert.deepEqual(JSON.parse(await readFile(world.folder.join('report.json'), 'utf8')), answer);
+      assert.deepEqual(JSON.parse(await readFile(report, 'utf8')), answer);
+      assert.deepEqual(parseDrillSummary(await readFile(summary, 'utf8')), {
+        ...{ result: 'passed', revision: revision.toString(), etcdVersion: version, keys: answer.keys },
+        ...{ recoverySeconds: answer.recoverySeconds, failedChecks: [], failed: 0 },
+        warnings: answer.warnings.length,
+      });
       assert.deepEqual(await readdir(world.folder.join('work')), []);
     },
   );
@@ -153,6 +157,18 @@ describe('a drill', needs(`etcd ${V}`, `etcdctl ${V}`), () => {
       const { status, stdout } = await world.cli.run(world.drill('--etcd', program));
       assert.equal(status, 4, stdout);
       assert.match(stdout, told);
+    }
+  });
+
+  test('that was not held at all leaves a summary, too', async () => {
+    const file = world.folder.join('summary.json');
+    for (const [options, result, code] of [
+      [['--etcd', '/nowhere/etcd'], 'unknown', 'drill.no-program'],
+      [['--backup', '20000101T000000Z-00000000'], 'failed', 'repository.not-found'],
+    ] as const) {
+      await world.cli.run(world.drill('--summary', file, ...options));
+      const { problem, ...summary } = parseDrillSummary(await readFile(file, 'utf8'));
+      assert.deepEqual([summary.result, problem?.code], [result, code]);
     }
   });
 
