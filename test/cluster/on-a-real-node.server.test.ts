@@ -1,6 +1,7 @@
 import { after, before, suite } from 'node:test';
 import { type Cluster, startCluster } from '../harness/cluster/start-cluster.ts';
 import { needsCluster } from '../harness/cluster/node-system.ts';
+import { aDrillIsHeld } from './a-drill-is-held.ts';
 import { beforeTheInstallation } from './before-the-installation.ts';
 import { guardianArchive } from './guardian-archive.ts';
 import { namespacesComeBack } from './namespaces-come-back.ts';
@@ -33,6 +34,7 @@ suite('on a real node', { ...needsCluster(), concurrency: true }, () => {
     before.backedUp();
     theProductInstalled(told);
     namespacesComeBack(told);
+    aDrillIsHeld(told);
     theInstallationChanges(told);
     schedulesRun(told);
     theClusterComesBack(told);

@@ -12,7 +12,7 @@ import type { Story } from './story.ts';
 
 /** What the API server has to write down for the proof. */
 export const STORY_AUDIT = auditPolicy(
-  ['controlplane', 'webhook', 'agent', 'doctor'].map((component) => ({
+  ['controlplane', 'webhook', 'agent', 'doctor', 'drill'].map((component) => ({
     ...{ namespace: SYSTEM_NAMESPACE, name: `etcdguardian-${component}` },
   })),
 );
@@ -72,9 +72,9 @@ export function permissionsAreUsed(told: () => Story): void {
       assert.ok((await readFile(file, 'utf8')).includes(`'${name}'`), `${file} has no test '${name}'`);
   });
 
-  test('agents never asked the API server for anything', async () => {
+  test('agents and drills never asked the API server for anything', async () => {
     const log = await told().cluster.auditLog();
-    assert.doesNotMatch(log, /"user":\{"username":"system:serviceaccount:[^"]*:etcdguardian-agent"/);
+    assert.doesNotMatch(log, /"user":\{"username":"system:serviceaccount:[^"]*:etcdguardian-(agent|drill)"/);
   });
 }
 
