@@ -14,7 +14,7 @@ import { agentOf, CLUSTER, credentialsFor, newAuthority } from '../../lib/pki/in
 import type { CoordinatorTools, RestoreOrder } from '../../lib/restore/cluster/coordinate-restore.ts';
 import { agentParticipant, type Participant } from '../../lib/restore/cluster/participant.ts';
 import { base64 } from '../../test/harness/etcd-gateway.ts';
-import { eventually } from '../../test/harness/eventually.ts';
+import { DEADLINE_MS, eventually } from '../../test/harness/eventually.ts';
 import { freePort } from '../../test/harness/free-port.ts';
 import { type S3Server, startS3Server } from '../../test/harness/s3.ts';
 import { type ServerProcess, startProcess } from '../../test/harness/server-process.ts';
@@ -196,7 +196,8 @@ export function coordinatorTools(
       if (seen.at(-1) !== step) seen.push(step);
     },
     signal: new AbortController().signal,
-    budgets: { quiesceMs: 15_000, swapMs: 5_000, startMs: 15_000, verifyMs: 10_000, rollBackMs: 30_000 },
+    // Nothing is given up because the machine is slow.
+    budgets: { quiesceMs: 120_000, swapMs: 60_000, startMs: 120_000, verifyMs: 120_000, rollBackMs: 120_000 },
     ...changes,
   };
 }
@@ -204,7 +205,7 @@ export function coordinatorTools(
 /** For a moment that no event tells, in a test of what happens in it. */
 export async function untilJournalSays(path: string, states: readonly string[]): Promise<string> {
   const { readFile } = await import('node:fs/promises');
-  for (let tries = 0; tries < 20_000; tries++) {
+  for (const deadline = performance.now() + DEADLINE_MS; performance.now() < deadline;) {
     const text = await readFile(path, 'utf8').catch(() => '{}');
     const { state = '' } = JSON.parse(text) as { state?: string };
     if (states.includes(state)) return state;

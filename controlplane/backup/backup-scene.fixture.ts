@@ -141,7 +141,7 @@ export async function startBackupScene(): Promise<BackupScene> {
           return phase === 'Completed' || phase === 'Failed' ? backup : undefined;
         },
         // It may be the last of many.
-        5 * DEADLINE_MS,
+        2 * DEADLINE_MS,
       ),
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };

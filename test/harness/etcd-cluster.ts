@@ -1,4 +1,4 @@
-import { type Etcd, type EtcdOptions, startMember } from './etcd.ts';
+import { electionArgs, type Etcd, type EtcdOptions, startMember } from './etcd.ts';
 import { eventually } from './eventually.ts';
 import { freePort, onFreePorts } from './free-port.ts';
 
@@ -27,7 +27,7 @@ export interface EtcdCluster extends AsyncDisposable {
 export async function startEtcdCluster(options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
   const { size = 3, ...memberOptions } = options;
   // Without the strict check a learner is taken in at once, not after 5 s of connection to all members.
-  const harnessArgs = ['--heartbeat-interval=50', '--election-timeout=500', '--strict-reconfig-check=false'];
+  const harnessArgs = [...electionArgs(size), '--strict-reconfig-check=false'];
   const args = [...harnessArgs, ...(options.args ?? [])];
   const name = (index: number): string => `member-${index + 1}`;
 

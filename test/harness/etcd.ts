@@ -60,7 +60,7 @@ export interface Etcd extends AsyncDisposable {
   output(): string;
   /** Runs this version's etcdctl against it, with its TLS and root user; resolves to stdout. */
   etcdctl(...args: readonly string[]): Promise<string>;
-  /** Rejects, after a second at most, when it doesn't answer. */
+  /** Rejects at once when it doesn't run. */
   status(): Promise<EtcdStatus>;
   /** SIGKILL unless told otherwise; SIGKILL and SIGTERM wait for the end, SIGSTOP and SIGCONT pause and resume it. */
   kill(signal?: NodeJS.Signals): Promise<void>;
@@ -73,10 +73,15 @@ export interface Etcd extends AsyncDisposable {
 /** Starts one etcd, ready to serve:  `await using etcd = await startEtcd({ version: '3.5.35' });` */
 export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
   return onFreePorts(2, async ([clientPort = 0, peerPort = 0]) => {
-    // A cluster of one elects itself at once, whatever the machine's load: no need to wait for a second.
-    const args = ['--heartbeat-interval=10', '--election-timeout=100', ...(options.args ?? [])];
+    const args = [...electionArgs(1), ...(options.args ?? [])];
     return startMember({ ...options, args }, clientPort, peerPort);
   });
+}
+
+/** A cluster of one elects itself at once, whatever the machine's load; in others a slow member is no dead one. */
+export function electionArgs(members: number): string[] {
+  const heartbeatMs = members === 1 ? 10 : 50;
+  return [`--heartbeat-interval=${heartbeatMs}`, `--election-timeout=${10 * heartbeatMs}`];
 }
 
 /** One member on these very ports. For a test's cluster use `startEtcdCluster`. */
@@ -91,7 +96,7 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
   let version = options.version ?? DEFAULT_ETCD;
   let extraArgs = options.args ?? [];
   let server: ServerProcess | undefined;
-  let ctlArgs: string[] = [`--endpoints=${endpoint}`];
+  let ctlArgs: string[] = [`--endpoints=${endpoint}`, ...PATIENT];
   const running = (): ServerProcess => {
     if (server?.isRunning() !== true) throw new Error(`etcd ${name} isn't running`);
     return server;
@@ -154,7 +159,7 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
     etcdctl: ctl,
     async status() {
       running();
-      return parseStatus(await ctl(...HASTY, 'endpoint', 'status', '--write-out=json'));
+      return parseStatus(await ctl('endpoint', 'status', '--write-out=json'));
     },
     async kill(signal = 'SIGKILL') {
       server?.signal(signal);
@@ -171,8 +176,8 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
   };
 }
 
-/** A paused member doesn't answer; etcdctl would wait for 5 s. */
-const HASTY = ['--dial-timeout=1s', '--command-timeout=1s'];
+/** On a loaded machine etcdctl's own 5 s may be too short. */
+const PATIENT = ['--dial-timeout=60s', '--command-timeout=60s'];
 
 function versionArgs(version: EtcdVersion): string[] {
   // 3.4 knows no --unsafe-no-fsync, and without zap its log reads differently.

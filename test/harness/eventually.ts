@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How long anything that the harness waits for may take. Generous: a loaded machine is no failed test. */
-export const DEADLINE_MS = 60_000;
+export const DEADLINE_MS = 180_000;
 
 /**
  * Asks until the answer is neither `undefined` nor `false`, and resolves to it. What `ask` throws counts as

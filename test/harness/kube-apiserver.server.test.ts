@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { eventually } from './eventually.ts';
 import { KUBE_PROGRAMS, startKubeApiServer } from './kube-apiserver.ts';
 import { needs } from './tools.ts';
 
@@ -19,10 +20,10 @@ test(
     await kube.kubectl('create', 'role', 'reader', '-n', 'team-a', '--verb=list', '--resource=secrets');
     await kube.kubectl('create', 'rolebinding', 'readers', '-n', 'team-a', '--role=reader', '--group=team-a');
     const path = '/api/v1/namespaces/team-a/secrets';
-    assert.equal(
-      (await kube.request('GET', path, { as: { username: 'tom', groups: ['team-a'] } })).status,
-      200,
-    );
+    await eventually('the binding holds', async () => {
+      const { status } = await kube.request('GET', path, { as: { username: 'tom', groups: ['team-a'] } });
+      return status === 200;
+    });
     assert.equal((await kube.request('GET', path, { as: { username: 'tom' } })).status, 403);
 
     await kube.kubectl('create', 'serviceaccount', 'agent', '-n', 'team-a');

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Etcd, startMember } from './etcd.ts';
+import { electionArgs, type Etcd, startMember } from './etcd.ts';
 import { onFreePorts } from './free-port.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import type { EtcdVersion } from './tools.ts';
@@ -45,7 +45,7 @@ export async function startRestoredCluster<Made extends { readonly token: string
           {
             ...{ version, name, dataDir: join(cluster.folder, name) },
             ...{ initialCluster: cluster.initialCluster, initialClusterToken: dirs.token },
-            args: ['--heartbeat-interval=20', '--election-timeout=200'],
+            args: electionArgs(names.length),
           },
           ports[names.length + index] ?? 0,
           ports[index] ?? 0,

@@ -4,7 +4,7 @@ import {
   writeMemberDir,
   type WrittenMemberDir,
 } from '../../lib/etcd/datadir/member-dir.ts';
-import { type Etcd, startMember } from './etcd.ts';
+import { electionArgs, type Etcd, startMember } from './etcd.ts';
 import { onFreePorts } from './free-port.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 import type { EtcdVersion } from './tools.ts';
@@ -60,7 +60,7 @@ export async function startRestored(options: RestoreOptions): Promise<RestoredEt
             dataDir: join(folder.path, `${attempt}`, name),
             initialCluster: members.map((member) => `${member.name}=${member.peerUrls.join('')}`).join(','),
             initialClusterToken: cluster.token,
-            args: ['--heartbeat-interval=20', '--election-timeout=200', ...args],
+            args: [...electionArgs(size), ...args],
           },
           ports[size + index] ?? 0,
           ports[index] ?? 0,

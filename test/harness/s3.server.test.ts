@@ -14,7 +14,7 @@ import { type Authority, createAuthority } from './certificates.ts';
 import { type S3Server, startS3Server } from './s3.ts';
 import { needs } from './tools.ts';
 
-function clientOf(server: S3Server, authority?: Authority): S3Client {
+function clientOf(server: S3Server, authority?: Authority, patienceMs = 60_000): S3Client {
   return new S3Client({
     endpoint: server.endpoint,
     region: server.region,
@@ -22,7 +22,7 @@ function clientOf(server: S3Server, authority?: Authority): S3Client {
     forcePathStyle: true,
     maxAttempts: 1,
     requestHandler: new NodeHttpHandler({
-      requestTimeout: 300,
+      requestTimeout: patienceMs,
       throwOnRequestTimeout: true,
       ...(authority === undefined ? {} : { httpsAgent: new Agent({ ca: authority.certificate }) }),
     }),
@@ -55,14 +55,15 @@ test(
 test('a paused S3 server answers nothing until it goes on', needs('versitygw'), async () => {
   await using server = await startS3Server();
   const client = clientOf(server);
+  const hasty = clientOf(server, undefined, 300);
   const object = { Bucket: await server.createBucket('backups'), Key: 'a' };
   server.pause();
-  await assert.rejects(client.send(new PutObjectCommand({ ...object, Body: 'hello' })), {
+  await assert.rejects(hasty.send(new PutObjectCommand({ ...object, Body: 'hello' })), {
     name: 'TimeoutError',
   });
   server.resume();
   await client.send(new PutObjectCommand({ ...object, Body: 'hello' }));
-  client.destroy();
+  for (const one of [client, hasty]) one.destroy();
 });
 
 test('the S3 server speaks https and has Object Lock', needs('versitygw'), async () => {

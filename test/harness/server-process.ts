@@ -118,14 +118,23 @@ function readLines(stream: Readable, listener: (line: string) => void): void {
   });
 }
 
-const STOPPING_MS = 1000;
+const STOPPING_MS = 10_000;
 
 /** The kernel stops a process's threads one after the other: until the last one has, it may still answer. Linux only. */
 function waitUntilStopped(pid: number): void {
   const tasks = `/proc/${pid}/task`;
   const deadline = performance.now() + STOPPING_MS;
   while (existsSync(tasks) && performance.now() < deadline) {
-    const states = readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/stat`, 'latin1'));
-    if (states.every((state) => /\) [Tt] /.test(state))) return;
+    // Who has ended by now, thread or process, does nothing more either.
+    if (statesBelow(tasks).every((state) => /\) [TtZX] /.test(state))) return;
+  }
+}
+
+function statesBelow(tasks: string): string[] {
+  try {
+    return readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/stat`, 'latin1'));
+  } catch {
+    // One of them ended meanwhile.
+    return [') R '];
   }
 }

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { allKeys, liveHash, putOne } from '../harness/etcd-content.ts';
-import { type Etcd, startEtcd, startMember } from '../harness/etcd.ts';
+import { electionArgs, type Etcd, startEtcd, startMember } from '../harness/etcd.ts';
 import { onFreePorts } from '../harness/free-port.ts';
 import { backupAnswer, restoredAnswer, type RestoredAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
@@ -13,7 +13,7 @@ import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { DEFAULT_ETCD, needs, requireTool } from '../harness/tools.ts';
 
 const NAMES = ['m1', 'm2', 'm3'];
-const QUICK = ['--heartbeat-interval=20', '--election-timeout=200'];
+const QUICK = electionArgs(NAMES.length);
 
 test(
   'the same backup restored twice to the same addresses: two clusters, whose members and revisions never mix',
