@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { leftovers } from '../../test/harness/leftovers.ts';
@@ -32,6 +32,7 @@ interface Pod {
 }
 
 const LOOK_MS = 50;
+const POLITE_MS = 1_000;
 
 export async function runStaticPods(folder: string, options: StaticPodsOptions = {}): Promise<StaticPods> {
   const { within = [] } = options;
@@ -48,12 +49,12 @@ export async function runStaticPods(folder: string, options: StaticPodsOptions =
     for (const name of present) {
       if (pods.has(name) || broken.has(name)) continue;
       const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
-      if (text !== undefined) pods.set(name, start(name, text));
+      const command = text === undefined ? undefined : commandOf(text);
+      if (text !== undefined && command !== undefined) pods.set(name, start(name, text, command));
     }
   };
-  const start = (name: string, text: string): Pod => {
-    const { spec } = JSON.parse(text) as { spec: { containers: [{ command: [string, ...string[]] }] } };
-    const [program = '', ...args] = [...within, ...spec.containers[0].command];
+  const start = (name: string, text: string, command: readonly string[]): Pod => {
+    const [program = '', ...args] = [...within, ...command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     if (child.pid !== undefined) leftovers.addProcess(child.pid);
     for (const stream of [child.stdout, child.stderr])
@@ -69,7 +70,7 @@ export async function runStaticPods(folder: string, options: StaticPodsOptions =
   };
   const end = async (name: string, { child, ended }: Pod): Promise<void> => {
     child.kill('SIGTERM');
-    await Promise.race([ended, pause(3_000)]);
+    await Promise.race([ended, pause(POLITE_MS, undefined, { ref: false })]);
     child.kill('SIGKILL');
     await ended;
     pods.delete(name);
@@ -92,7 +93,8 @@ export async function runStaticPods(folder: string, options: StaticPodsOptions =
         spec: { containers },
       };
       await writeFile(join(folder, `.${name}`), JSON.stringify(manifest));
-      await writeFile(path, JSON.stringify(manifest));
+      await writeFile(join(folder, `.${name}.part`), JSON.stringify(manifest));
+      await rename(join(folder, `.${name}.part`), path);
       return path;
     },
     pid: (name) => pods.get(name)?.child.pid,
@@ -109,7 +111,22 @@ export async function runStaticPods(folder: string, options: StaticPodsOptions =
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await running;
-      await Promise.all([...pods].map(([name, pod]) => end(name, pod)));
+      await Promise.all(
+        [...pods.values()].map(async ({ child, ended }) => {
+          child.kill('SIGKILL');
+          await ended;
+        }),
+      );
     },
   };
+}
+
+/** Undefined where a manifest is still being written: it is looked at again. */
+function commandOf(text: string): readonly string[] | undefined {
+  try {
+    const { spec } = JSON.parse(text) as { spec: { containers: [{ command: string[] }] } };
+    return spec.containers[0].command;
+  } catch {
+    return undefined;
+  }
 }
