@@ -7,6 +7,7 @@ import { base64, callGateway } from '../harness/etcd-gateway.ts';
 import { type Etcd, startEtcd } from '../harness/etcd.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type LiveCapture, startLiveCapture } from '../harness/live-capture.ts';
+import { putUnderShortLease } from '../harness/random-workload.ts';
 import { sample, testRandom } from '../harness/sampling.ts';
 import { temporaryFolder } from '../harness/temporary-folder.ts';
 import { ETCD_VERSIONS, needs } from '../harness/tools.ts';
@@ -45,15 +46,11 @@ const oddities: Readonly<Record<string, (etcd: Etcd, capture: LiveCapture) => Pr
     const put = async (key: string, lease: string): Promise<void> => {
       await callGateway(etcd, 'kv/put', { key: base64(key), value: base64('x'), lease });
     };
-    const [long, short, revoked, idle] = [
-      await grant(7200),
-      await grant(1),
-      await grant(3600),
-      await grant(500),
-    ];
+    const [long, revoked, idle] = [await grant(7200), await grant(3600), await grant(500)];
+    const short = Array.from({ length: 5 }, (_, key) => `/short/${key}`);
+    await putUnderShortLease(etcd, short, 1);
     for (let key = 0; key < 5; key++) {
       await put(`/long/${key}`, long);
-      await put(`/short/${key}`, short);
       await put(`/revoked/${key}`, revoked);
     }
     await capture.stored((await etcd.status()).revision);

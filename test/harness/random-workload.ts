@@ -13,7 +13,7 @@ const SHORT_TTL = 1;
  * are granted, revoked, kept alive or left to expire.
  */
 export class RandomWorkload {
-  static readonly KEPT_ALIVE_TTL = 2;
+  static readonly KEPT_ALIVE_TTL = 5;
 
   /** A lease whose TTL is over many times before the workload ends; key `/kept-alive` is under it. */
   keptAlive = '';
@@ -39,9 +39,8 @@ export class RandomWorkload {
 
   /** Puts keys under short leases and waits until both are gone. */
   async expireLeases(): Promise<void> {
-    const id = await this.grant(SHORT_TTL);
     const keys = ['/short/1', '/short/2', this.key()];
-    for (const key of keys) await this.call('kv/put', { key: base64(key), value: base64('x'), lease: id });
+    await putUnderShortLease(this.etcd, keys, SHORT_TTL);
     await eventually('the lease expires', async () => {
       await this.keepAlive();
       const { kvs } = await this.call('kv/range', { key: base64('/short/1') });
@@ -70,6 +69,11 @@ export class RandomWorkload {
     this.keptAlive = await this.grant(RandomWorkload.KEPT_ALIVE_TTL);
     await this.call('kv/put', { key: base64('/kept-alive'), value: base64('x'), lease: this.keptAlive });
     for (let number = 0; number < 3; number++) this.leases.push(await this.grant(LONG_TTL + number));
+    // Also while the test does something else, however long that takes.
+    const keeping = setInterval(() => {
+      if (isRunning(this.etcd)) this.keepAlive().catch(() => undefined);
+      else clearInterval(keeping);
+    }, 500).unref();
   }
 
   private async step(): Promise<{ header?: { revision?: string } }> {
@@ -125,5 +129,23 @@ export class RandomWorkload {
 
   private async call(path: string, request: object): ReturnType<typeof callGateway> {
     return callGateway(this.etcd, path, request);
+  }
+}
+
+/** The lease may be over before the keys are there, on a loaded machine: then there is another one. */
+export async function putUnderShortLease(etcd: Etcd, keys: readonly string[], ttl: number): Promise<void> {
+  await eventually('the keys are under a short lease', async () => {
+    const { ID: lease } = await callGateway(etcd, 'lease/grant', { TTL: ttl });
+    const puts = keys.map((key) => ({ request_put: { key: base64(key), value: base64('x'), lease } }));
+    await callGateway(etcd, 'kv/txn', { success: puts });
+    return true;
+  });
+}
+
+function isRunning(etcd: Etcd): boolean {
+  try {
+    return etcd.pid > 0;
+  } catch {
+    return false;
   }
 }
