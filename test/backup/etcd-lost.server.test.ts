@@ -19,6 +19,8 @@ import { needs } from '../harness/tools.ts';
 import { type Proxy, startToxiproxy, type Toxiproxy } from '../harness/toxiproxy.ts';
 
 const MIB = 1 << 20;
+/** More than every buffer on the way may hold, so that a stream that isn't read stands still. */
+const DATABASE_MIB = 40;
 
 describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxiproxy-server'), () => {
   let folder: TemporaryFolder;
@@ -28,7 +30,7 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
   before(async () => {
     folder = await temporaryFolder();
     [cluster, toxiproxy] = await Promise.all([startEtcdCluster(), startToxiproxy()]);
-    await fillWithNoise(await cluster.leader(), 16, testRandom('lost etcd'));
+    await fillWithNoise(await cluster.leader(), DATABASE_MIB, testRandom('lost etcd'));
   });
 
   after(async () => {
@@ -36,12 +38,10 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
     await folder[Symbol.asyncDispose]();
   });
 
-  /** A way to each member that is slow enough to be cut in the middle of a snapshot. */
-  const slowWays = async (): Promise<Map<string, Proxy>> => {
+  const waysToMembers = async (): Promise<Map<string, Proxy>> => {
     const ways = new Map<string, Proxy>();
     for (const member of cluster.members) {
       const way = await toxiproxy.createProxy(member.address);
-      await way.addToxic({ type: 'bandwidth', kilobytesPerSecond: 20_000 });
       ways.set(`http://${way.address}`, way);
     }
     return ways;
@@ -50,22 +50,16 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
   const openStore = (name: string): Promise<Repository> =>
     openRepository(repositorySettings(new LocalStore(folder.join(name))));
 
-  /** Backs up, and calls `onMiddle` with the endpoint when some of the first snapshot has come. */
+  /** Backs up; when some of the first snapshot has come, it stands still until `onMiddle` is through. */
   const backUp = async (
     repository: Repository,
     endpoints: Iterable<string>,
-    onMiddle: (endpoint: string) => void,
+    onMiddle: (endpoint: string) => unknown,
   ): Promise<{ done: FullBackup; events: BackupEvent[] }> => {
-    await using client = hasty([...endpoints]);
+    await using client = hasty([...endpoints], onMiddle);
     const events: BackupEvent[] = [];
-    let source: string | undefined;
-    let waiting = true;
     const onEvent = (event: BackupEvent): void => {
       events.push(event);
-      if (event.kind === 'source') source = event.source.endpoint;
-      if (event.kind !== 'streaming' || !waiting || event.receivedBytes < 4 * MIB) return;
-      waiting = false;
-      onMiddle(source ?? '');
     };
     const proof = { mode: 'auto', budgetBytes: 2 ** 33 } as const;
     const request = { cluster: 'prod', proof, streamLimitMs: 60_000, attempts: 3 };
@@ -74,12 +68,12 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
   };
 
   test('by kill -9 is left for another member, and the backup says so', async () => {
-    const ways = await slowWays();
+    const ways = await waysToMembers();
     const repository = await openStore('killed');
     let killed = '';
     const { done, events } = await backUp(repository, ways.keys(), (endpoint) => {
       killed = endpoint;
-      void memberBehind(endpoint).kill();
+      return memberBehind(endpoint).kill();
     });
     const failed = events.find((event) => event.kind === 'attempt-failed');
     assert.deepEqual([failed?.endpoint, failed?.again], [killed, true]);
@@ -104,13 +98,13 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
   });
 
   test('by a network that cuts every long answer is left for another member, and the backup says so', async () => {
-    const ways = await slowWays();
+    const ways = await waysToMembers();
     const repository = await openStore('cut');
     let cut = '';
     const { done, events } = await backUp(repository, ways.keys(), (endpoint) => {
       cut = endpoint;
       // Enough for the member's status: it still looks like the best one.
-      void ways.get(endpoint)?.addToxic({ type: 'limit_data', bytes: 200_000 });
+      return ways.get(endpoint)?.addToxic({ type: 'limit_data', bytes: 200_000 });
     });
     const failed = events.find((event) => event.kind === 'attempt-failed');
     assert.equal(codeOf(failed?.error), 'etcd.snapshot-cut');
@@ -119,11 +113,11 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
   });
 
   test('by falling silent is left for another member', async () => {
-    const ways = await slowWays();
+    const ways = await waysToMembers();
     const repository = await openStore('silent');
-    const { done, events } = await backUp(repository, ways.keys(), (endpoint) => {
-      void ways.get(endpoint)?.addToxic({ type: 'timeout', afterMs: 0 });
-    });
+    const { done, events } = await backUp(repository, ways.keys(), (endpoint) =>
+      ways.get(endpoint)?.addToxic({ type: 'timeout', afterMs: 0 }),
+    );
     const failed = events.find((event) => event.kind === 'attempt-failed');
     assert.equal(codeOf(failed?.error), 'etcd.snapshot-idle');
     assert.notEqual(done.source.endpoint, failed?.endpoint);
@@ -142,7 +136,7 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
     assert.match(told, new RegExp(`http://${way.address}: snapshot cut after \\d+ of \\d+ bytes`));
     assert.match(told, /^http\S+ failed: .*\[etcd\.snapshot-cut\]; trying again$/m);
     assert.match(told, /what to do: /);
-    assert.ok(performance.now() - since < 20_000);
+    assert.ok(performance.now() - since < 90_000);
     assert.deepEqual(await cli.json(listAnswer, ['backup', 'list', ...store]), []);
   });
 
@@ -164,16 +158,30 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
         },
       },
     );
-    assert.equal(failures, 1);
+    // On a slow machine the way may be healed only after the second try.
+    assert.ok(failures === 1 || failures === 2, `${failures} failures`);
     assert.equal((await repository.listBackups('prod'))[0]?.id, backup.id);
   });
 });
 
-/** A client that is sure after 2 s that nothing comes, instead of 20. */
-function hasty(endpoints: readonly string[]): EtcdClient {
-  const client = connectEtcd({ endpoints, requestTimeoutMs: 2_000 });
+/** A client that is sure after 3 s that nothing comes, instead of 20. */
+function hasty(endpoints: readonly string[], onMiddle: (endpoint: string) => unknown): EtcdClient {
+  const client = connectEtcd({ endpoints, requestTimeoutMs: 3_000 });
   const snapshot = client.snapshot.bind(client);
-  client.snapshot = (endpoint, options) => snapshot(endpoint, { ...options, idleTimeoutMs: 2_000 });
+  let waiting = true;
+  client.snapshot = (endpoint, options) => {
+    const stream = snapshot(endpoint, { ...options, idleTimeoutMs: 3_000 });
+    const pieces = stream[Symbol.asyncIterator].bind(stream);
+    const halting = async function* (): AsyncGenerator<Uint8Array, void> {
+      for await (const piece of { [Symbol.asyncIterator]: pieces }) {
+        yield piece;
+        if (!waiting || stream.receivedBytes < 4 * MIB) continue;
+        waiting = false;
+        await onMiddle(endpoint);
+      }
+    };
+    return Object.assign(stream, { [Symbol.asyncIterator]: halting });
+  };
   return client;
 }
 
