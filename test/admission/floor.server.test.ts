@@ -167,6 +167,12 @@ for (const version of sample(KUBERNETES_VERSIONS, 1, 'floor'))
           );
         });
 
+        test('a drill of what is there is asked for by whoever may restore the cluster', async () => {
+          const asking = { metadata: { annotations: { 'etcdguardian.io/drill': 'now' } } };
+          forbidden(await patch('alice', 'EtcdBackup', 'own', asking), /needs verb restore/);
+          assert.equal((await patch('admin', 'EtcdBackup', 'own', asking)).status, 200);
+        });
+
         test('what is right gets in, without a stamp: it runs nowhere but in our own namespace', async () => {
           const { spec } = (await created('alice', 'EtcdBackup', 'unstamped', TENANT_BACKUP)) as {
             spec: { requestedBy?: object };

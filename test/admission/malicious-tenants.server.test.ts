@@ -183,6 +183,22 @@ describe('a malicious tenant', needs(...KUBE_PROGRAMS), () => {
     );
   });
 
+  test('asks for a drill of a backup that is there; what else he annotates is his business', async () => {
+    const asking = (value: string | null): object => ({
+      metadata: { annotations: { 'etcdguardian.io/drill': value, note: 'mine' } },
+    });
+    await created('alice', 'EtcdBackup', 'drilled', TENANT_BACKUP);
+    forbidden(await patch('alice', 'EtcdBackup', 'drilled', asking('now')), /may not restore etcdclusters/);
+    for (const [by, value] of [
+      ['admin', 'now'],
+      ['alice', 'now'],
+      ['alice', null],
+    ] as const) {
+      const { status, message } = await patch(by, 'EtcdBackup', 'drilled', asking(value));
+      assert.equal(status, 200, message);
+    }
+  });
+
   test('deletes a schedule, so that garbage collection takes runs that he may not delete', async () => {
     const path = resourcePath('etcdbackupschedules', 'team-a', 'admins');
     forbidden(

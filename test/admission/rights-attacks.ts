@@ -34,6 +34,19 @@ const INSIDE = [
 
 /** Rights that he doesn't have. */
 export const RIGHTS_ATTACKS: readonly Attack[] = [
+  {
+    what: 'asks for a drill of whatever he has',
+    spec: own({}),
+    metadata: { annotations: { 'etcdguardian.io/drill': 'now' } },
+    refused: RESTORE_ALL,
+    floor: true,
+  },
+  {
+    what: 'asks for a drill of each run of a schedule',
+    kind: 'EtcdBackupSchedule',
+    spec: template(own({}), { annotations: { 'etcdguardian.io/drill': 'now' } }),
+    refused: RESTORE_ALL,
+  },
   // The whole cluster.
   { what: 'backs up the whole cluster', spec: CLUSTER_BACKUP, refused: BACKUP_ALL, floor: true },
   {

@@ -1,5 +1,6 @@
 import type { Policy } from '../policy.ts';
 import { backup } from './backup.ts';
+import { drills } from './drills.ts';
 import { immutability } from './immutability.ts';
 import { names } from './names.ts';
 import { ownership } from './ownership.ts';
@@ -16,5 +17,5 @@ import { storageLocation } from './storage-location.ts';
 export const POLICIES: readonly (readonly Policy[])[] = [
   [size],
   [status, names, immutability, storageLocation, backup, restore, schedule],
-  [reservedNames, ownership, stamp, rights],
+  [reservedNames, ownership, stamp, rights, drills],
 ];
