@@ -122,6 +122,7 @@ const ATTACKS: readonly Attack[] = [
       const pod = await it.addAgentPod({ node: nodeName() });
       const token = await it.tokenOf(pod);
       await deletePod(it, pod.metadata.name);
+      await untilForgotten(it, token);
       return asking(token);
     },
   },
@@ -134,6 +135,7 @@ const ATTACKS: readonly Attack[] = [
       const token = await it.tokenOf(pod);
       await deletePod(it, pod.metadata.name);
       await it.addAgentPod({ node: 'elsewhere', name: pod.metadata.name });
+      await untilForgotten(it, token);
       return asking(token);
     },
   },
@@ -277,5 +279,13 @@ async function deletePod(it: Installation, name: string): Promise<void> {
       () => false,
       () => true,
     ),
+  );
+}
+
+/** API servers judge tokens by what they have heard of pods. */
+async function untilForgotten(it: Installation, token: string): Promise<void> {
+  await eventually(
+    'the API server knows that the pod is gone',
+    async () => (await reviewToken(it.kube, token, AUDIENCE)) === undefined,
   );
 }

@@ -16,6 +16,8 @@ import {
   startTenantScene,
   type TenantScene,
 } from '../namespace-backup/tenant-scene.fixture.ts';
+import { mayUser } from '../../lib/kubernetes/access-review.ts';
+import { eventually } from '../../test/harness/eventually.ts';
 
 describe('a file of a tenant’s making', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
   let scene: TenantScene;
@@ -114,6 +116,8 @@ describe('a file of a tenant’s making', needs(...KUBE_PROGRAMS, 'versitygw'), 
     // Honestly made, by someone who may.
     const from = (await scene.backUp(ROOT)).snapshotLocation ?? '';
     await scene.server.kubectl('delete', 'rolebinding', 'kings', '-n', 'team-a');
+    const asKing = { verb: '*', group: '*', resource: '*', namespace: 'team-a' };
+    await eventually('she is no king', async () => !(await mayUser(scene.kube, ALICE, asKing)));
     const { errors, problem } = await scene.restore(ALICE, from, { conflictPolicy: 'Skip' });
     assert.equal(problem?.code, 'tenant.objects-failed');
     assert.match(errors.join('\n'), /kings.*(attempting to grant|cannot bind|forbidden)/i);

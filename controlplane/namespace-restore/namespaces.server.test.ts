@@ -17,6 +17,7 @@ import {
 import { type Death, Died, dyingAt } from './dying-client.fixture.ts';
 import { backUpCluster, directoryWithAgent } from './out-of-a-cluster.fixture.ts';
 import { SIMPLE_OBJECTS, WORKLOADS } from './tenant-objects.fixture.ts';
+import { mayUser } from '../../lib/kubernetes/access-review.ts';
 
 describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw'), () => {
   let scene: TenantScene;
@@ -124,6 +125,8 @@ describe('a namespace', needs(...KUBE_PROGRAMS, CONTROLLER_MANAGER, 'versitygw')
     });
     // Its RoleBindings went with it: whoever restores a whole namespace has rights beyond it.
     await scene.apply(CLUSTER_WIDE);
+    const makesMaps = { verb: 'create', group: '', resource: 'configmaps', namespace: 'team-a' };
+    await eventually('she has them', () => mayUser(scene.kube, ALICE, makesMaps));
     const uid = 'restore-1';
     // Control planes that die at some of its writes leave it to the next one.
     for (const death of sample(DEATHS, 4, 'deaths of a restore')) {

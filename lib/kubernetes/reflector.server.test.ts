@@ -9,6 +9,7 @@ import { hasCode } from '../guardian-error.ts';
 import { connectKube, type KubeConnection } from './connect-kube.ts';
 import type { KubeObject } from './kube-client.ts';
 import { type Change, type Reflector, startReflector } from './reflector.ts';
+import { mayUser } from './access-review.ts';
 
 const MAPS = { group: '', version: 'v1', plural: 'configmaps' };
 const OBJECTS = 1_000;
@@ -101,7 +102,7 @@ test(
 );
 
 test('an API server that says nothing any more is left, and found again', programs, async () => {
-  using impatient = await connectKube({ kubeconfig: kube.kubeconfig, silentMs: 1_000, timeoutMs: 1_000 });
+  using impatient = await connectKube({ kubeconfig: kube.kubeconfig, silentMs: 2_500, timeoutMs: 2_500 });
   await using reflected = reflect(impatient);
   const { reflector, troubles } = reflected;
   await reflector.synced;
@@ -122,6 +123,8 @@ test('who is turned away by a busy API server waits and asks again', programs, a
       subjects: [{ kind: 'User', name: 'tina' }],
     },
   );
+  const listing = { verb: 'list', group: '', resource: 'configmaps', namespace: 'a' };
+  await eventually('she may', () => mayUser(client, { username: 'tina' }, listing));
   const tina = client.as({ username: 'tina' });
   const lists = await Promise.all(
     Array.from({ length: 8 }, async () => await tina.list(MAPS, { namespace: 'a' })),
