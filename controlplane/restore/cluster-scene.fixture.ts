@@ -26,6 +26,8 @@ export interface ClusterScene extends AsyncDisposable {
   readonly server: KubeApiServer;
   readonly kube: KubeConnection;
   readonly lines: LogLine[];
+  /** How long etcd may take to come up, from the next restore on. */
+  startWithin(ms: number): void;
   /** Ends this replica, and starts another that knows only what agents and API tell. What is led goes on. */
   replaceControlPlane(meanwhile?: () => Promise<void>): Promise<void>;
   backUp(name: string, spec?: object): Promise<EtcdBackup>;
@@ -42,8 +44,8 @@ export interface ClusterScene extends AsyncDisposable {
 
 /** What a restore brings back is anywhere but in our own namespace. */
 export const USERS = 'default';
-/** An etcd that doesn't come up is given up soon. */
-const BUDGETS = { startMs: 5_000 };
+/** Nothing is given up because the machine is slow. */
+const PATIENT_MS = 180_000;
 const ROOT = join(import.meta.dirname, '..', '..');
 const LABELS = { 'app.kubernetes.io/name': 'etcdguardian', 'app.kubernetes.io/component': 'agent' };
 
@@ -89,6 +91,7 @@ export async function startClusterScene(): Promise<ClusterScene> {
     data: { key: Buffer.alloc(32, 7).toString('base64') },
   });
   const { log, lines } = recordedLog();
+  const budgets = { startMs: PATIENT_MS };
   const port = node.agent.address.replace(/.*:/, '');
   const startReplica = (): { stop: () => Promise<void> } => {
     const ending = new AbortController();
@@ -105,7 +108,7 @@ export async function startClusterScene(): Promise<ClusterScene> {
       ),
       {
         ...{ clock: systemClock, random: Math.random, log, signal: ending.signal, env: {} },
-        controllers: [backups, (tools) => restoreController(tools, { runs, budgets: BUDGETS })],
+        controllers: [backups, (tools) => restoreController(tools, { runs, budgets })],
       },
     );
     running.catch(() => undefined);
@@ -133,6 +136,9 @@ export async function startClusterScene(): Promise<ClusterScene> {
   const config = (name: string) => ({ resource: CONFIG_MAPS, namespace: USERS, name });
   return {
     ...{ node, server, kube, lines },
+    startWithin(ms) {
+      budgets.startMs = ms;
+    },
     async replaceControlPlane(meanwhile) {
       await replica.stop();
       await meanwhile?.();

@@ -7,7 +7,7 @@ import { hasCode } from '../../lib/guardian-error.ts';
 import { ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { startReflector } from '../../lib/kubernetes/reflector.ts';
-import { eventually } from '../../test/harness/eventually.ts';
+import { DEADLINE_MS, eventually } from '../../test/harness/eventually.ts';
 import { KUBE_PROGRAMS } from '../../test/harness/kube-apiserver.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { CONFIG_MAPS, SECRETS } from '../core-resources.ts';
@@ -116,6 +116,7 @@ describe('an EtcdRestore of the whole cluster', needs(...KUBE_PROGRAMS, 'versity
     const { status: made } = await scene.backUp('before-damage');
     assert.equal(made?.phase, 'Completed', made?.message ?? '');
     await scene.setConfig('latest', 'must survive');
+    scene.startWithin(5_000);
     const { metadata } = await scene.createRestore('damaged', { backupName: 'before-damage' });
     const operation = metadata.uid ?? '';
     await untilJournalSays(scene.node.journal(operation), ['Staged', 'Quiescing']);
@@ -126,6 +127,7 @@ describe('an EtcdRestore of the whole cluster', needs(...KUBE_PROGRAMS, 'versity
       ['Failed', 'restore.not-serving'],
       status?.message ?? '',
     );
+    scene.startWithin(DEADLINE_MS);
     assert.equal(status?.members?.[0]?.state, 'RolledBack');
     assert.equal(status.conditions?.find(({ type }) => type === 'RolledBack')?.status, 'True');
     assert.equal(await scene.config('latest'), 'must survive');

@@ -224,7 +224,7 @@ test('a caller that gives up gets its reason, and the agent sees it go', async (
     leaving.abort(new Error('enough'));
   });
   await assert.rejects(asked, /enough/);
-  await assert.rejects(client(at, controlPlane).describe({}, { timeoutMs: 300 }), {
+  await assert.rejects(client(at, controlPlane).describe({}, { timeoutMs: 1_500 }), {
     code: 'agent.deadline',
     retryable: true,
   });

@@ -266,7 +266,7 @@ async function events(client: KubeConnection): Promise<void> {
     action: 'Back up\n',
     note: `\u001b[31m${'ü'.repeat(2_000)}`,
   } as const;
-  const soon = (): AbortSignal => AbortSignal.timeout(10_000);
+  const soon = (): AbortSignal => AbortSignal.timeout(120_000);
   recorder.record(about, text);
   recorder.record(map, text);
   await recorder.flush(soon());

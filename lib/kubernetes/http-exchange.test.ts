@@ -24,7 +24,7 @@ async function asked(server: Server, scheme: string, ca?: string): Promise<numbe
     const answers = await Promise.all(
       Array.from({ length: MANY }, () =>
         exchanger.send(
-          { method: 'POST', path: '/', headers: {}, body: Buffer.from('{}'), timeoutMs: 5_000 },
+          { method: 'POST', path: '/', headers: {}, body: Buffer.from('{}'), timeoutMs: 120_000 },
           { headers: {}, tls: { ca } },
           1_000,
         ),

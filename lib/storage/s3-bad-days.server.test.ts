@@ -175,10 +175,11 @@ test('a reader without retries gets a retryable error', needs('versitygw'), asyn
 });
 
 test('a silent store is given up: for calls, uploads and readers', needs('versitygw'), async () => {
-  const settings = { ...bucketSettings(server, quick), idleTimeoutMs: 200 };
+  const patient = bucketSettings(server, quick);
+  const settings = { ...patient, idleTimeoutMs: 700 };
   const store = new S3Store(settings, { retries: { ...impatient, attempts: 2 } });
   // More than the kernel buffers on the way.
-  await store.put('object', randomBody('silent', 40 * MIB));
+  await new S3Store(patient).put('object', randomBody('silent', 40 * MIB));
   const reading = store.get('object');
   await reading.next();
   server.pause();
@@ -190,16 +191,17 @@ test('a silent store is given up: for calls, uploads and readers', needs('versit
   } finally {
     server.resume();
   }
-  assert.equal((await store.stat('object')).size, 40 * MIB);
+  assert.equal((await new S3Store(patient).stat('object')).size, 40 * MIB);
 });
 
 test('a slow network is not a silent one', needs('versitygw'), async () => {
   const proxy = await toxiproxy.createProxy(server.address);
-  await proxy.addToxic({ type: 'bandwidth', kilobytesPerSecond: 4_000, direction: 'upstream' });
+  await proxy.addToxic({ type: 'bandwidth', kilobytesPerSecond: 2_000, direction: 'upstream' });
   const settings = {
     ...bucketSettings(server, quick),
     endpoint: `http://${proxy.address}`,
-    idleTimeoutMs: 1_000,
+    // Less than a part takes.
+    idleTimeoutMs: 2_200,
   };
   const store = new S3Store(settings, { retries: { ...impatient, attempts: 1 } });
   await store.put('object', randomBody('slow', 6 * MIB));
@@ -207,15 +209,15 @@ test('a slow network is not a silent one', needs('versitygw'), async () => {
 });
 
 test('a reader slower than the idle timeout is not cut off', needs('versitygw'), async () => {
-  const settings = { ...bucketSettings(server, quick), idleTimeoutMs: 100 };
-  const store = new S3Store(settings);
-  await store.put('object', randomBody('slow reader', 12 * MIB));
+  const patient = bucketSettings(server, quick);
+  const store = new S3Store({ ...patient, idleTimeoutMs: 1_000 });
+  await new S3Store(patient).put('object', randomBody('slow reader', 12 * MIB));
   let size = 0;
   let rests = 0;
   for await (const chunk of store.get('object')) {
     size += chunk.length;
     // The one thing to wait for here is that the timeout passes.
-    if (rests < 2) await new Promise((resolve) => setTimeout(resolve, 250));
+    if (rests < 2) await new Promise((resolve) => setTimeout(resolve, 1_200));
     rests += 1;
   }
   assert.equal(size, 12 * MIB);
@@ -226,7 +228,7 @@ test('a store that dies in mid-upload and comes back is written on', needs('vers
   await using own = await startS3Server();
   await own.createBucket('backups');
   const store = new S3Store(bucketSettings(own, quick), {
-    retries: { ...impatient, attempts: 100, longestDelayMs: 100, firstDelayMs: 50 },
+    retries: { ...impatient, attempts: 600, longestDelayMs: 100, firstDelayMs: 50 },
   });
   async function* body(): AsyncGenerator<Uint8Array, void> {
     let given = 0;

@@ -64,7 +64,7 @@ describe('the table of leases', () => {
     table.saw(0, 8);
     const changes = { complete: false, granted: [] as [bigint, bigint][], gone: [] as bigint[] };
     for (
-      const deadline = performance.now() + 5000;
+      const deadline = performance.now() + 60_000;
       performance.now() < deadline && changes.gone.length === 0;
     ) {
       await table.settled(50);

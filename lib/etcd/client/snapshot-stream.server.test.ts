@@ -69,7 +69,7 @@ describe('a snapshot', needs('etcd 3.6.16', 'etcdctl 3.6.16', 'toxiproxy-server'
 
   test('that falls silent is given up after its idle time', async () => {
     await viaProxy();
-    const snapshot = client.snapshot(endpoint, { idleTimeoutMs: 500 });
+    const snapshot = client.snapshot(endpoint, { idleTimeoutMs: 1_500 });
     let silentSince = 0;
     await assert.rejects(
       async () => {
@@ -82,25 +82,25 @@ describe('a snapshot', needs('etcd 3.6.16', 'etcdctl 3.6.16', 'toxiproxy-server'
       (error) => hasCode(error, 'etcd.snapshot-idle') && error.retryable,
     );
     const waited = Date.now() - silentSince;
-    assert.ok(waited >= 400 && waited < 5_000, `${waited} ms`);
+    assert.ok(waited >= 1_400 && waited < 60_000, `${waited} ms`);
     await client.close();
   });
 
   test('waits for a slow reader without taking more than its window, and without calling that silence', async () => {
     await using direct = connectEtcd({ endpoints: [etcd.endpoint] });
     const sentBefore = await metric(etcd, 'etcd_network_client_grpc_sent_bytes_total');
-    const snapshot = direct.snapshot(etcd.endpoint, { idleTimeoutMs: 300 });
+    const snapshot = direct.snapshot(etcd.endpoint, { idleTimeoutMs: 1_000 });
     const pieces = snapshot[Symbol.asyncIterator]();
     await pieces.next();
     let sent = 0;
     await eventually('etcd stops sending', async () => {
       const before = sent;
       // Nothing tells that nothing more comes; and this is longer than the idle time.
-      await delay(400);
+      await delay(1_100);
       sent = (await metric(etcd, 'etcd_network_client_grpc_sent_bytes_total')) - sentBefore;
-      return sent === before;
+      return sent === before && sent > 4 << 20;
     });
-    assert.ok(sent > 4 << 20 && sent < 9 << 20, `etcd sent ${sent} bytes to a reader of ${PIECE}`);
+    assert.ok(sent < 9 << 20, `etcd sent ${sent} bytes to a reader of ${PIECE}`);
     assert.equal(snapshot.receivedBytes, PIECE);
     let rest = 0;
     for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) {
