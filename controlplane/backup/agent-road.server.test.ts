@@ -235,7 +235,7 @@ describe(
         await using replica = lead({ clock, flags: { hooks: 'false' } });
         await road.create(`clock-${where}`);
         await completed(`clock-${where}`);
-        assert.ok(replica.lines.some(({ message }) => message.startsWith('the clock of node-1 is 3600 s')));
+        assert.ok(replica.lines.some(({ message }) => /^the clock of node-1 is 3[56]\d\d s/.test(message)));
         const exec = { command: ['true'] };
         const hooks = { preBackup: [{ name: 'a', type: 'Exec', exec, timeoutSeconds: 5 }] };
         await road.create(`off-${where}`, { hooks });

@@ -21,7 +21,7 @@ test(
       /restore team-a\/shop-is-back: Completed/,
       /secret\/db-password/,
       /etcdbackupschedule\.etcdguardian\.io\/nightly created/,
-      /ok {3}last good backup +etcd-guardian-system\/first, 0m old, proven by etcd itself/,
+      /ok {3}last good backup +etcd-guardian-system\/first, \dm old, proven by etcd itself/,
       /nothing wrong/,
     ];
     let rest = told;
