@@ -154,15 +154,9 @@ async function apply(
 
 /** `kubectl get --watch`, until it has come to an end. */
 async function watchUntilEnded(cluster: RealCluster, object: string, namespace: string): Promise<void> {
-  const enough = new AbortController();
-  const watching = cluster.kubectl('admin', ['get', object, '-n', namespace, '--watch'], {
-    signal: enough.signal,
+  await cluster.kubectl('admin', ['get', object, '-n', namespace, '--watch'], {
+    until: /\b(Completed|Failed)\b/,
   });
-  await cluster.kube.kubectl(
-    ...['wait', object, '-n', namespace, '--timeout=60s', '--for=condition=Progressing=False'],
-  );
-  enough.abort();
-  await watching;
 }
 
 async function admin(cluster: RealCluster, ...args: readonly string[]): Promise<void> {

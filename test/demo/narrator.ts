@@ -31,27 +31,24 @@ export interface ShownRun {
   readonly title?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** Ends it, with SIGTERM: no failure then. */
-  readonly signal?: AbortSignal;
+  /** Ends it, with SIGTERM, once it has printed that. */
+  readonly until?: RegExp;
 }
 
 /** Runs a program to its end, and shows the command and its output. */
 export async function runShown(
   path: string,
   args: readonly string[],
-  { show: shown = 'all', title = `etcdguardian ${args.join(' ')}`, env, cwd, signal }: ShownRun = {},
+  { show: shown = 'all', title = `etcdguardian ${args.join(' ')}`, env, cwd, until }: ShownRun = {},
 ): Promise<{ readonly status: number | null; readonly printed: string }> {
   if (shown !== 'nothing') tellCommand(title);
   const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'], env, cwd });
-  const end = (): void => {
-    child.kill('SIGTERM');
-  };
-  signal?.addEventListener('abort', end, { once: true });
   let printed = '';
   const show = indented(shown === 'all');
   child.stdout.on('data', (chunk: Buffer) => {
     printed += chunk.toString();
     show(chunk.toString());
+    if (until?.test(printed) === true) child.kill('SIGTERM');
   });
   child.stderr.on('data', (chunk: Buffer) => {
     show(chunk.toString());
@@ -60,7 +57,6 @@ export async function runShown(
     child.once('error', reject);
     child.once('close', resolve);
   });
-  signal?.removeEventListener('abort', end);
   return { status, printed };
 }
 

@@ -32,7 +32,7 @@ export interface RealCluster extends AsyncDisposable {
   kubectl(
     user: 'admin' | 'alice',
     args: readonly string[],
-    options?: Pick<ShownRun, 'show' | 'signal'>,
+    options?: Pick<ShownRun, 'show' | 'until'>,
   ): Promise<{ readonly status: number | null; readonly printed: string }>;
   /** A file in the folder that kubectl runs in. */
   file(name: string, text: string): Promise<string>;
