@@ -36,11 +36,15 @@ test(
     await first.etcdctl('move-leader', (await (next ?? first).status()).memberId.toString(16));
     await more();
 
-    const watched = cluster.members.find(({ endpoint }) => endpoint === capture.status().endpoint);
-    assert.ok(watched);
+    const watched = await eventually('a member is watched', () =>
+      cluster.members.find(({ endpoint }) => endpoint === capture.status().endpoint),
+    );
     await watched.kill();
     await more();
-    assert.notEqual(capture.status().endpoint, watched.endpoint);
+    await eventually('another member is watched', () => {
+      const { endpoint } = capture.status();
+      return endpoint !== undefined && endpoint !== watched.endpoint;
+    });
     await watched.restart();
 
     await (await cluster.follower()).etcdctl('defrag');
@@ -53,7 +57,7 @@ test(
     const leader = await cluster.leader();
     const last = await eventually('a put is taken', () => putOne(leader, '/after', 'the restart'));
     await capture.stored(last);
-    assert.equal(capture.status().trouble, undefined);
+    await eventually('all is well', () => capture.status().trouble === undefined);
     assert.deepEqual([capture.status().gaps, capture.status().bases], [0, 1]);
     assert.ok(capture.status().connections > 2);
     assert.equal((await assertCaptured(capture.repository, leader)).revision, last);
