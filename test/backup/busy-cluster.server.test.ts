@@ -21,7 +21,7 @@ test(
   async (context) => {
     await using folder = await temporaryFolder();
     await using cluster = await startEtcdCluster();
-    await using writes = await keepWriting(cluster.endpoints, { writers: WRITERS });
+    await using writes = await keepWriting(cluster.endpoints, { writers: WRITERS, tolerant: true });
     const cli = guardianCli(folder);
     const store = ['--cluster', 'prod', ...localStoreOptions(folder)];
     const leader = await cluster.leader();
