@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { fillWithNoise } from '../harness/etcd-content.ts';
@@ -165,7 +165,10 @@ describe('a restore', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     const dataDir = folder.join(name);
     const store = s3StoreOptions(s3, `backups/${name}`, `http://${way.address}`);
     const restore = stack.use(await cli.start(['restore', ...store, '--data-dir', dataDir]));
-    await eventually('it has begun to write', () => existsSync(dataDir) || !restore.isRunning());
+    await eventually(
+      'it has begun to write',
+      () => (existsSync(dataDir) && readdirSync(dataDir).length > 0) || !restore.isRunning(),
+    );
     const servers = stack.move();
     return { restore, dataDir, [Symbol.asyncDispose]: () => servers.disposeAsync() };
   };
