@@ -60,8 +60,19 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const outcome = await coordinateRestore(order, [scene.participant()], {
       ...coordinatorTools(),
       beforeQuiesce: async () => {
+        const { term } = await scene.agent.describe({});
         const second = await coordinateRestore(other, [scene.participant()], coordinatorTools());
         assert.ok(second.kind === 'rolled-back' && hasCode(second.failure, 'restore.busy'));
+        // Nor by who doesn't look first: whoever leads goes on under the same term.
+        const wish = { holder: 'rival', atLeast: term + 5n, operation: other.operation };
+        await assert.rejects(scene.agent.takeTerm(wish), { code: 'restore.busy' });
+        await assert.rejects(
+          scene.agent.cleanUp({ fence: { operation: other.operation, term: term + 5n } }),
+          {
+            code: 'restore.busy',
+          },
+        );
+        assert.equal((await scene.agent.describe({})).term, term);
         throw new Error('a hook failed');
       },
     });
@@ -77,7 +88,7 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     await scene.put('/registry/b', 'newest');
     const order = scene.order(backup);
     const outcome = await coordinateRestore(order, [scene.participant()], {
-      ...coordinatorTools({ budgets: { startMs: 4_000, rollBackMs: 30_000 } }),
+      ...coordinatorTools({ budgets: { startMs: 4_000, rollBackMs: 120_000 } }),
       beforeQuiesce: async () => {
         const db = join(scene.dataDir, '.etcdguardian', order.operation, 'staged/member/snap/db');
         await truncate(db, 4096);
@@ -98,8 +109,8 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const fence = { operation: order.operation, term };
     const { signal } = new AbortController();
     await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
-    await participant.step('quiesce', { fence, budgetMs: 10_000 }, signal);
-    await participant.step('swap', { fence, budgetMs: 300 }, signal);
+    await participant.step('quiesce', { fence, budgetMs: 60_000 }, signal);
+    await participant.step('swap', { fence, budgetMs: 1_000 }, signal);
     await eventually(
       'it went back',
       async () => (await scene.agent.restoreStatus({ operation: order.operation })).state === 'RolledBack',
@@ -124,8 +135,8 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const fence = { operation: order.operation, term };
     await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
     for (const step of ['quiesce', 'swap', 'startEtcd', 'verify'] as const)
-      await participant.step(step, { fence, budgetMs: 15_000 }, signal);
-    await participant.step('commit', { fence, budgetMs: 100 }, signal);
+      await participant.step(step, { fence, budgetMs: 120_000 }, signal);
+    await participant.step('commit', { fence, budgetMs: 1_000 }, signal);
     await eventually(
       'it went on',
       async () => (await scene.agent.restoreStatus({ operation: order.operation })).state === 'Resumed',

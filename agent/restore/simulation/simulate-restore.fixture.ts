@@ -1,6 +1,7 @@
 import { fateOf } from '../../../lib/restore/cluster/restore-states.ts';
 import { seededRandom } from '../../../test/harness/seeded-random.ts';
-import { type Mutation, OPERATION, SimulatedCluster } from './simulated-cluster.fixture.ts';
+import { type Mutation, SimulatedCluster } from './simulated-cluster.fixture.ts';
+import { OPERATION } from './simulated-node.fixture.ts';
 
 export interface SimulatedRun {
   /** How it ended everywhere. */
@@ -78,6 +79,9 @@ export async function simulateRestore(seed: string, mutation: Mutation = {}): Pr
   cluster.startCoordinator(false);
   again(pick(0, 0, 40_000, 120_000), () => {
     cluster.startCoordinator(random.next() < 0.8);
+  });
+  again(seldom(30_000), () => {
+    cluster.startRival();
   });
   await time.pass(badMs, () => invariants.broken !== undefined || cluster.isSettled);
 

@@ -82,12 +82,12 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
     for (let part = 0; part < 5; part++) {
       await process.pause(random.integer(1, 2_000));
       if (staging?.cancelled === true || node.isFull) {
-        node.disk.staged = false;
+        node.disk.staged.delete(operation);
         await journal.write({ ...entry, state: 'Failed' });
         throw new GuardianError('restore.cancelled', 'given up while it was staged');
       }
     }
-    node.disk.staged = true;
+    node.disk.staged.add(operation);
     const member = options.members.findIndex((one) => one.node === node.name);
     const staged = { hashKv: 1, clusterId: 1n, memberId: BigInt(member), revision: 2n, keys: 1 };
     await journal.write({ ...entry, state: 'Staged', furthest: 'Staged', staged });

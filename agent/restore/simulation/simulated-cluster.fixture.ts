@@ -15,7 +15,7 @@ import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { Invariants } from './invariants.fixture.ts';
 import { type SimulatedAgent, simulatedAgent } from './simulated-agent.fixture.ts';
 import { SimulatedNetwork } from './simulated-network.fixture.ts';
-import { comesUp, type SimulatedNode, simulatedNode } from './simulated-node.fixture.ts';
+import { comesUp, OPERATION, RIVAL, type SimulatedNode, simulatedNode } from './simulated-node.fixture.ts';
 import { VirtualProcess, VirtualTime } from './virtual-time.fixture.ts';
 
 /** Another rule or a worse disk than the real one, which the invariants must find. */
@@ -23,8 +23,6 @@ export interface Mutation {
   readonly decide?: typeof moveByPeers | undefined;
   readonly liesAbout?: ((entry: JournalEntry) => boolean) | undefined;
 }
-
-export const OPERATION = 'restore-1';
 
 const BUDGETS: Budgets = {
   ...{ stageMs: 60_000, quiesceMs: 15_000, swapMs: 5_000, startMs: 20_000, verifyMs: 20_000 },
@@ -40,6 +38,7 @@ export class SimulatedCluster {
   readonly random: SeededRandom;
   readonly invariants: Invariants;
   readonly outcomes: RestoreOutcome[] = [];
+  readonly rivals: RestoreOutcome[] = [];
   readonly coordinators: { readonly name: string; readonly process: VirtualProcess }[] = [];
   /** Of each change on a node: whether its agent is killed right then. */
   killsAtChange = 0;
@@ -124,19 +123,19 @@ export class SimulatedCluster {
 
   /** One that looks around first, as a control plane does; or believes to be the first. */
   startCoordinator(looksAround: boolean): void {
-    const name = `c${++this.started}`;
-    const process = new VirtualProcess(name, this.time);
-    const participants = this.nodes.map((node) => this.participant(node, name, process));
-    const tools: CoordinatorTools = {
-      holder: `restore/${name}`,
-      isOurs: (holder) => holder === `backups/${name}`,
-      onStep: () => undefined,
-      beforeQuiesce: () => process.pause(this.random.integer(1, 500)),
-      ...{ budgets: BUDGETS, signal: new AbortController().signal, waiting: process.waiting },
-    };
-    this.coordinators.push({ name, process });
+    const { participants, tools } = this.newCoordinator();
     void this.lead(participants, tools, looksAround).then((outcome) => {
       if (outcome !== undefined) this.outcomes.push(outcome);
+    });
+  }
+
+  /** One that wants another restore of the same nodes; should it be let in, it gives up before it stops anything. */
+  startRival(): void {
+    const { participants, tools } = this.newCoordinator();
+    const beforeQuiesce = (): Promise<void> => Promise.reject(new Error('a hook failed'));
+    const order = { operation: RIVAL, stage: {} };
+    void coordinateRestore(order, participants, { ...tools, beforeQuiesce }).then((outcome) => {
+      this.rivals.push(outcome);
     });
   }
 
@@ -150,8 +149,8 @@ export class SimulatedCluster {
 
   get isOver(): boolean {
     return this.nodes.every(({ disk, process, etcd, apiServer }) => {
-      const state = disk.journals.get(OPERATION)?.state ?? 'RolledBack';
-      const over = ['Resumed', 'RolledBack', 'Failed'].includes(state);
+      const states = [...disk.journals.values()].map(({ state }) => state);
+      const over = states.every((state) => ['Resumed', 'RolledBack', 'Failed'].includes(state));
       return over && process?.isAlive === true && etcd.isRunning && apiServer.isRunning;
     });
   }
@@ -203,7 +202,25 @@ export class SimulatedCluster {
 
   /** Over, and begun once. */
   get isSettled(): boolean {
-    return this.outcomes.length > 0 && this.isOver && this.nodes.some(({ disk }) => disk.journals.size > 0);
+    return (
+      this.outcomes.length > 0 && this.isOver && this.nodes.some(({ disk }) => disk.journals.has(OPERATION))
+    );
+  }
+
+  private newCoordinator(): { participants: readonly Participant[]; tools: CoordinatorTools } {
+    const name = `c${++this.started}`;
+    const process = new VirtualProcess(name, this.time);
+    this.coordinators.push({ name, process });
+    return {
+      participants: this.nodes.map((node) => this.participant(node, name, process)),
+      tools: {
+        holder: `restore/${name}`,
+        isOurs: (holder) => holder === `backups/${name}`,
+        onStep: () => undefined,
+        beforeQuiesce: () => process.pause(this.random.integer(1, 500)),
+        ...{ budgets: BUDGETS, signal: new AbortController().signal, waiting: process.waiting },
+      },
+    };
   }
 
   private async lead(

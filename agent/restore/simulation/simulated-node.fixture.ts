@@ -8,16 +8,21 @@ import type { NodeServices } from '../node-services.ts';
 import type { Callee } from './simulated-network.fixture.ts';
 import type { VirtualProcess } from './virtual-time.fixture.ts';
 
+/** The restore that is looked at. */
+export const OPERATION = 'restore-1';
+/** Another one of the same nodes, which somebody wants meanwhile; it never comes further than to stage. */
+export const RIVAL = 'restore-2';
+
 /** What a crash of the agent leaves. */
 export interface SimulatedNode extends Callee {
   readonly name: string;
   readonly disk: {
     readonly journals: Map<string, JournalEntry>;
     term: HeldTerm;
-    /** What lies in the data dir, and what the restore keeps beside it. */
+    /** What lies in the data dir, and what restores keep beside it: by whose operation. */
     member: 'old' | 'new' | 'none';
-    staged: boolean;
-    previous: boolean;
+    readonly staged: Set<string>;
+    previous: string | undefined;
   };
   readonly etcd: { isWanted: boolean; isRunning: boolean };
   readonly apiServer: { isWanted: boolean; isRunning: boolean };
@@ -35,7 +40,7 @@ export function simulatedNode(name: string): SimulatedNode {
     name,
     disk: {
       ...{ journals: new Map(), term: { term: 0n, holder: '', operation: '' } },
-      ...{ member: 'old', staged: false, previous: false },
+      ...{ member: 'old', staged: new Set(), previous: undefined },
     },
     ...{ etcd: { isWanted: true, isRunning: true }, apiServer: { isWanted: true, isRunning: true } },
     ...{ process: undefined, clockMs: 0, isDamaged: false, isFull: false },
@@ -141,31 +146,33 @@ export function simulatedData(scene: NodeScene): MemberData {
     }
   };
   return {
-    async swapIn() {
-      if (!disk.previous) {
-        if (!disk.staged) throw new GuardianError('restore.not-staged', 'nothing is staged');
+    async swapIn({ operation }) {
+      if (disk.previous !== operation) {
+        if (!disk.staged.has(operation)) throw new GuardianError('restore.not-staged', 'nothing is staged');
         await change(() => {
-          Object.assign(disk, { previous: true, member: 'none' });
+          Object.assign(disk, { previous: operation, member: 'none' });
         });
       }
-      if (disk.staged)
+      if (disk.staged.has(operation))
         await change(() => {
-          Object.assign(disk, { member: 'new', staged: false });
+          disk.member = 'new';
+          disk.staged.delete(operation);
         });
     },
-    async swapBack() {
-      if (!disk.previous) return;
+    async swapBack({ operation }) {
+      if (disk.previous !== operation) return;
       if (disk.member !== 'none')
         await change(() => {
           disk.member = 'none';
         });
       await change(() => {
-        Object.assign(disk, { member: 'old', previous: false });
+        Object.assign(disk, { member: 'old', previous: undefined });
       });
     },
-    async remove() {
+    async remove({ operation }) {
       await brief(scene, 200);
-      Object.assign(disk, { staged: false, previous: false });
+      disk.staged.delete(operation);
+      if (disk.previous === operation) disk.previous = undefined;
       scene.onChange();
     },
     untilServing: (_entry, deadline) => untilServing(deadline),

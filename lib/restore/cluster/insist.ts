@@ -6,7 +6,7 @@ const AWAY: ReadonlySet<string> = new Set([
   ...['agent.unreachable', 'agent.connection-lost', 'agent.deadline', 'agent.stopping', 'agent.state'],
 ]);
 
-export function isAway(error: unknown): boolean {
+export function isAway(error: unknown): error is GuardianError {
   return error instanceof GuardianError && AWAY.has(error.code);
 }
 

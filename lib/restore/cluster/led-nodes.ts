@@ -93,11 +93,14 @@ export class LedNodes {
     const restores = views.map((end) => (end.status === 'fulfilled' ? end.value.restores : []));
     this.known = restores.flat().some(({ operation }) => operation === this.operation);
     for (const [at, { node }] of this.participants.entries()) {
-      const end = views[at];
-      if (end?.status === 'rejected')
-        throw isAway(end.reason) ? agentAway(node, end.reason) : (end.reason as Error);
       const other = restores[at]?.find((one) => one.operation !== this.operation && isUnderWay(one));
       if (other !== undefined) throw busyNode(node, other);
+    }
+    for (const [at, { node }] of this.participants.entries()) {
+      const end = views[at];
+      if (end?.status !== 'rejected') continue;
+      const error: unknown = end.reason;
+      throw isAway(error) ? agentAway(node, error) : error;
     }
   }
 
@@ -156,8 +159,10 @@ export class LedNodes {
         ),
       ).catch((error: unknown) => ({ error }));
       const { held } = this;
+      const status = () => participant.status(this.operation, this.never);
       // Also of one that failed: it tells that nobody has committed.
-      const state = await participant.status(this.operation, this.never).catch(() => undefined);
+      const state =
+        'error' in end ? await status().catch(() => undefined) : await this.bear(status, this.never);
       if (state !== undefined) this.note(node, state, held);
       if ('error' in end) throw end.error;
     });

@@ -35,10 +35,11 @@ const outcome = await coordinateRestore(
     signal: new AbortController().signal,
   },
 );
-for (const client of clients) client.close();
 const failure = 'failure' in outcome ? outcome.failure : outcome.trouble;
 const code = failure instanceof GuardianError ? failure.code : '';
 say(`outcome ${outcome.kind} [${code}] ${failure === undefined ? '' : reasonOf(failure)}`);
+// gRPC may still wait for a node that doesn't answer.
+process.exit();
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GuardianError, hasCode } from '../../../lib/guardian-error.ts';
+import { seededRandom } from '../../../test/harness/seeded-random.ts';
+import { testSeed } from '../../../test/harness/sampling.ts';
+import { SimulatedCluster } from './simulated-cluster.fixture.ts';
+import { OPERATION, RIVAL } from './simulated-node.fixture.ts';
+
+const RUNS = 40;
+const HOUR_MS = 3_600_000;
+
+test('whoever wants another restore meanwhile is told that one is under way, and stops nothing', async () => {
+  let told = 0;
+  for (let run = 0; run < RUNS; run++) {
+    const random = seededRandom(`${testSeed()} rivals ${run}`);
+    const cluster = new SimulatedCluster(random, random.pick([1, 2, 3, 5]), {});
+    const { time, network, nodes, outcomes, rivals, invariants } = cluster;
+    network.weather.slowestMs = random.pick([20, 300, 1_000]);
+    const isBegun = (): boolean => nodes.some(({ disk }) => disk.journals.has(OPERATION));
+    cluster.startCoordinator(false);
+    await time.pass(HOUR_MS, isBegun);
+    // The first comes while not even all nodes have heard of the other restore.
+    for (let count = 0; outcomes.length === 0; count++) {
+      cluster.startRival();
+      await time.pass(time.nowMs + random.integer(1, 8_000), () => outcomes.length > 0);
+      assert.ok(count < 1_000);
+    }
+    const about = `run ${run} of TEST_SEED=${testSeed()}: ${invariants.told()}`;
+    const [outcome] = outcomes;
+    assert.ok(outcome !== undefined && outcome.kind !== 'taken-over', about);
+    const failure = 'failure' in outcome ? outcome.failure : undefined;
+    // A verification fails by itself now and then.
+    assert.ok(
+      failure === undefined || hasCode(failure, 'restore.hash-mismatch'),
+      `${about}: ${String(failure)}`,
+    );
+    assert.equal(invariants.broken, undefined, about);
+    told += rivals.filter((rival) => 'failure' in rival && hasCode(rival.failure, 'restore.busy')).length;
+    for (const rival of rivals) assert.equal(rival.kind, 'rolled-back', about);
+    for (const { disk } of nodes) assert.equal(disk.journals.get(RIVAL), undefined, about);
+  }
+  assert.ok(told > RUNS, `only ${told} were told`);
+});
+
+test('a node that isn’t reached is named within 20 s, and the others were not touched', async () => {
+  const cluster = new SimulatedCluster(seededRandom('away'), 3, {});
+  const { time, network, nodes, outcomes } = cluster;
+  network.part('n2', 'c1');
+  cluster.startCoordinator(false);
+  await time.pass(HOUR_MS, () => outcomes.length > 0);
+  assert.ok(time.nowMs < 20_000, `${time.nowMs} ms`);
+  const [outcome] = outcomes;
+  assert.ok(outcome?.kind === 'rolled-back' && outcome.failure instanceof GuardianError);
+  const { code, message, hint = '' } = outcome.failure;
+  assert.equal(code, 'restore.agent-away');
+  assert.match(message, /n2/);
+  assert.match(hint, /--without/);
+  for (const { disk } of nodes) assert.deepEqual([disk.term.term, disk.journals.size], [0n, 0]);
+});
