@@ -20,9 +20,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
+const LINGERING_MS = 500;
 const { run } = await import('./run.ts');
 process.exitCode = await run(
   args,
   { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: interrupted.signal },
   systemClock,
 );
+// What still waits has nothing to tell: gRPC, for one, goes on for minutes to connect to a host that doesn't answer.
+setTimeout(() => process.exit(), LINGERING_MS).unref();
