@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { BackupResult } from '../../../lib/agent-api/task-messages.ts';
+import type { Budgets } from '../../../lib/restore/cluster/coordinate-restore.ts';
 import type { RestoreStateName } from '../../../lib/restore/cluster/restore-states.ts';
 import { eventually } from '../eventually.ts';
-import { startCoordinator } from './coordinator.ts';
+import { SOON, startCoordinator } from './coordinator.ts';
 import { isOver, judgeMembers, type KnownData, untilOver } from './judge-members.ts';
 import type { ManyNode, ManyNodes } from './start-nodes.ts';
 
@@ -46,11 +47,17 @@ export async function prepareDisturbed(scene: ManyNodes): Promise<Disturbed> {
   return { scene, backup: await scene.backUp() };
 }
 
-/** Restores and disturbs it; resolves to how it ended, which nobody but the nodes had to see to. Rejects at any mixture. */
+/**
+ * Restores and disturbs it; resolves to how it ended, which nobody but the nodes had to see to. Rejects at any mixture.
+ * Where the machine is too slow for the state to come in time, there is another restore, which has twice the time.
+ */
 export async function disturbRestore(
-  { scene, backup }: Disturbed,
-  { deed, state, node: at, goesBack }: Disturbance,
+  disturbed: Disturbed,
+  disturbance: Disturbance,
+  patience = 1,
 ): Promise<'restored' | 'as before'> {
+  const { scene, backup } = disturbed;
+  const { deed, state, node: at, goesBack } = disturbance;
   const victim = scene.nodes[at];
   const next = scene.nodes[(at + 1) % scene.nodes.length];
   assert.ok(victim !== undefined && next !== undefined);
@@ -60,12 +67,17 @@ export async function disturbRestore(
   const truncated = goesBack ? next.place.path(damaged) : undefined;
 
   const halt = await victim.agent.haltAt(state);
-  await using coordinator = await startCoordinator(scene, order, { truncated });
-  const early = coordinator.ended.then((end) => {
-    throw new Error(`it ended before ${victim.name} was ${state}: ${JSON.stringify(end)}`);
-  });
-  await Promise.race([halt.halted, early]);
-  early.catch(() => undefined);
+  const budgets = timesLonger(patience);
+  await using coordinator = await startCoordinator(scene, order, { truncated, budgets });
+  const early = await Promise.race([halt.halted, coordinator.ended.then((end) => ({ end }))]);
+  if (early !== undefined) {
+    assert.ok(patience < MOST_PATIENCE, `never was ${victim.name} ${state}: ${JSON.stringify(early)}`);
+    await halt.release();
+    await untilOver(scene.nodes, order.operation);
+    await judgeMembers(scene, known);
+    await cleanUp(scene.nodes, order.operation);
+    return await disturbRestore(disturbed, disturbance, 2 * patience);
+  }
   await using further = new AsyncDisposableStack();
   let ended = coordinator.ended;
   switch (deed) {
@@ -78,7 +90,7 @@ export async function disturbRestore(
       break;
     case 'coordinator killed, another one comes':
       await coordinator.kill();
-      ended = further.use(await startCoordinator(scene, order)).ended;
+      ended = further.use(await startCoordinator(scene, order, { budgets })).ended;
       break;
     case 'etcd killed':
       await victim.pods.kill('etcd.yaml');
@@ -110,6 +122,13 @@ export async function disturbRestore(
   if (end?.kind === 'rolled-back') assert.equal(result, 'as before', told);
   await cleanUp(scene.nodes, order.operation);
   return result;
+}
+
+const MOST_PATIENCE = 8;
+
+function timesLonger(patience: number): Budgets {
+  const longer = Object.entries(SOON).map(([name, ms]) => [name, Number(ms) * patience]);
+  return Object.fromEntries(longer) as Budgets;
 }
 
 /** What a restore takes away. */
