@@ -1,4 +1,6 @@
 import { join } from 'node:path';
+import type { Sent } from '../../lib/agent-api/fields.ts';
+import type { TaskUpdate } from '../../lib/agent-api/task-messages.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import { realWaiting } from '../../lib/restore/cluster/waiting.ts';
 import { type JournalEntry, openJournal } from '../../lib/restore/cluster/journal.ts';
@@ -53,16 +55,22 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
       async *stage(request, { signal }) {
         const fence = await terms.admit(request.fence);
         const { operation } = fence;
-        const entry = await steps.inTurn(() => begun(request, fence, { tools, journal, services }));
-        const { staged } = entry;
-        const done = journal.find(operation);
-        if (staged !== undefined && done?.state === 'Staged') {
-          yield { step: 'Staging', message: 'staged already', stage: { ...staged } };
-          return;
-        }
-        const identity = JSON.stringify(entry.plan, (_key, value: unknown) => String(value));
-        const work: StageWork = (tell, until) => staging(until, request, entry, tell, { tools, journal });
-        yield* stages.follow(operation, identity, work, { caller: signal, agent: tools.signal });
+        const run: { updates?: AsyncGenerator<Sent<TaskUpdate>, void> } = {};
+        // Begun in one turn with its entry: a way back that comes meanwhile finds it, and ends it.
+        const entry = await steps.inTurn(async () => {
+          signal.throwIfAborted();
+          const written = await begun(request, fence, { tools, journal, services });
+          if (written.staged === undefined) {
+            const identity = JSON.stringify(written.plan, (_key, value: unknown) => String(value));
+            const work: StageWork = (tell, until) =>
+              staging(until, request, written, tell, { tools, journal });
+            run.updates = stages.follow(operation, identity, work, { caller: signal, agent: tools.signal });
+          }
+          return written;
+        });
+        if (run.updates === undefined)
+          yield { step: 'Staging', message: 'staged already', stage: { ...entry.staged } };
+        else yield* run.updates;
       },
       async readKeys(request, { signal }) {
         const { client } = await tools.etcd.current();

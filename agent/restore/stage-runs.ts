@@ -18,10 +18,10 @@ export class StageRuns {
   }
 
   /**
-   * Joins what goes on for the operation, or begins it. `identity` tells whether what goes on is what is asked for. Throws
-   * what the work does, and `restore.busy`.
+   * Joins what goes on for the operation, or begins it: at once, so that whoever cancels it afterwards finds it. `identity`
+   * tells whether what goes on is what is asked for. Throws `restore.busy`; what follows throws what the work does.
    */
-  async *follow(
+  follow(
     operation: string,
     identity: string,
     work: StageWork,
@@ -30,21 +30,7 @@ export class StageRuns {
     const { running } = this;
     if (running !== undefined && running.operation !== operation) throw busy(running.operation);
     if (running !== undefined && running.identity !== identity) throw busy(operation);
-    const run = running ?? this.begin(operation, identity, work, signals.agent);
-    let told: Update | undefined;
-    while (run.end === undefined) {
-      if (run.last !== told) {
-        told = run.last;
-        yield told;
-      }
-      const sooner = new AbortController();
-      const signal = AbortSignal.any([signals.caller, sooner.signal]);
-      await Promise.race([run.ended, pause(TELL_EVERY_MS, undefined, { signal }).catch(() => undefined)]);
-      sooner.abort();
-      signals.caller.throwIfAborted();
-    }
-    if ('error' in run.end) throw run.end.error;
-    yield run.end.result;
+    return updatesOf(running ?? this.begin(operation, identity, work, signals.agent), signals.caller);
   }
 
   /** Ends what is staged for an operation, if it is; resolves when that has ended. */
@@ -83,6 +69,23 @@ export class StageRuns {
     run.ended = through();
     return run;
   }
+}
+
+async function* updatesOf(run: StageRun, caller: AbortSignal): AsyncGenerator<Update, void> {
+  let told: Update | undefined;
+  while (run.end === undefined) {
+    if (run.last !== told) {
+      told = run.last;
+      yield told;
+    }
+    const sooner = new AbortController();
+    const signal = AbortSignal.any([caller, sooner.signal]);
+    await Promise.race([run.ended, pause(TELL_EVERY_MS, undefined, { signal }).catch(() => undefined)]);
+    sooner.abort();
+    caller.throwIfAborted();
+  }
+  if ('error' in run.end) throw run.end.error;
+  yield run.end.result;
 }
 
 interface StageRun {

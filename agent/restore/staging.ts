@@ -102,6 +102,8 @@ export async function staging(
         },
       },
     );
+    // Given up meanwhile: what the journal says stands.
+    if (journal.find(operation)?.state !== 'Staging') throw givenUp(operation);
     const now = clock().getTime();
     await journal.write({ ...entry, state: 'Staged', furthest: 'Staged', staged, sinceMs: now });
     return { step: 'Staging', message: 'staged', stage: { ...staged } };
@@ -109,7 +111,14 @@ export async function staging(
     // The agent goes down: the one that comes up is asked again.
     tools.signal.throwIfAborted();
     const problem = problemOf(error);
-    await journal.write({ ...entry, state: 'Failed', problem, sinceMs: clock().getTime() });
+    if (journal.find(operation)?.state === 'Staging')
+      await journal.write({ ...entry, state: 'Failed', problem, sinceMs: clock().getTime() });
     throw error;
   }
+}
+
+function givenUp(operation: string): GuardianError {
+  return new GuardianError('restore.cancelled', `restore ${operation} was given up while it was staged`, {
+    hint: 'Restore again.',
+  });
 }

@@ -124,7 +124,11 @@ export function stepHandlers(
     async ({ fence, deadlineMs, reason }: RestoreStepRequest): Promise<Sent<RestoreState>> => {
       const admitted = await terms.admit(fence);
       const { operation } = admitted;
-      if (name === 'rollBack') await beforeRollBack(operation);
+      if (name === 'rollBack') {
+        // What is about to be staged has begun then.
+        await steps.settled();
+        await beforeRollBack(operation);
+      }
       if (name === 'commit') await onGivenUp(operation);
       return restoreStateMessage(await steps.take(operation, name, { deadlineMs, fence: admitted, reason }));
     };
