@@ -54,12 +54,18 @@ const LONGEST_PAUSE_MS = 30_000;
 const LONGEST_STAGING_MS = 24 * 3_600_000;
 const LONGEST_STEP_MS = 900_000;
 
+interface Tries {
+  readonly state: JournalEntry['state'];
+  readonly count: number;
+  readonly notBeforeMs: number;
+}
+
 class Watchdog {
   private readonly watched: WatchedRestores;
   /** When each deadline passes, by a clock that never steps. */
   private readonly due = new Map<string, { readonly deadlineMs: number; readonly atMs: number }>();
-  /** How often it went wrong, or told nothing, and before when it is not tried again. */
-  private readonly tries = new Map<string, { readonly count: number; readonly notBeforeMs: number }>();
+  /** How often it went wrong, or told nothing, in a state, and before when it is not tried again. */
+  private readonly tries = new Map<string, Tries>();
 
   constructor(watched: WatchedRestores) {
     this.watched = watched;
@@ -88,7 +94,8 @@ class Watchdog {
     log.write('warning', 'restore-settled', `restore ${operation}: ${next.move}, as ${because}`, {
       operation,
     });
-    const deadlineMs = this.watched.clock().getTime() + OWN_MS;
+    // What is committed so goes on at once: its deadline has passed already.
+    const deadlineMs = next.move === 'commit' ? undefined : this.watched.clock().getTime() + OWN_MS;
     await steps.take(operation, next.move, { deadlineMs, because, reason: problemOf(abandoned(entry)) });
   }
 
@@ -96,7 +103,9 @@ class Watchdog {
     const { steps, waiting, log, isStaging, signal } = this.watched;
     const { operation } = entry;
     const move = this.move(entry);
-    const tried = this.tries.get(operation);
+    const before = this.tries.get(operation);
+    // A person may have settled it meanwhile.
+    const tried = before?.state === entry.state ? before : undefined;
     if (move === undefined || steps.busy || signal.aborted || isStaging(operation)) return;
     if (waiting.nowMs() < (tried?.notBeforeMs ?? 0)) return;
     try {
@@ -110,7 +119,7 @@ class Watchdog {
       if (isOver(signal)) return;
       const count = (tried?.count ?? 0) + 1;
       const pauseMs = Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** Math.min(count, 10));
-      this.tries.set(operation, { count, notBeforeMs: waiting.nowMs() + pauseMs });
+      this.tries.set(operation, { state: entry.state, count, notBeforeMs: waiting.nowMs() + pauseMs });
       if (error instanceof GuardianError && error.code === 'restore.waits') return;
       log.write('error', 'restore-alone-failed', errorText(error), { operation, ...errorFields(error) });
     }
