@@ -85,8 +85,11 @@ export function unnamedPlaces(facts: readonly NodeFacts[], named: readonly Agent
   const members = told.find(({ etcd }) => (etcd?.members.length ?? 0) > 0)?.etcd?.members ?? [];
   const port = named[0]?.address.replace(/^.*:/, '') ?? String(PORT);
   return members.flatMap(({ name, id, peerUrls: [peerUrl] }) => {
-    const isKnown = named.some(({ node }) => node === name) || told.some(({ etcd }) => etcd?.memberId === id);
     const host = URL.parse(peerUrl ?? '')?.hostname ?? '';
+    // One whose etcd doesn't answer knows no id of its own.
+    const isKnown =
+      named.some(({ node, address }) => node === name || address === `${host}:${port}`) ||
+      told.some(({ etcd }) => etcd?.memberId === id || (etcd?.memberId === 0n && etcd.name === name));
     return isKnown || name === '' || host === '' ? [] : [{ node: name, address: `${host}:${port}` }];
   });
 }

@@ -83,6 +83,10 @@ export function tellOutcome(
   };
   print(session.terminal, report.format, value, () => outcomeText(operation, outcome, own));
   if (outcome.kind === 'restored') return;
+  if (outcome.kind === 'rolled-back' && failure === session.terminal.signal.reason) {
+    session.exitCode = EXIT_CODES.interrupted;
+    return;
+  }
   const code = exitCodeOf(failure);
   session.exitCode = code === EXIT_CODES.ok ? EXIT_CODES.failed : code;
 }
@@ -117,13 +121,18 @@ function keptText(states: ReadonlyMap<string, RestoreState>): string {
 }
 
 function problemText(failure: unknown): string {
-  if (!(failure instanceof GuardianError)) return `because: ${reasonOf(failure)}\n`;
+  if (!(failure instanceof GuardianError)) return `because: ${textOf(failure)}\n`;
   const { message, code, hint } = failure;
   return `because: ${message} [${code}]\n${hint === undefined ? '' : `what to do: ${hint}\n`}`;
 }
 
+/** A signal that came is told by its name. */
+function textOf(failure: unknown): string {
+  return typeof failure === 'string' ? `it was interrupted (${failure})` : reasonOf(failure);
+}
+
 function problemValue(failure: unknown): Readonly<Record<string, unknown>> {
-  if (!(failure instanceof GuardianError)) return { message: reasonOf(failure) };
+  if (!(failure instanceof GuardianError)) return { message: textOf(failure) };
   const { code, message, hint } = failure;
   return { code, message, hint: hint ?? null };
 }
