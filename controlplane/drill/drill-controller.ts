@@ -4,9 +4,9 @@ import { errorFields, errorText } from '../../lib/log-lines.ts';
 import { backupWatch } from '../backup/backup-watch.ts';
 import type { Again, Controller } from '../controller.ts';
 import { scheduleWatch } from '../schedule/schedule-watch.ts';
-import type { ControlPlaneTools } from '../tools.ts';
 import { DRILL_LABELS, type Job, JOBS } from './drill-job.ts';
 import { DrillReconciler } from './drill-reconciler.ts';
+import type { DrillTools } from './prepare-drill.ts';
 
 /** All drills are looked at together: one is held at a time. */
 const KEY = 'all';
@@ -16,7 +16,7 @@ const GATHER_MS = 500;
 const CONFLICT_MS = 200;
 
 /** Rehearses restores in Jobs: by a cadence, and where somebody asks for it. */
-export function drills(tools: ControlPlaneTools): Controller {
+export function drills(tools: DrillTools): Controller {
   let reconciler: DrillReconciler | undefined;
   return {
     name: 'drill',

@@ -6,7 +6,6 @@ import type { BackupWatch } from '../backup/backup-watch.ts';
 import type { Again } from '../controller.ts';
 import { PODS, SECRETS } from '../core-resources.ts';
 import type { ScheduleWatch } from '../schedule/schedule-watch.ts';
-import type { ControlPlaneTools } from '../tools.ts';
 import { chooseDrill, type RefusedDrill, type WantedDrill } from './choose-drill.ts';
 import { DRILL_LABELS, drillJob, drillSecret, type Job, JOBS, orderOf } from './drill-job.ts';
 import { type JobState, stateOfJob } from './drill-jobs.ts';
@@ -16,12 +15,12 @@ import { type DrillOutcome, drillOutcome, type DrillPod, hasMounted, troubleOf }
 import type { DrillPodSettings } from './drill-pod-settings.ts';
 import { SERVED_ANNOTATION } from './drill-request.ts';
 import { drillSeries, type DrillSeries, lastDrill, lastHeldMs, recordOf } from './drill-series.ts';
-import { prepareDrill } from './prepare-drill.ts';
+import { type DrillTools, prepareDrill } from './prepare-drill.ts';
 import { recordDrill, recordRefusal, rememberDrill } from './record-drill.ts';
 import { tellBegun, tellDrill, tellRefused, tellWaiting } from './tell-drill.ts';
 
 export interface DrillReconcilerParts {
-  readonly tools: ControlPlaneTools;
+  readonly tools: DrillTools;
   readonly pod: DrillPodSettings;
   readonly backups: BackupWatch;
   readonly schedules: ScheduleWatch;
@@ -44,7 +43,7 @@ const SOON_MS = 500;
 export class DrillReconciler {
   readonly metrics: DrillMetrics;
   readonly #parts: DrillReconcilerParts;
-  readonly #tools: ControlPlaneTools;
+  readonly #tools: DrillTools;
   /** Names of Jobs whose Secret is there, or was. */
   readonly #supplied = new Set<string>();
   /** By name of the Job: what keeps its pod from running, and whether that was told. */

@@ -10,6 +10,21 @@ import type { DrillOrder } from './drill-order.ts';
 import type { DrillPodSettings } from './drill-pod-settings.ts';
 import { drillName } from './drill-request.ts';
 
+/** What of the control plane drills are held with. */
+export type DrillTools = Pick<
+  ControlPlaneTools,
+  | 'kube'
+  | 'namespace'
+  | 'clock'
+  | 'random'
+  | 'log'
+  | 'audit'
+  | 'events'
+  | 'metrics'
+  | 'settings'
+  | 'signingKeyFile'
+>;
+
 /**
  * Everything that a drill of this backup needs, found anew: whether whoever asked for the backup may still make it, for a
  * drill on demand whether he may restore it, his Secrets with his rights, and the images. Rejects as `judgeAsked`,
@@ -18,7 +33,7 @@ import { drillName } from './drill-request.ts';
 export async function prepareDrill(
   { backup, requested }: WantedDrill,
   pod: DrillPodSettings,
-  tools: ControlPlaneTools,
+  tools: DrillTools,
   signal: AbortSignal,
 ): Promise<DrillOrder> {
   const { namespace = '', name, uid = '' } = backup.metadata;
