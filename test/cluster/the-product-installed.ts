@@ -46,13 +46,21 @@ export function theProductInstalled(told: () => Story): void {
     await applyObjects(story.cluster, { apiVersion: 'v1', kind: 'Namespace', metadata });
   });
 
-  test('a backup of the whole cluster completes, made by the agent and proven by etcd', async (t) => {
+  test('an encrypted backup of the whole cluster completes, made by the agent and proven by etcd', async (t) => {
     const story = told();
-    const validation = { enabled: true, consistencyCheck: true };
+    const encryptionSecret = 'backup-key';
     await applyObjects(
       story.cluster,
       storeSecret(story, SYSTEM_NAMESPACE),
-      backupOf(story, SYSTEM_NAMESPACE, 'everything', { validation }),
+      {
+        ...{ apiVersion: 'v1', kind: 'Secret' },
+        metadata: { namespace: SYSTEM_NAMESPACE, name: encryptionSecret },
+        data: { key: Buffer.alloc(32, 0xa7).toString('base64') },
+      },
+      backupOf(story, SYSTEM_NAMESPACE, 'everything', {
+        validation: { enabled: true, consistencyCheck: true },
+        encryption: { enabled: true, encryptionSecret },
+      }),
     );
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/everything');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
