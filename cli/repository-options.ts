@@ -195,7 +195,9 @@ async function keysOf(
   const passphrase = passphraseIn(options.keyPassphraseFile);
   // The encryption SDK takes time and memory that commands without keys needn't pay.
   const { loadKeys } = await import('../lib/encryption/load-keys.ts');
-  const keys = await loadKeys({ file }, { passphrase });
+  // A mounted Secret belongs to the pod's group, which alone can be there.
+  const permissions = terminal.env.ETCDGUARDIAN_KEY_PERMISSIONS === 'ignore' ? 'ignore' : 'refuse';
+  const keys = await loadKeys({ file }, { passphrase, permissions });
   for (const warning of keys.description.warnings) progress.say(`warning: ${file}: ${warning}`);
   return keys;
 }

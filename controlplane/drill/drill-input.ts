@@ -58,6 +58,8 @@ export async function drillInput(
     },
     environment: {
       ETCDGUARDIAN_TRUSTED_SIGNERS: at(SIGNERS),
+      // Files of a Secret can be read by the pod's group.
+      ETCDGUARDIAN_KEY_PERMISSIONS: 'ignore',
       ...environmentOf(access.credentials),
     },
   };

@@ -64,8 +64,7 @@ export function drillOutcome(job: Job, pods: readonly DrillPod[], seen: string |
   const ended = pods.flatMap((pod) => drillContainer(pod)?.state?.terminated ?? []).at(0);
   const summary = ended?.message === undefined ? undefined : summaryIn(ended.message);
   const endedAt = timeOf(ended?.finishedAt) ?? timeOf(job.status?.completionTime);
-  if (summary !== undefined)
-    return { figures: figuresOf(summary), ...told(summary, job.metadata.name), endedAt };
+  if (summary !== undefined) return { figures: figuresOf(summary), ...told(summary, job.metadata), endedAt };
   const { reason, message } = endOf(job) ?? { reason: 'gone', message: '' };
   const trouble = pods.map(troubleOf).find((one) => one !== undefined) ?? seen;
   const end = [reason, message].filter((part) => part !== '').join(': ');
@@ -127,9 +126,12 @@ function figuresOf({ recoverySeconds, etcdVersion, kubeApiserverVersion, keys }:
   };
 }
 
-function told(summary: DrillSummary, job: string): Pick<DrillOutcome, 'result' | 'message'> {
+function told(
+  summary: DrillSummary,
+  { name, namespace = '' }: Job['metadata'],
+): Pick<DrillOutcome, 'result' | 'message'> {
   const { result, problem, failedChecks, failed, revision, recoverySeconds, keys, warnings } = summary;
-  const log = `kubectl logs job/${job} -c ${DRILL_CONTAINER} tells all, for an hour.`;
+  const log = `kubectl logs -n ${namespace} job/${name} -c ${DRILL_CONTAINER} tells all, for an hour.`;
   const at = revision === undefined ? '' : ` at revision ${revision}`;
   const warned = warnings === 0 ? '' : `; ${warnings} warnings: ${log}`;
   if (result === 'passed') {

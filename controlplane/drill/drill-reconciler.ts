@@ -252,9 +252,10 @@ const NOT_HELD = { result: 'Unknown', endedAt: undefined, figures: {} } as const
 
 function lostOutcome(job: Job, overMs: number): DrillOutcome {
   const { at } = orderOf(job) ?? {};
+  const { name, namespace = '' } = job.metadata;
   return {
     ...{ result: 'Unknown', endedAt: new Date(overMs), figures: {} },
-    message: `Job ${job.metadata.name}, begun at ${at?.toISOString() ?? ''}, never told an end: it came back with a restored etcd, or nobody runs Jobs. Look at it: kubectl describe job ${job.metadata.name}`,
+    message: `Job ${name}, begun at ${at?.toISOString() ?? ''}, never told an end: it came back with a restored etcd, or nobody runs Jobs. Look at it: kubectl describe job ${name} -n ${namespace}`,
   };
 }
 
