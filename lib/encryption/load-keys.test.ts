@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, chown, readdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../test/harness/temporary-folder.ts';
 import { formatKeyFile } from './key-file.ts';
@@ -98,23 +98,6 @@ test('a file with secrets that others may read is refused unless its folder is t
   await writeFile(shared, signer?.export({ format: 'pem', type: 'spki' }) ?? '', { mode: 0o644 });
   assert.equal((await loadKeys({ file: shared })).description.source, 'public-keys');
 });
-
-test(
-  'a file of another owner that only its group may read was given to us',
-  { skip: process.geteuid?.() !== 0 && 'only root can give files away' },
-  async () => {
-    await using folder = await temporaryFolder();
-    const file = folder.join('keys.json');
-    await writePrivateFile(file, keyFile);
-    await chown(file, 65_534, 0);
-    await chmod(file, 0o440);
-    assert.equal((await loadKeys({ file })).description.label, 'prod');
-    for (const mode of [0o460, 0o444]) {
-      await chmod(file, mode);
-      await assert.rejects(loadKeys({ file }), { code: 'keys.permissions' });
-    }
-  },
-);
 
 test('a recovery file that others may read is read with a warning, whatever its file system', async () => {
   await using folder = await temporaryFolder();

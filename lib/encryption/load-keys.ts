@@ -19,9 +19,8 @@ export interface LoadKeysOptions {
   /** Of a recovery file. */
   readonly passphrase?: string | undefined;
   /**
-   * `refuse` (the default) a key file that others may read, or that is ours and its group may. One of another owner that
-   * only its group may read was given to us so, as a Secret mounted with fsGroup is. `ignore` all of it where the folder
-   * decides who may read.
+   * `refuse` (the default) a key file that its group or others may read. `ignore` it where the folder decides who may
+   * read, as with a mounted Secret.
    */
   readonly permissions?: 'refuse' | 'ignore';
 }
@@ -32,9 +31,9 @@ export interface LoadKeysOptions {
  */
 export async function loadKeys(source: KeySource, options: LoadKeysOptions = {}): Promise<KeySet> {
   if ('content' in source) return parseKeys(source.content, source.from, options.passphrase);
-  const { content, mode, isOurs } = await readSmallFile(source.file);
+  const { content, mode } = await readSmallFile(source.file);
   const keys = parseKeys(content, source.file, options.passphrase);
-  if (options.permissions === 'ignore' || isPrivate(mode, isOurs)) return keys;
+  if (options.permissions === 'ignore' || isPrivate(mode)) return keys;
   switch (keys.description.source) {
     case 'public-keys':
       return keys;
@@ -48,9 +47,9 @@ export async function loadKeys(source: KeySource, options: LoadKeysOptions = {})
 
 /** What a key file holds, to make another one of it. */
 export async function loadKeyFile(file: string): Promise<Keys> {
-  const { content, mode, isOurs } = await readSmallFile(file);
+  const { content, mode } = await readSmallFile(file);
   const keys = parseKeyFile(content.toString('utf8'), file);
-  if (!isPrivate(mode, isOurs)) throw tooOpen(file, mode);
+  if (!isPrivate(mode)) throw tooOpen(file, mode);
   return keys;
 }
 
@@ -85,19 +84,12 @@ const MAX_KEY_FILE_BYTES = 1024 * 1024;
 const TYPED_KEY =
   'This key consists of printable characters, so it is easier to guess than 32 random bytes. `openssl rand -base64 32` makes a better one.';
 
-interface SmallFile {
-  readonly content: Buffer;
-  readonly mode: number;
-  /** Its owner is this process's user. */
-  readonly isOurs: boolean;
-}
-
-async function readSmallFile(path: string): Promise<SmallFile> {
+async function readSmallFile(path: string): Promise<{ content: Buffer; mode: number }> {
   try {
     await using handle = await open(path, 'r');
-    const { mode, size, uid } = await handle.stat();
+    const { mode, size } = await handle.stat();
     if (size > MAX_KEY_FILE_BYTES) throw new Error(`it has ${size} bytes, too many for a file of keys`);
-    return { content: await handle.readFile(), mode, isOurs: uid === process.geteuid?.() };
+    return { content: await handle.readFile(), mode };
   } catch (error) {
     throw new GuardianError('keys.unreadable', `can't read keys from ${path}: ${reasonOf(error)}`, {
       hint: 'Check the path, and that this user may read it.',
@@ -106,8 +98,8 @@ async function readSmallFile(path: string): Promise<SmallFile> {
   }
 }
 
-function isPrivate(mode: number, isOurs: boolean): boolean {
-  return (mode & (isOurs ? 0o077 : 0o037)) === 0;
+function isPrivate(mode: number): boolean {
+  return (mode & 0o077) === 0;
 }
 
 function tooOpen(path: string, mode: number): GuardianError {
