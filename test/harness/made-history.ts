@@ -65,9 +65,9 @@ export class MadeHistory {
     this.entries.push({ main, sub: 0n, tombstone: false, key, value: Buffer.alloc(0), user: '' });
   }
 
-  /** Puts, deletions and transactions of both on some keys. */
+  /** Puts, deletions and transactions of both on some keys; so many that change something. */
   grow(random: SeededRandom, transactions: number, leases: readonly bigint[] = [0n]): void {
-    for (let number = 0; number < transactions; number++) {
+    for (const end = this.revision + BigInt(transactions); this.revision < end;) {
       const keys = new Set(
         Array.from({ length: random.pick([1, 1, 1, 2, 30]) }, () => `/k/${random.integer(0, 60)}`),
       );
