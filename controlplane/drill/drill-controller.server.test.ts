@@ -9,10 +9,11 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import { DRILL_ANNOTATION } from '../../lib/kubernetes/drill-annotation.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { Died, dyingAtOwn } from '../namespace-restore/dying-client.fixture.ts';
 import { DRILL_ANNOTATIONS, drillJob, type Job, JOBS } from './drill-job.ts';
-import { DRILL_ANNOTATION, drillName } from './drill-request.ts';
+import { drillName } from './drill-request.ts';
 import { containerStatus, type DrillScene, PASSED, startDrillScene } from './drill-scene.fixture.ts';
 
 const HOUR_MS = 3_600_000;

@@ -6,8 +6,6 @@ import { DRILL_ANNOTATIONS, type Job } from './drill-job.ts';
 import { stateOfJob } from './drill-jobs.ts';
 import { drillName, SERVED_ANNOTATION, unservedRequest } from './drill-request.ts';
 
-const SIX_HOURS = 6 * 3_600_000;
-
 function jobOf(backup: EtcdBackup, begun: number, type?: 'Complete' | 'Failed'): Job {
   const { namespace = '', name, uid = '' } = backup.metadata;
   return {
@@ -21,7 +19,7 @@ function jobOf(backup: EtcdBackup, begun: number, type?: 'Complete' | 'Failed'):
         [SERVED_ANNOTATION]: 'now',
       },
     },
-    spec: {},
+    spec: { activeDeadlineSeconds: 6 * 3_600 },
     ...(type === undefined ? {} : { status: { conditions: [{ type, status: 'True' }] } }),
   };
 }
@@ -63,13 +61,13 @@ const CASES: readonly (readonly [what: string, Job, EtcdBackup | undefined, now:
 
 for (const [what, job, known, now, kind] of CASES)
   test(`of Jobs: ${what}`, () => {
-    const state = stateOfJob(job, known, SIX_HOURS, at(now));
+    const state = stateOfJob(job, known, at(now));
     assert.equal(state.kind, kind);
     if (state.kind === 'ended' || state.kind === 'lost') assert.equal(state.requested, 'now');
   });
 
 test('a Job with our labels that names no backup is none of ours', () => {
-  const state = stateOfJob({ metadata: { name: 'x' }, spec: {} }, undefined, SIX_HOURS, at(1));
+  const state = stateOfJob({ metadata: { name: 'x' }, spec: {} }, undefined, at(1));
   assert.equal(state.kind, 'past');
 });
 

@@ -22,21 +22,20 @@ export type JobState =
 const GRACE_MS = 600_000;
 
 /** `backup`: what the Job's annotations name, if it is there. */
-export function stateOfJob(
-  job: Job,
-  backup: EtcdBackup | undefined,
-  deadlineMs: number,
-  now: Date,
-): JobState {
+export function stateOfJob(job: Job, backup: EtcdBackup | undefined, now: Date): JobState {
   const order = orderOf(job);
   if (order === undefined) return { kind: 'past' };
   const current = backup !== undefined && isCurrent(job, backup) ? backup : undefined;
   const requested = job.metadata.annotations?.[SERVED_ANNOTATION];
   if (endOf(job) !== undefined)
     return current ? { kind: 'ended', backup: current, requested } : { kind: 'past' };
-  const overMs = order.at.getTime() + deadlineMs;
+  const overMs = order.at.getTime() + deadlineOf(job);
   if (now.getTime() <= overMs + GRACE_MS) return { kind: 'active', backup: current };
   return current ? { kind: 'lost', backup: current, requested, overMs } : { kind: 'past' };
+}
+
+function deadlineOf({ spec: { activeDeadlineSeconds } }: Job): number {
+  return typeof activeDeadlineSeconds === 'number' ? activeDeadlineSeconds * 1_000 : 0;
 }
 
 /** Whether it holds the drill that comes next for this very backup. */

@@ -88,7 +88,7 @@ export class DrillReconciler {
   #stateOf(job: Job, now: Date): JobState {
     const { namespace = '', name = '' } = orderOf(job)?.backup ?? {};
     const backup = this.#parts.backups.get(`${namespace}/${name}`);
-    return stateOfJob(job, backup, this.#tools.settings.drillsDeadlineMs, now);
+    return stateOfJob(job, backup, now);
   }
 
   /** The Job first, and then its Secret, which it owns; the pod waits for that. */

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { DRILL_ANNOTATION } from '../../lib/kubernetes/drill-annotation.ts';
 import { recordOfBackup } from './drill-series.ts';
 
-/** On an EtcdBackup: any new value asks for a drill of it, now. */
-export const DRILL_ANNOTATION = 'etcdguardian.io/drill';
 /** On a Job: the value that it serves. */
 export const SERVED_ANNOTATION = 'etcdguardian.io/drill-requested';
 

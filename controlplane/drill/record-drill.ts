@@ -1,3 +1,4 @@
+import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackupStatus, LastDrill } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import type { EtcdBackupScheduleStatus } from '../../lib/kubernetes/api/etcd-backup-schedule-status.ts';
@@ -70,23 +71,44 @@ function timeOf({ endedAt }: DrillOutcome, before: string | undefined, now: Date
 
 async function write(
   kube: KubeClient,
-  { kind, object }: DrillParent,
+  parent: DrillParent,
   drill: LastDrill,
   lastDrillTime: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
+  const written = await writeRecord(kube, parent, drill, lastDrillTime, signal);
+  if (recordOf(written).drill?.time === drill.time) return;
+  // Or the same drill would be written down for ever.
+  const { kind } = parent;
+  throw new GuardianError('controlplane.drill', `the definition of ${kind}s has no field for drills`, {
+    hint: 'It is of an older version: apply manifests/crds, or upgrade the chart with its definitions.',
+  });
+}
+
+async function writeRecord(
+  kube: KubeClient,
+  { kind, object }: DrillParent,
+  drill: LastDrill,
+  lastDrillTime: string | undefined,
+  signal: AbortSignal,
+): Promise<DrillParent> {
   const { namespace, name } = object.metadata;
   const fields = { drill, ...(lastDrillTime === undefined ? {} : { lastDrillTime }) };
   if (kind === 'EtcdBackup') {
     const validationResult = { ...object.status?.validationResult, ...fields };
     const status: EtcdBackupStatus = { ...object.status, validationResult };
     const reference = { resource: ETCD_BACKUP_RESOURCE, namespace, name };
-    await writeStatus<EtcdBackupStatus, EtcdBackup>(kube, reference, object, status, { signal });
-  } else {
-    const status: EtcdBackupScheduleStatus = { ...object.status, ...fields };
-    const reference = { resource: ETCD_BACKUP_SCHEDULE_RESOURCE, namespace, name };
-    await writeStatus<EtcdBackupScheduleStatus, EtcdBackupSchedule>(kube, reference, object, status, {
-      signal,
-    });
+    return {
+      kind,
+      object: await writeStatus<EtcdBackupStatus, EtcdBackup>(kube, reference, object, status, { signal }),
+    };
   }
+  const status: EtcdBackupScheduleStatus = { ...object.status, ...fields };
+  const reference = { resource: ETCD_BACKUP_SCHEDULE_RESOURCE, namespace, name };
+  return {
+    kind,
+    object: await writeStatus<EtcdBackupScheduleStatus, EtcdBackupSchedule>(
+      ...([kube, reference, object, status, { signal }] as const),
+    ),
+  };
 }

@@ -1,10 +1,8 @@
+import { DRILL_ANNOTATION } from '../../lib/kubernetes/drill-annotation.ts';
 import { checkRights, forbidden } from '../../lib/kubernetes/rights/check-rights.ts';
 import { clusterRight } from '../../lib/kubernetes/rights/single-rights.ts';
 import type { Admission, SentObject } from '../admission-review.ts';
 import { CONTENT, isControlPlane, type Policy, verdict } from '../policy.ts';
-
-/** Asks for a drill, by any new value; the control plane serves it. */
-const ANNOTATION = 'etcdguardian.io/drill';
 
 /**
  * Who asks for a drill may restore the whole cluster: it takes a control-plane node's disk and processor, and others'
@@ -26,8 +24,8 @@ export const drills: Policy = {
 
 const RIGHT = clusterRight(
   'restore',
-  `annotation ${ANNOTATION} rehearses a restore of the whole cluster`,
-  `Leave annotation ${ANNOTATION} out`,
+  `annotation ${DRILL_ANNOTATION} rehearses a restore of the whole cluster`,
+  `Leave annotation ${DRILL_ANNOTATION} out`,
 );
 
 function isNewlyAsked({ object, oldObject }: Admission): boolean {
@@ -38,12 +36,12 @@ function isNewlyAsked({ object, oldObject }: Admission): boolean {
 }
 
 function ownValue(object: SentObject | undefined): unknown {
-  return object?.metadata.annotations?.[ANNOTATION];
+  return object?.metadata.annotations?.[DRILL_ANNOTATION];
 }
 
 /** Of a schedule: each of its runs would ask. */
 function valueOfRuns(object: SentObject | undefined): unknown {
-  return ['backupTemplate', 'metadata', 'annotations', ANNOTATION].reduce<unknown>(
+  return ['backupTemplate', 'metadata', 'annotations', DRILL_ANNOTATION].reduce<unknown>(
     (value, field) => (isRecord(value) ? value[field] : undefined),
     object?.spec,
   );
