@@ -177,7 +177,7 @@ test('more questions than it can judge at a time are sent away, politely', async
   const stamped = JSON.stringify(
     review({ spec: { ...specOf(VALID), requestedBy: { username: 'alice', groups: ['a'] } } }),
   );
-  const answers = await Promise.all([1, 2].map(() => webhook.post('/validate?timeout=1s', stamped)));
+  const answers = await Promise.all([1, 2].map(() => webhook.post('/validate?timeout=5s', stamped)));
   const messages = answers.map(
     ({ body }) => (body as { response: { status: { message: string } } }).response.status.message,
   );
