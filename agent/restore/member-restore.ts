@@ -39,6 +39,13 @@ export class MemberRestore {
     this.tools = tools;
   }
 
+  /** Nothing but that somebody leads it, as long as it is only staged. */
+  hold(): JournalEntry {
+    const entry = this.entry();
+    if (stageOf(entry.state) !== 'before') throw outOfOrder(entry, 'Staged');
+    return entry;
+  }
+
   /** Stops the API servers of this node and its etcd, and sees them stopped. */
   async quiesce(): Promise<JournalEntry> {
     return await this.step('Staged', 'Quiescing', 'Quiesced', async (entry, services, deadline) => {

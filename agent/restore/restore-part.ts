@@ -49,6 +49,7 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
     everyMs: options.watchEveryMs ?? 1_000,
     keepPreviousMs: options.keepPreviousMs ?? KEEP_PREVIOUS_MS,
     isStaging: (operation) => stages.operation === operation,
+    endStaging: (operation) => stages.cancel(operation),
   });
   return {
     handlers: {
@@ -63,7 +64,7 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
           if (written.staged === undefined) {
             const identity = JSON.stringify(written.plan, (_key, value: unknown) => String(value));
             const work: StageWork = (tell, until) =>
-              staging(until, request, written, tell, { tools, journal });
+              staging(until, request, written, tell, { tools, journal, steps });
             run.updates = stages.follow(operation, identity, work, { caller: signal, agent: tools.signal });
           }
           return written;

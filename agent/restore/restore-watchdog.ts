@@ -27,6 +27,8 @@ export interface WatchedRestores {
   /** How long the data before a restore is kept. */
   readonly keepPreviousMs: number;
   readonly isStaging: (operation: string) => boolean;
+  /** Resolves when nothing is staged any more; the journal says then that it failed. */
+  readonly endStaging: (operation: string) => Promise<void>;
   readonly signal: AbortSignal;
   /** What follows from the peers' answers; `moveByPeers` but where a test looks for what another rule would do. */
   readonly decide?: ((answers: readonly PeerAnswer[]) => PeersMove) | undefined;
@@ -100,20 +102,21 @@ class Watchdog {
   }
 
   private async look(entry: JournalEntry): Promise<void> {
-    const { steps, waiting, log, isStaging, signal } = this.watched;
+    const { steps, waiting, log, isStaging, endStaging, signal } = this.watched;
     const { operation } = entry;
     const move = this.move(entry);
     const before = this.tries.get(operation);
     // A person may have settled it meanwhile.
     const tried = before?.state === entry.state ? before : undefined;
-    if (move === undefined || steps.busy || signal.aborted || isStaging(operation)) return;
+    if (move === undefined || steps.busy || signal.aborted) return;
     if (waiting.nowMs() < (tried?.notBeforeMs ?? 0)) return;
     try {
       if (move !== 'askPeers') {
         const text = `restore ${operation} is ${entry.state} and nobody leads it: ${move}`;
         log.write('warning', 'restore-alone', text, { operation, state: entry.state });
       }
-      await this.make(move, entry);
+      if (isStaging(operation)) await endStaging(operation);
+      else await this.make(move, entry);
       this.tries.delete(operation);
     } catch (error) {
       if (isOver(signal)) return;

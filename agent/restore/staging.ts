@@ -10,18 +10,24 @@ import { problemOf } from '../errors-on-wire.ts';
 import { accessOf, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
 import { dirsOf } from './member-data.ts';
 import type { NodeServices } from './node-services.ts';
+import type { Steps } from './steps.ts';
 import { etcdOfNode, graftsOf, planOfRequest } from './plan-of-request.ts';
 
 export interface StageParts {
   readonly tools: PartTools;
   readonly journal: Journal;
+  readonly steps: Pick<Steps, 'inTurn'>;
 }
 
 /** The entry of a restore that begins, or has staged the very same; it is on disk, and nobody took a term meanwhile. */
 export async function begun(
   request: StageRequest,
   { operation, term }: Fence,
-  { tools, journal, services }: StageParts & { readonly services: (entry: JournalEntry) => NodeServices },
+  {
+    tools,
+    journal,
+    services,
+  }: Omit<StageParts, 'steps'> & { readonly services: (entry: JournalEntry) => NodeServices },
 ): Promise<JournalEntry> {
   const plan = planOfRequest(request);
   const before = journal.find(operation);
@@ -71,10 +77,19 @@ export async function staging(
   request: StageRequest,
   entry: JournalEntry,
   tell: (update: Sent<TaskUpdate>) => void,
-  { tools, journal }: StageParts,
+  { tools, journal, steps }: StageParts,
 ): Promise<Sent<TaskUpdate>> {
   const { settings, clock, log, etcd } = tools;
   const { operation } = entry;
+  const note = (change: Partial<JournalEntry>): Promise<JournalEntry> =>
+    steps.inTurn(async () => {
+      // Its deadline moves while somebody leads it. Given up meanwhile: what the journal says stands.
+      const now = journal.find(operation);
+      if (now?.state !== 'Staging') throw givenUp(operation);
+      const next = { ...now, ...change, sinceMs: clock().getTime() };
+      await journal.write(next);
+      return next;
+    });
   try {
     const { client } = await etcd.current();
     const etcdVersion = await client
@@ -102,17 +117,13 @@ export async function staging(
         },
       },
     );
-    // Given up meanwhile: what the journal says stands.
-    if (journal.find(operation)?.state !== 'Staging') throw givenUp(operation);
-    const now = clock().getTime();
-    await journal.write({ ...entry, state: 'Staged', furthest: 'Staged', staged, sinceMs: now });
+    await note({ state: 'Staged', furthest: 'Staged', staged });
     return { step: 'Staging', message: 'staged', stage: { ...staged } };
   } catch (error) {
     // The agent goes down: the one that comes up is asked again.
     tools.signal.throwIfAborted();
-    const problem = problemOf(error);
     if (journal.find(operation)?.state === 'Staging')
-      await journal.write({ ...entry, state: 'Failed', problem, sinceMs: clock().getTime() });
+      await note({ state: 'Failed', problem: problemOf(error) });
     throw error;
   }
 }

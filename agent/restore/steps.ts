@@ -4,12 +4,12 @@ import type { Fence, Problem } from '../../lib/agent-api/request-parts.ts';
 import type { RestoreState, RestoreStepRequest } from '../../lib/agent-api/restore-messages.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import type { StepName as LedStep } from '../../lib/restore/cluster/participant.ts';
 import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { PartTools } from '../agent-part.ts';
 import { MemberRestore, type MemberRestoreTools } from './member-restore.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 
-type LedStep = 'quiesce' | 'swap' | 'startEtcd' | 'verify' | 'commit' | 'resume' | 'rollBack' | 'cleanUp';
 type StepName = LedStep | 'giveUp';
 
 export interface StepDetails {
@@ -81,13 +81,17 @@ export class Steps {
     // Again: it may have waited for its turn, and a higher term been taken meanwhile.
     if (fence !== undefined) await this.tools.terms.admit(fence);
     const before = this.journal.find(operation);
-    if (before !== undefined && stageOf(before.state) !== 'over') {
+    const stage = before === undefined ? 'over' : stageOf(before.state);
+    // One that says late that it leads what is only staged moves no deadline of a step.
+    const isLate = name === 'hold' && stage !== 'before';
+    if (before !== undefined && stage !== 'over' && !isLate) {
       const deadline = deadlineMs === 0 ? before.deadlineMs : deadlineMs;
       await this.journal.write({ ...before, deadlineMs: deadline, term: fence?.term ?? before.term });
     }
     const restore = new MemberRestore(operation, this.tools);
     try {
       const entry = await taken(restore, name, reason, because);
+      if (name === 'hold') return entry;
       log.write('info', 'restore-step', `restore ${operation}: ${entry.state}`, {
         operation,
         state: entry.state,
@@ -133,6 +137,7 @@ export function stepHandlers(
       return restoreStateMessage(await steps.take(operation, name, { deadlineMs, fence: admitted, reason }));
     };
   return {
+    hold: step('hold'),
     ...{ quiesce: step('quiesce'), swap: step('swap'), startEtcd: step('startEtcd'), verify: step('verify') },
     ...{
       commit: step('commit'),

@@ -136,10 +136,11 @@ class LedRestore implements RestoreRun {
     const { agents } = nodes;
     const outcome = await coordinateRestore({ operation: this.operation, stage }, nodes.participants, {
       ...this.#coordinatorTools(signal),
-      beforeQuiesce: async (until) => {
+      beforeQuiesce: async (until, fence) => {
         // The last moment at which the API can be asked; without an answer post-care knows less.
         this.before = await takeCensus(this.#lead.tools.kube, until).catch(() => undefined);
-        const failed = await runRestoreHooks(hooks.pre, 'preRestore', this.#hookCalls(agents), until);
+        const calls = { ...this.#hookCalls(agents), fence: () => Promise.resolve(fence()) };
+        const failed = await runRestoreHooks(hooks.pre, 'preRestore', calls, until);
         if (failed.length > 0) throw hookFailed(failed);
       },
     });

@@ -51,6 +51,7 @@ export const METHODS = {
   startCapture: once('StartCapture', startCaptureRequest, captureState),
   stopCapture: once('StopCapture', stopCaptureRequest, captureState),
   stage: updates('Stage', stageRequest, taskUpdate),
+  hold: once('Hold', restoreStepRequest, restoreState),
   quiesce: once('Quiesce', restoreStepRequest, restoreState),
   swap: once('Swap', restoreStepRequest, restoreState),
   startEtcd: once('StartEtcd', restoreStepRequest, restoreState),

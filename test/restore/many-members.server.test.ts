@@ -19,7 +19,14 @@ const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps' };
 const COLLECTION = '/api/v1/namespaces/default/configmaps';
 /** Nothing is given up here because the machine is slow. */
 const PATIENT = {
-  ...{ stageMs: 300_000, quiesceMs: 120_000, swapMs: 60_000, startMs: 120_000, verifyMs: 120_000 },
+  ...{
+    stageMs: 300_000,
+    holdMs: 180_000,
+    quiesceMs: 120_000,
+    swapMs: 60_000,
+    startMs: 120_000,
+    verifyMs: 120_000,
+  },
   ...{ commitMs: 60_000, resumeMs: 120_000, rollBackMs: 180_000 },
 };
 const VERSIONS = ETCD_VERSIONS.filter((version) => !version.startsWith('3.4.'));

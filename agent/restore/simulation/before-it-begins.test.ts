@@ -7,7 +7,8 @@ import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 import { OPERATION, RIVAL } from './simulated-node.fixture.ts';
 
 const RUNS = 40;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 test('whoever wants another restore meanwhile is told that one is under way, and stops nothing', async () => {
   let told = 0;
@@ -40,6 +41,45 @@ test('whoever wants another restore meanwhile is told that one is under way, and
     for (const { disk } of nodes) assert.equal(disk.journals.get(RIVAL), undefined, about);
   }
   assert.ok(told > RUNS, `only ${told} were told`);
+});
+
+test('what was staged, and is led by nobody any more, makes room for another restore within the time of a hold', async () => {
+  for (const untilStaged of ['Staging', 'Staged'] as const) {
+    const cluster = new SimulatedCluster(seededRandom(`abandoned ${untilStaged}`), 3, {});
+    const { time, nodes, rivals } = cluster;
+    const states = (): (string | undefined)[] => nodes.map(({ disk }) => disk.journals.get(OPERATION)?.state);
+    cluster.startCoordinator(false);
+    await time.pass(HOUR_MS, () => states().every((state) => state === untilStaged));
+    assert.deepEqual(states(), [untilStaged, untilStaged, untilStaged]);
+    // It is heard of once more.
+    await time.pass(time.nowMs + 1_000, () => false);
+    cluster.coordinators[0]?.process.kill();
+    const abandonedMs = time.nowMs;
+    const isOver = (): boolean => states().every((state) => state === 'RolledBack' || state === 'Failed');
+    await time.pass(HOUR_MS, isOver);
+    assert.ok(isOver() && time.nowMs - abandonedMs < 25_000, `${states().join()} ${time.nowMs}`);
+    await time.pass(time.nowMs + 1_000, () => false);
+    cluster.startRival();
+    await time.pass(HOUR_MS, () => rivals.length > 0);
+    // It came as far as to its hooks.
+    const [rival] = rivals;
+    assert.ok(rival?.kind === 'rolled-back', rival?.kind);
+    assert.match(String(rival.failure), /a hook failed/);
+  }
+});
+
+test('what is staged is kept as long as somebody leads it, however long that takes', async () => {
+  const cluster = new SimulatedCluster(seededRandom('led for long'), 3, {});
+  const { time, nodes, outcomes } = cluster;
+  cluster.hooksMs = [5 * MINUTE_MS, 6 * MINUTE_MS];
+  cluster.startCoordinator(false);
+  await time.pass(5 * MINUTE_MS, () => false);
+  for (const { disk } of nodes) assert.equal(disk.journals.get(OPERATION)?.state, 'Staged');
+  await time.pass(HOUR_MS, () => outcomes.length > 0);
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ['restored'],
+  );
 });
 
 test('a node that isn’t reached is named within 20 s, and the others were not touched', async () => {

@@ -56,6 +56,7 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
     ...{ journal, steps, peers: options.peers, clock, waiting: process.waiting, log: SILENT, signal },
     ...{ everyMs: 1_000, keepPreviousMs: WEEK_MS, decide: options.decide },
     isStaging: () => staging !== undefined,
+    endStaging: () => cancel(),
   });
   const cancel = async (): Promise<void> => {
     if (staging === undefined) return;
@@ -77,21 +78,26 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
     await terms.admitted(fence, () => journal.write(entry));
     return entry;
   };
-  const stagingOf = async (entry: JournalEntry): Promise<void> => {
-    const { operation } = entry;
+  const stagingOf = async ({ operation }: JournalEntry): Promise<void> => {
+    const note = (change: Partial<JournalEntry>): Promise<JournalEntry> =>
+      steps.inTurn(async () => {
+        const now = journal.find(operation);
+        if (now?.state !== 'Staging') throw new Error('staged, and then not');
+        await journal.write({ ...now, ...change });
+        return now;
+      });
     for (let part = 0; part < 5; part++) {
       await process.pause(random.integer(1, 2_000));
       if (staging?.cancelled === true || node.isFull) {
         node.disk.staged.delete(operation);
-        await journal.write({ ...entry, state: 'Failed' });
+        await note({ state: 'Failed' });
         throw new GuardianError('restore.cancelled', 'given up while it was staged');
       }
     }
     node.disk.staged.add(operation);
     const member = options.members.findIndex((one) => one.node === node.name);
     const staged = { hashKv: 1, clusterId: 1n, memberId: BigInt(member), revision: 2n, keys: 1 };
-    await journal.write({ ...entry, state: 'Staged', furthest: 'Staged', staged });
-    if (journal.find(operation)?.state !== 'Staged') throw new Error('staged, and then not');
+    await note({ state: 'Staged', furthest: 'Staged', staged });
   };
   return {
     async takeTerm({ holder, atLeast, operation }) {

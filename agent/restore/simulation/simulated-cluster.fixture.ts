@@ -25,7 +25,7 @@ export interface Mutation {
 }
 
 const BUDGETS: Budgets = {
-  ...{ stageMs: 60_000, quiesceMs: 15_000, swapMs: 5_000, startMs: 20_000, verifyMs: 20_000 },
+  ...{ stageMs: 60_000, holdMs: 20_000, quiesceMs: 15_000, swapMs: 5_000, startMs: 20_000, verifyMs: 20_000 },
   ...{ commitMs: 5_000, resumeMs: 10_000, rollBackMs: 30_000 },
 };
 const ANSWER_MS = 3_000;
@@ -40,6 +40,8 @@ export class SimulatedCluster {
   readonly outcomes: RestoreOutcome[] = [];
   readonly rivals: RestoreOutcome[] = [];
   readonly coordinators: { readonly name: string; readonly process: VirtualProcess }[] = [];
+  /** How long hooks take. */
+  hooksMs: readonly [least: number, most: number] = [1, 500];
   /** Of each change on a node: whether its agent is killed right then. */
   killsAtChange = 0;
   /** Of each vote and commit: whether something happens right then. */
@@ -217,7 +219,7 @@ export class SimulatedCluster {
         holder: `restore/${name}`,
         isOurs: (holder) => holder === `backups/${name}`,
         onStep: () => undefined,
-        beforeQuiesce: () => process.pause(this.random.integer(1, 500)),
+        beforeQuiesce: () => process.pause(this.random.integer(...this.hooksMs)),
         ...{ budgets: BUDGETS, signal: new AbortController().signal, waiting: process.waiting },
       },
     };

@@ -1,3 +1,4 @@
+import type { Fence } from '../../agent-api/request-parts.ts';
 import type { RestoreState } from '../../agent-api/restore-messages.ts';
 import type { TaskUpdate } from '../../agent-api/task-messages.ts';
 import { type GuardianError, hasCode } from '../../guardian-error.ts';
@@ -14,8 +15,8 @@ export interface RestoreOrder {
 
 export interface CoordinatorTools extends LedNodesTools {
   readonly onStep: (progress: CoordinatorProgress) => void;
-  /** Between staging and the first thing that is stopped, e.g. hooks. A failure gives the restore up, at no cost. */
-  readonly beforeQuiesce?: ((signal: AbortSignal) => Promise<void>) | undefined;
+  /** Between staging and the first thing that is stopped, e.g. hooks, by this fence. A failure gives the restore up, at no cost. */
+  readonly beforeQuiesce?: ((signal: AbortSignal, fence: () => Fence) => Promise<void>) | undefined;
   readonly budgets?: Partial<Budgets> | undefined;
   /** Gives the restore up as long as nothing is stopped; no effect later. */
   readonly signal: AbortSignal;
@@ -33,6 +34,8 @@ export interface CoordinatorProgress {
 /** How long each step may take on a node. */
 export interface Budgets {
   readonly stageMs: number;
+  /** So long a node keeps what is staged without hearing of its coordinator. */
+  readonly holdMs: number;
   readonly quiesceMs: number;
   readonly swapMs: number;
   readonly startMs: number;
@@ -44,6 +47,7 @@ export interface Budgets {
 
 export const BUDGETS: Budgets = {
   stageMs: 6 * 3_600_000,
+  holdMs: 180_000,
   ...{ quiesceMs: 150_000, swapMs: 60_000, startMs: 180_000, verifyMs: 300_000 },
   ...{ commitMs: 60_000, resumeMs: 120_000, rollBackMs: 300_000 },
 };
@@ -115,7 +119,7 @@ class Coordinator {
   }
 
   async run(stage: StageOrder): Promise<RestoreOutcome> {
-    const { stageMs, quiesceMs, swapMs, startMs } = this.budgets;
+    const { stageMs, holdMs, quiesceMs, swapMs, startMs } = this.budgets;
     const { nodes, tools } = this;
     try {
       // 1. The right to lead, if nothing that can be seen stands in the way, and everything that can be done while the
@@ -124,11 +128,16 @@ class Coordinator {
       await nodes.takeTerms(tools.signal);
       this.begun = true;
       this.tell('Staging');
-      await nodes.stageAll(stage, stageMs, tools.signal, (update) => {
-        this.tell('Staging', update);
-      });
-      requireOneCluster(nodes.states.values());
-      await tools.beforeQuiesce?.(tools.signal);
+      const letGo = nodes.hold(holdMs);
+      try {
+        await nodes.stageAll(stage, stageMs, tools.signal, (update) => {
+          this.tell('Staging', update);
+        });
+        requireOneCluster(nodes.states.values());
+        await tools.beforeQuiesce?.(tools.signal, () => nodes.fence);
+      } finally {
+        letGo();
+      }
       tools.signal.throwIfAborted();
       await nodes.takeTerms(tools.signal);
 

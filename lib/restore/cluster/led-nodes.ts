@@ -1,4 +1,4 @@
-import type { Problem } from '../../agent-api/request-parts.ts';
+import type { Fence, Problem } from '../../agent-api/request-parts.ts';
 import type { RestoreState } from '../../agent-api/restore-messages.ts';
 import type { TaskUpdate } from '../../agent-api/task-messages.ts';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
@@ -8,7 +8,7 @@ import { isCommitted } from './next-move.ts';
 import type { NodeView, Participant, StageOrder, StepName } from './participant.ts';
 import { agentAway } from './plan-members.ts';
 import { fateOf, restoreStateName, stageOf } from './restore-states.ts';
-import type { Waiting } from './waiting.ts';
+import { realWaiting, type Waiting } from './waiting.ts';
 
 export interface LedNodesTools {
   /** Who leads, for the agents' messages; tells a later leader whom it follows. */
@@ -26,6 +26,8 @@ export interface SeenNode {
 
 const EVERY_MS = 500;
 const MOST_RETAKEN = 5;
+/** So often in its time a node hears that it is led. */
+const HOLDS = 6;
 /** What is seen under none is only certain where it is final. */
 const NO_TERM = -1n;
 
@@ -55,6 +57,10 @@ export class LedNodes {
 
   get term(): bigint {
     return this.held;
+  }
+
+  get fence(): Fence {
+    return { operation: this.operation, term: this.held };
   }
 
   get count(): number {
@@ -170,6 +176,30 @@ export class LedNodes {
     if (failed !== undefined) throw failed.reason;
   }
 
+  /**
+   * From now on, until what comes back is called: tells the nodes again and again that what they stage is led, else they
+   * let go of it after `budgetMs`. Who doesn't answer, hasn't begun, or is of a version without it, is no trouble.
+   */
+  hold(budgetMs: number): () => void {
+    const ending = new AbortController();
+    const { signal } = ending;
+    const { waiting = realWaiting } = this.tools;
+    const holdOne = async (participant: Participant): Promise<void> => {
+      while (!signal.aborted) {
+        const failure: unknown = await participant.step('hold', { fence: this.fence, budgetMs }, signal).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (hasCode(failure, 'agent.unsupported')) return;
+        await waiting.pause(failure === undefined ? budgetMs / HOLDS : EVERY_MS, signal);
+      }
+    };
+    for (const participant of this.participants) void holdOne(participant);
+    return () => {
+      ending.abort();
+    };
+  }
+
   /** A step before the commit, also with a term taken anew where this very process took another for other work. */
   async led(participant: Participant, name: StepName, budgetMs: number): Promise<void> {
     let { held } = this;
@@ -187,8 +217,7 @@ export class LedNodes {
 
   /** A step under the very term that is held. */
   async ask(participant: Participant, name: StepName, budgetMs: number, reason?: Problem): Promise<void> {
-    const { held, operation } = this;
-    const fence = { operation, term: held };
+    const { held, fence } = this;
     const step = () => participant.step(name, { fence, budgetMs, reason }, this.never);
     this.note(participant.node, await this.bear(step, this.never), held);
   }

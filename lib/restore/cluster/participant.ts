@@ -7,7 +7,7 @@ import { GuardianError, hasCode } from '../../guardian-error.ts';
 
 /** A step that has one answer; the same name as its call. */
 export type StepName =
-  'quiesce' | 'swap' | 'startEtcd' | 'verify' | 'commit' | 'resume' | 'rollBack' | 'cleanUp';
+  'hold' | 'quiesce' | 'swap' | 'startEtcd' | 'verify' | 'commit' | 'resume' | 'rollBack' | 'cleanUp';
 
 export interface StepCall {
   readonly fence: Fence;

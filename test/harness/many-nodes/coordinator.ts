@@ -37,7 +37,7 @@ export interface CoordinatorEnd {
 
 /** An etcd that doesn't come up, or a coordinator that is gone, is given up soon. */
 export const SOON: Budgets = {
-  ...{ stageMs: 20_000, quiesceMs: 10_000, swapMs: 5_000, startMs: 10_000, verifyMs: 8_000 },
+  ...{ stageMs: 20_000, holdMs: 20_000, quiesceMs: 10_000, swapMs: 5_000, startMs: 10_000, verifyMs: 8_000 },
   ...{ commitMs: 5_000, resumeMs: 10_000, rollBackMs: 30_000 },
 };
 
