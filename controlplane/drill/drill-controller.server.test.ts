@@ -241,6 +241,21 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
     await remove('blocked');
   });
 
+  test('a status that can’t be written holds up no other drill', async () => {
+    const stubborn = await scene.completed('stubborn');
+    await refuseStatusOf(scene, 'stubborn');
+    await using replica = scene.start();
+    const { job } = await scene.begun('stubborn');
+    await scene.hold(job, PASSED);
+    await eventually('it is told', () => replica.lines.some(({ event }) => event === 'drill-not-written'));
+    await scene.completed('obliging');
+    const other = await scene.begun('obliging');
+    await scene.hold(other.job, PASSED);
+    assert.equal((await scene.drilled('obliging')).result, 'Passed');
+    assert.equal((await scene.get('stubborn')).metadata.resourceVersion, stubborn.metadata.resourceVersion);
+    await remove('stubborn', 'obliging');
+  });
+
   for (const { write, isLost } of sample(DEATHS, 3, 'deaths of drills'))
     test(`a control plane that dies at write ${write}, which ${isLost ? 'was lost' : 'was done'}, leaves its drill to the next one`, async () => {
       const name = `dies-${write}-${isLost ? 'lost' : 'done'}`;
@@ -266,3 +281,31 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
       assert.equal((await scene.jobs(run)).length, 1);
     });
 });
+
+async function refuseStatusOf({ installation: { kube } }: DrillScene, name: string): Promise<void> {
+  const policies = {
+    group: 'admissionregistration.k8s.io',
+    version: 'v1',
+    plural: 'validatingadmissionpolicies',
+  };
+  const rule = { apiGroups: ['etcdguardian.io'], apiVersions: ['*'], operations: ['UPDATE'] };
+  await kube.create(policies, undefined, {
+    metadata: { name },
+    spec: {
+      matchConstraints: { resourceRules: [{ ...rule, resources: ['etcdbackups/status'] }] },
+      validations: [{ expression: `object.metadata.name != '${name}'`, message: 'not this one' }],
+    },
+  });
+  await kube.create({ ...policies, plural: 'validatingadmissionpolicybindings' }, undefined, {
+    metadata: { name },
+    spec: { policyName: name, validationActions: ['Deny'] },
+  });
+  const reference = { resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name, subresource: 'status' };
+  await eventually('it is refused', async () => {
+    const tried = kube.mergePatch(reference, { status: { message: 'x' } }, { dryRun: true });
+    return tried.then(
+      () => false,
+      () => true,
+    );
+  });
+}

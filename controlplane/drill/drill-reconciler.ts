@@ -1,6 +1,8 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import type { Reflector } from '../../lib/kubernetes/reflector.ts';
+import { errorFields, errorText } from '../../lib/log-lines.ts';
 import { failureOf } from '../backup/backup-status.ts';
 import type { BackupWatch } from '../backup/backup-watch.ts';
 import type { Again } from '../controller.ts';
@@ -35,6 +37,10 @@ const LONGEST_WAIT_MS = 600_000;
 const PATIENCE_MS = 120_000;
 /** A write that our copies don't show yet. */
 const SOON_MS = 500;
+/** A Secret of that name may be that of a Job which was deleted, and go with it. */
+const SUPPLY_AGAIN_MS = 300_000;
+/** So long a status that can't be written is left alone. */
+const UNWRITABLE_MS = 3_600_000;
 
 /**
  * Of one leadership. Whatever it writes, whoever leads next goes on from there: names of Jobs follow from what statuses
@@ -44,10 +50,12 @@ export class DrillReconciler {
   readonly metrics: DrillMetrics;
   readonly #parts: DrillReconcilerParts;
   readonly #tools: DrillTools;
-  /** Names of Jobs whose Secret is there, or was. */
-  readonly #supplied = new Set<string>();
+  /** By name of the Job: until when its Secret needs no look, by the monotonic clock. */
+  readonly #supplied = new Map<string, number>();
   /** By name of the Job: what keeps its pod from running, and whether that was told. */
   readonly #troubles = new Map<string, { readonly why: string; told: boolean }>();
+  /** By uid: until when nothing is done about an object whose status can't be written. */
+  readonly #unwritable = new Map<string, number>();
 
   constructor(parts: DrillReconcilerParts) {
     this.#parts = parts;
@@ -56,10 +64,11 @@ export class DrillReconciler {
   }
 
   async reconcile(signal: AbortSignal): Promise<Again | undefined> {
-    const { backups, schedules, jobs } = this.#parts;
+    const { schedules, jobs } = this.#parts;
     const { settings } = this.#tools;
     const now = this.#tools.clock();
-    const series = drillSeries(backups.list(), schedules.list());
+    const backups = this.#parts.backups.list().filter((backup) => this.#isWritable(backup));
+    const series = drillSeries(backups, schedules.list());
     this.metrics.seen(series, now);
 
     // 1. What was begun?
@@ -70,14 +79,14 @@ export class DrillReconciler {
         return { afterMs: SOON_MS };
       }
     const active = states.find(({ state }) => state.kind === 'active');
-    for (const name of [...this.#supplied, ...this.#troubles.keys()])
+    for (const name of [...this.#supplied.keys(), ...this.#troubles.keys()])
       if (!states.some(({ job }) => job.metadata.name === name)) this.#forget(name);
 
     // 2. Do parents know?
     for (const one of series) await this.#remember(one, now, signal);
 
     // 3. What is due?
-    const choice = chooseDrill(backups.list(), series, settings.drillsEveryMs, now);
+    const choice = chooseDrill(backups, series, settings.drillsEveryMs, now);
     for (const refused of choice.refused) await this.#refuse(refused, now, signal);
     if (active?.state.kind === 'active') return this.#follow(active.job, active.state.backup, signal);
     if (choice.drill !== undefined) return this.#begin(choice.drill, series, signal);
@@ -88,7 +97,7 @@ export class DrillReconciler {
   #stateOf(job: Job, now: Date): JobState {
     const { namespace = '', name = '' } = orderOf(job)?.backup ?? {};
     const backup = this.#parts.backups.get(`${namespace}/${name}`);
-    return stateOfJob(job, backup, now);
+    return stateOfJob(job, backup && this.#isWritable(backup) ? backup : undefined, now);
   }
 
   /** The Job first, and then its Secret, which it owns; the pod waits for that. */
@@ -101,9 +110,10 @@ export class DrillReconciler {
       tellBegun(this.#tools, backup, order.name);
       return { afterMs: LOOK_MS };
     } catch (error) {
-      if (hasCode(error, 'kubernetes.exists')) return { afterMs: SOON_MS };
+      // Our copy shows it in a moment, and wakes us.
+      if (hasCode(error, 'kubernetes.exists')) return { afterMs: LOOK_MS };
       signal.throwIfAborted();
-      if (!isFinal(error)) throw error;
+      if (error instanceof GuardianError && !isFinal(error)) throw error;
       const { message } = failureOf(error);
       const outcome = { ...NOT_HELD, message: `the drill could not be begun: ${message}` };
       await this.#record(backup, outcome, requested, series, signal);
@@ -139,12 +149,14 @@ export class DrillReconciler {
   async #supply(order: DrillOrder, job: Job, signal: AbortSignal): Promise<void> {
     const { kube, namespace } = this.#tools;
     const owner = { name: job.metadata.name, uid: job.metadata.uid ?? '' };
+    let untilMs = Infinity;
     try {
       await kube.create(SECRETS, namespace, drillSecret(order, owner, namespace), { signal });
     } catch (error) {
       if (!hasCode(error, 'kubernetes.exists')) throw error;
+      untilMs = performance.now() + SUPPLY_AGAIN_MS;
     }
-    this.#supplied.add(job.metadata.name);
+    this.#supplied.set(job.metadata.name, untilMs);
   }
 
   /** Looks after a Job that another replica may have begun, and tells what keeps it from running. */
@@ -156,8 +168,8 @@ export class DrillReconciler {
     else if (this.#troubles.get(name)?.why !== why)
       this.#troubles.set(name, { why, told: this.#troubles.get(name)?.told ?? false });
     if (backup === undefined) return { afterMs: LOOK_MS };
-    if (pods.some(hasMounted)) this.#supplied.add(name);
-    if (!this.#supplied.has(name)) await this.#supplyLate(job, backup, signal);
+    if (pods.some(hasMounted)) this.#supplied.set(name, Infinity);
+    if ((this.#supplied.get(name) ?? 0) <= performance.now()) await this.#supplyLate(job, backup, signal);
     const trouble = this.#troubles.get(name);
     const ageMs = this.#tools.clock().getTime() - (orderOf(job)?.at.getTime() ?? 0);
     if (trouble !== undefined && !trouble.told && ageMs > PATIENCE_MS) {
@@ -208,7 +220,10 @@ export class DrillReconciler {
     const before = series && lastDrill(series, now);
     const failed = before?.drill.result === 'Unknown' ? (before.drill.attempts ?? 1) : 0;
     const news = { requested, before: failed, now };
-    const drill = await recordDrill(this.#tools.kube, backup, outcome, news, signal);
+    const drill = await this.#written(backup, () =>
+      recordDrill(this.#tools.kube, backup, outcome, news, signal),
+    );
+    if (drill === undefined) return;
     this.metrics.recorded(drill);
     tellDrill(this.#tools, backup, series?.parent, drill);
   }
@@ -217,10 +232,10 @@ export class DrillReconciler {
   async #remember(series: DrillSeries, now: Date, signal: AbortSignal): Promise<void> {
     const { parent } = series;
     const last = lastDrill(series, now);
-    if (parent === undefined || last?.of === undefined) return;
+    if (parent === undefined || last?.of === undefined || !this.#isWritable(parent.object)) return;
     if (recordOf(parent).drill?.time === last.drill.time) return;
     const of = { run: last.of.metadata.name, heldMs: lastHeldMs(series, now) };
-    await rememberDrill(this.#tools.kube, parent, last.drill, of, signal);
+    await this.#written(parent.object, () => rememberDrill(this.#tools.kube, parent, last.drill, of, signal));
   }
 
   async #refuse(
@@ -229,8 +244,9 @@ export class DrillReconciler {
     signal: AbortSignal,
   ): Promise<void> {
     const message = `it can't be drilled: ${why}. ${hint}`;
-    await recordRefusal(this.#tools.kube, backup, { requested, message, now }, signal);
-    tellRefused(this.#tools, backup, message);
+    const news = { requested, message, now };
+    const drill = await this.#written(backup, () => recordRefusal(this.#tools.kube, backup, news, signal));
+    if (drill !== undefined) tellRefused(this.#tools, backup, message);
   }
 
   async #podsOf(job: Job, signal: AbortSignal): Promise<DrillPod[]> {
@@ -240,6 +256,27 @@ export class DrillReconciler {
     return items.filter(({ metadata }) =>
       metadata.ownerReferences?.some(({ uid }) => uid === job.metadata.uid),
     );
+  }
+
+  /** One status that the API server refuses must not hold up all drills: then undefined, and it is left alone for a while. */
+  async #written<T>(
+    { kind, metadata }: EtcdBackup | EtcdBackupSchedule,
+    write: () => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isFinal(error)) throw error;
+      const { namespace = '', name, uid = '' } = metadata;
+      this.#unwritable.set(uid, performance.now() + UNWRITABLE_MS);
+      const text = `${kind} ${namespace}/${name}: how its drill went can't be written: ${errorText(error)}`;
+      this.#tools.log.write('error', 'drill-not-written', text, errorFields(error));
+      return undefined;
+    }
+  }
+
+  #isWritable({ metadata }: EtcdBackup | EtcdBackupSchedule): boolean {
+    return (this.#unwritable.get(metadata.uid ?? '') ?? 0) <= performance.now();
   }
 
   #forget(name: string): void {

@@ -51,16 +51,20 @@ export async function rememberDrill(
   await write(kube, parent, own, held, signal);
 }
 
-/** A request for what can't be drilled is answered, once. */
+/** A request for what can't be drilled is answered, once. Resolves to what was written. */
 export async function recordRefusal(
   kube: KubeClient,
   backup: EtcdBackup,
   { requested, message, now }: { requested: string; message: string; now: Date },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<LastDrill> {
   const { drill, lastDrillTime } = recordOfBackup(backup);
-  const answer: LastDrill = drill ?? { result: 'Unknown', time: now.toISOString(), message };
-  await write(kube, { kind: 'EtcdBackup', object: backup }, { ...answer, requested }, lastDrillTime, signal);
+  // What a parent's status tells is about its runs.
+  const isParent = (backup.spec.schedule ?? '') !== '';
+  const known: LastDrill = drill ?? (isParent ? {} : { result: 'Unknown', time: now.toISOString(), message });
+  const answer: LastDrill = { ...known, requested };
+  await write(kube, { kind: 'EtcdBackup', object: backup }, answer, lastDrillTime, signal);
+  return answer;
 }
 
 /** Never in the future, and never that of the drill before: names of Jobs follow from it. */
