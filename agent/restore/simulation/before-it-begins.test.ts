@@ -63,7 +63,7 @@ test('what was staged, and is led by nobody any more, makes room for another res
     await time.pass(HOUR_MS, () => rivals.length > 0);
     // It came as far as to its hooks.
     const [rival] = rivals;
-    assert.ok(rival?.kind === 'rolled-back', rival?.kind);
+    assert.ok(rival?.kind === 'rolled-back', rival?.kind ?? 'none');
     assert.match(String(rival.failure), /a hook failed/);
   }
 });

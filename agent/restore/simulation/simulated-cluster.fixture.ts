@@ -15,13 +15,20 @@ import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { Invariants } from './invariants.fixture.ts';
 import { type SimulatedAgent, simulatedAgent } from './simulated-agent.fixture.ts';
 import { SimulatedNetwork } from './simulated-network.fixture.ts';
-import { comesUp, OPERATION, RIVAL, type SimulatedNode, simulatedNode } from './simulated-node.fixture.ts';
+import {
+  comesUp,
+  loseUnsynced,
+  OPERATION,
+  RIVAL,
+  type SimulatedNode,
+  simulatedNode,
+} from './simulated-node.fixture.ts';
 import { VirtualProcess, VirtualTime } from './virtual-time.fixture.ts';
 
 /** Another rule or a worse disk than the real one, which the invariants must find. */
 export interface Mutation {
   readonly decide?: typeof moveByPeers | undefined;
-  readonly liesAbout?: ((entry: JournalEntry) => boolean) | undefined;
+  readonly unsynced?: ((entry: JournalEntry) => boolean) | undefined;
 }
 
 const BUDGETS: Budgets = {
@@ -40,6 +47,8 @@ export class SimulatedCluster {
   readonly outcomes: RestoreOutcome[] = [];
   readonly rivals: RestoreOutcome[] = [];
   readonly coordinators: { readonly name: string; readonly process: VirtualProcess }[] = [];
+  /** Told what each coordinator sees, at the moment when it does. */
+  onStep: CoordinatorTools['onStep'] = () => undefined;
   /** How long hooks take. */
   hooksMs: readonly [least: number, most: number] = [1, 500];
   /** Of each change on a node: whether its agent is killed right then. */
@@ -66,7 +75,7 @@ export class SimulatedCluster {
     const { random } = this;
     const agent = simulatedAgent(
       {
-        ...{ node, process, random, liesAbout: this.mutation.liesAbout },
+        ...{ node, process, random, unsynced: this.mutation.unsynced },
         onChange: () => {
           this.invariants.check();
           if (random.next() < this.killsAtChange) this.killAgent(node);
@@ -98,18 +107,21 @@ export class SimulatedCluster {
     this.agents.set(node.name, agent);
   }
 
-  killAgent(node: SimulatedNode): void {
+  /** It comes back soon, or late. */
+  killAgent(
+    node: SimulatedNode,
+    afterMs = this.random.integer(50, this.random.pick([500, 5_000, 300_000])),
+  ): void {
     node.process?.kill();
-    // It comes back soon, or late.
-    const afterMs = this.random.integer(50, this.random.pick([500, 5_000, 300_000]));
     this.time.after(afterMs, () => {
       this.startAgent(node);
     });
   }
 
   /** Agent, etcd and API server go together; a kubelet starts those whose manifests lie there. */
-  cutPower(node: SimulatedNode): void {
-    this.killAgent(node);
+  cutPower(node: SimulatedNode, afterMs?: number): void {
+    this.killAgent(node, afterMs);
+    loseUnsynced(node);
     node.etcd.isRunning = false;
     node.apiServer.isRunning = false;
     this.time.after(this.random.integer(1_000, 60_000), () => {
@@ -168,6 +180,9 @@ export class SimulatedCluster {
         this.killAgent(node);
       },
       () => {
+        this.cutPower(node);
+      },
+      () => {
         coordinator.process.kill();
       },
       () => {
@@ -218,7 +233,9 @@ export class SimulatedCluster {
       tools: {
         holder: `restore/${name}`,
         isOurs: (holder) => holder === `backups/${name}`,
-        onStep: () => undefined,
+        onStep: (progress) => {
+          this.onStep(progress);
+        },
         beforeQuiesce: () => process.pause(this.random.integer(...this.hooksMs)),
         ...{ budgets: BUDGETS, signal: new AbortController().signal, waiting: process.waiting },
       },

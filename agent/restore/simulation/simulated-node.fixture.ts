@@ -18,6 +18,8 @@ export interface SimulatedNode extends Callee {
   readonly name: string;
   readonly disk: {
     readonly journals: Map<string, JournalEntry>;
+    /** What a power cut brings back of those that were written without fsync since: undefined where there was none. */
+    readonly synced: Map<string, JournalEntry | undefined>;
     term: HeldTerm;
     /** What lies in the data dir, and what restores keep beside it: by whose operation. */
     member: 'old' | 'new' | 'none';
@@ -39,7 +41,7 @@ export function simulatedNode(name: string): SimulatedNode {
   return {
     name,
     disk: {
-      ...{ journals: new Map(), term: { term: 0n, holder: '', operation: '' } },
+      ...{ journals: new Map(), synced: new Map(), term: { term: 0n, holder: '', operation: '' } },
       ...{ member: 'old', staged: new Set(), previous: undefined },
     },
     ...{ etcd: { isWanted: true, isRunning: true }, apiServer: { isWanted: true, isRunning: true } },
@@ -56,8 +58,8 @@ export interface NodeScene {
   readonly onChange: () => void;
   /** Whether etcd on such data has a quorum. */
   readonly hasQuorum: (data: 'old' | 'new' | 'none') => boolean;
-  /** A disk that says it has written what a crash takes away again: what the tests of the simulation look for. */
-  readonly liesAbout?: ((entry: JournalEntry) => boolean) | undefined;
+  /** Entries that are written without fsync: what the tests of the simulation look for. */
+  readonly unsynced?: ((entry: JournalEntry) => boolean) | undefined;
 }
 
 function brief({ random, process }: NodeScene, mostMs = 20): Promise<void> {
@@ -66,28 +68,32 @@ function brief({ random, process }: NodeScene, mostMs = 20): Promise<void> {
 
 /** As `openJournal` gives it: killed while it writes, the entry is on disk or it isn't. */
 export function simulatedJournal(scene: NodeScene): Journal {
-  const { node, onChange, process } = scene;
-  const entries = new Map(node.disk.journals);
-  const lost = new Map<string, JournalEntry | undefined>();
-  process.onDeath(() => {
-    for (const [operation, before] of lost)
-      if (before !== undefined) node.disk.journals.set(operation, before);
-  });
+  const { node, onChange } = scene;
+  const { journals, synced } = node.disk;
+  const entries = new Map(journals);
   return {
     list: () => [...entries.values()].sort((a, b) => b.sinceMs - a.sinceMs),
     find: (operation) => entries.get(operation),
     async write(entry) {
       await brief(scene);
       requireRoom(node);
-      if (scene.liesAbout?.(entry) === true)
-        lost.set(entry.operation, node.disk.journals.get(entry.operation));
-      else lost.clear();
-      node.disk.journals.set(entry.operation, entry);
+      const { operation } = entry;
+      if (scene.unsynced?.(entry) !== true) synced.delete(operation);
+      else if (!synced.has(operation)) synced.set(operation, journals.get(operation));
+      journals.set(operation, entry);
       onChange();
       await brief(scene);
-      entries.set(entry.operation, entry);
+      entries.set(operation, entry);
     },
   };
+}
+
+/** What lay in memory alone is gone. */
+export function loseUnsynced({ disk: { journals, synced } }: SimulatedNode): void {
+  for (const [operation, before] of synced)
+    if (before === undefined) journals.delete(operation);
+    else journals.set(operation, before);
+  synced.clear();
 }
 
 /** The agent's own rule, on the simulated disk. */
