@@ -26,6 +26,7 @@ import { reporting, type Reporting, type ReportOptions, withReportOptions } from
 import { type RepositoryOptions, storeSettings, withRepositoryOptions } from './repository-options.ts';
 import { keysForAgents, pointFacts, storeForAgents } from './restore-cluster-order.ts';
 import { ownValue, RestoreTelling, tellOutcome } from './restore-cluster-text.ts';
+import { encryptionLines } from './restore-encryption.ts';
 import { fromBackup, type RestoreInput } from './restore-input.ts';
 import { type KeptOwn, keptOwn, type OwnOptions, withOwnOptions } from './restore-own.ts';
 import type { Session } from './session.ts';
@@ -117,7 +118,8 @@ async function restoreCluster(session: Session, options: ClusterOptions): Promis
     ...{ checkVersions: true, allowMismatch: options.allowVersionMismatch === true },
     ...{ hooks: false, hooksAllowed: false, confirm: { endpoints: [], dataDir: undefined } },
   });
-  tellPlan(report.progress, plan, nodes, own);
+  const encryption = encryptionLines(facts.backup.manifest.encryptionAtRest ?? [], own.secretsNow);
+  tellPlan(report.progress, { ...plan, lines: [...plan.lines, ...encryption] }, nodes, own);
   const [problem] = plan.problems;
   if (problem !== undefined) throw problem;
   if (options.yes !== true) {
@@ -125,7 +127,7 @@ async function restoreCluster(session: Session, options: ClusterOptions): Promis
     print(
       terminal,
       report.format,
-      planValue(plan, nodes, own),
+      { ...planValue(plan, nodes, own), encryption },
       () => 'Nothing was done. To do it, add --yes.\n',
     );
     return;

@@ -4,12 +4,14 @@ import type { AgentClient } from '../lib/agent-api/agent-client.ts';
 import { verifySnapshotFile } from '../lib/etcd/mvcc/verify-snapshot-file.ts';
 import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
 import { uidOfNamespace } from '../lib/keyspace/cluster-uid.ts';
+import { valueEncoding } from '../lib/keyspace/value-encoding.ts';
 import { connectNodes, type NodeCaller } from '../lib/restore/cluster/connect-nodes.ts';
 import type { NodeFacts } from '../lib/restore/cluster/node-facts.ts';
 import { keysInFile } from '../lib/restore/own/keys-in-file.ts';
 import { type KeyReader, type OwnObjects, readOwnObjects } from '../lib/restore/own/read-own-objects.ts';
 import { count, counted } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
+import type { SecretsNow } from './restore-encryption.ts';
 
 export interface OwnOptions {
   readonly keepOwn: boolean;
@@ -50,6 +52,7 @@ export interface KeptOwn {
   readonly from: string | undefined;
   /** Whose cluster this is: the backup's, unless its own data says otherwise. */
   readonly cluster: string;
+  readonly secretsNow: SecretsNow;
   /** For people: what is kept, or what is not, why, and what to do. */
   readonly line: string;
 }
@@ -133,7 +136,8 @@ async function readFrom(
       here,
       `as the backup is of another cluster (${cluster}, and this is ${here}): install it again afterwards`,
     );
-  if (valueOf(authority) === undefined)
+  const secret = valueOf(authority);
+  if (secret === undefined)
     return nothing(
       cluster,
       `as ${from} knows of none in namespace ${namespace}. If it is installed in another one: --system-namespace`,
@@ -156,12 +160,19 @@ async function readFrom(
   const at = seen.revision === 0n ? '' : ` at revision ${count(seen.revision)}`;
   const kept = objects.grafts?.length ?? 0;
   return {
-    ...{ objects, kept, from, cluster },
+    ...{ objects, kept, from, cluster, secretsNow: secretsAs(secret) },
     line: `EtcdGuardian itself is kept as it is in ${from}${at}${but}: ${counted(kept, 'object')}, those of namespace ${namespace} among them`,
   };
 }
 
 const READ_MS = 60_000;
+
+function secretsAs(value: Uint8Array): SecretsNow {
+  const found = valueEncoding(Buffer.from(value));
+  if (found.kind === 'unknown') return undefined;
+  if (found.kind !== 'encrypted') return 'plain';
+  return { provider: found.encryption.scheme, key: found.encryption.keyName };
+}
 
 function asked(keys: readonly string[]): { readonly keys: Buffer<ArrayBuffer>[] } {
   return { keys: keys.map((key) => Buffer.from(key)) };
@@ -174,6 +185,7 @@ function readerOf(agent: AgentClient, serializable: boolean): KeyReader {
 function nothing(cluster: string, why: string): KeptOwn {
   return {
     ...{ objects: { grafts: [], graftPrefixes: [] }, kept: 0, from: undefined, cluster },
+    secretsNow: undefined,
     line: `EtcdGuardian itself is NOT kept, ${why}`,
   };
 }

@@ -13,13 +13,13 @@ const NEEDS = needs('etcd 3.6.16', 'versitygw');
 const OURS = 'etcd-guardian-system';
 const CRDS = '/registry/apiextensions.k8s.io/customresourcedefinitions';
 const kept = z.object({ objects: z.int(), from: z.string().nullable(), message: z.string() });
-const planned = z.object({ own: kept });
+const planned = z.object({ own: kept, encryption: z.array(z.string()) });
 const ended = z.object({ outcome: z.string(), own: kept });
 
 /** What an installation has, in short, as etcd stores it. */
 const INSTALLED: Readonly<Record<string, string>> = {
   [`/registry/namespaces/${OURS}`]: object('v1', 'Namespace', { name: OURS }),
-  [`/registry/secrets/${OURS}/etcdguardian-authority`]: 'our own authority, encrypted at rest',
+  [`/registry/secrets/${OURS}/etcdguardian-authority`]: 'k8s:enc:aescbc:v1:key2:our own authority',
   [`/registry/clusterroles/etcdguardian-agent`]: 'rights',
   [`/registry/clusterroles/etcd-viewer`]: object('rbac.authorization.k8s.io/v1', 'ClusterRole', {
     ...{ name: 'etcd-viewer', labels: { 'app.kubernetes.io/name': 'etcdguardian' } },
@@ -48,6 +48,7 @@ test(
     // An older version of ours was there at that time.
     await scene.put(`/registry/secrets/${OURS}/of-old`, 'old');
     await scene.put('/registry/a', 'wanted');
+    await scene.put('/registry/secrets/shop/paid', 'k8s:enc:aescbc:v1:key1:x');
     await backUp('--key-file', key);
     await scene.put('/registry/a', 'new');
     await remove(scene, `/registry/secrets/${OURS}/of-old`);
@@ -56,7 +57,8 @@ test(
       ...['restore', 'cluster', ...agents, ...at.store, '--no-quiesce', '--key-file', file],
     ];
 
-    const { own } = await cli.json(planned, withKeys(key));
+    const { own, encryption } = await cli.json(planned, withKeys(key));
+    assert.match(encryption.join(), /other keys than this cluster writes with now \(aescbc key2\)/);
     assert.equal(own.objects, OBJECTS, own.message);
     assert.equal(own.from, 'the etcd of node-1');
     const refused = await cli.json(planned, [...withKeys(key), '--no-keep-own']);
