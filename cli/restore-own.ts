@@ -108,7 +108,7 @@ export async function keptOwn(
     }
   return nothing(
     cluster,
-    `as no etcd serves (${failures.join('; ') || 'no agent answers'}): it comes back as the restored data has it, and not at all where that is older than its installation; then install it again, with the saved Secrets. To keep it as it is: etcdguardian rescue --data-dir … --out FILE on a node, and --own-from FILE here`,
+    `as no etcd serves (${failures.join('; ') || 'no agent tells of one'}): it comes back as the restored data has it, and not at all where that is older than its installation; then install it again, with the saved Secrets. To keep it as it is: etcdguardian rescue --data-dir … --out FILE on a node, and --own-from FILE here`,
   );
 }
 

@@ -150,3 +150,32 @@ test('a plan counts everything that was ever served, and says what it does', () 
     /n1: member m1 in \/var\/lib\/etcd; stops \/m\/kube-apiserver\.yaml, then etcd/,
   );
 });
+
+test('a restore that is under way is told first, also by nodes whose etcd is stopped for it', () => {
+  const state: Description['restores'][number] = {
+    ...{
+      operation: 'other',
+      term: 1n,
+      state: 'Quiesced',
+      message: '',
+      previousDataDir: '',
+      staged: undefined,
+    },
+    ...{ problem: undefined, sinceMs: 0, subject: '', deadlineMs: 0, committedMs: 0, point: undefined },
+    ...{ givenUp: false, members: [] },
+  };
+  const stopped = node({}, { etcd: undefined, restores: [state] });
+  const codes = (nodes: readonly NodeFacts[], wish: Partial<RestoreWish> = {}): string[] =>
+    planClusterRestore(nodes, POINT, { ...WISH, ...wish }).problems.map(({ code }) => code);
+  assert.deepEqual(codes([stopped]), ['restore.busy', 'restore.no-etcd']);
+  assert.deepEqual(codes([node({}, { restores: [state] })]), ['restore.busy']);
+  assert.deepEqual(codes([node({}, { restores: [state] })], { operation: 'other' }), []);
+  assert.deepEqual(codes([node({}, { restores: [{ ...state, state: 'RolledBack' }] })]), []);
+  const lost = member(3);
+  const left = [
+    member(1),
+    member(2),
+    { ...lost, description: { ...DESCRIPTION, ...lost.description, restores: [state] } },
+  ];
+  assert.deepEqual(codes(left, { withoutNodes: ['n3'] }), []);
+});

@@ -57,7 +57,7 @@ export function planClusterRestore(
   point: PointFacts,
   wish: RestoreWish,
 ): ClusterPlan {
-  const problems: GuardianError[] = [];
+  const problems = underWay(nodes, wish);
   const warnings: string[] = [];
   const participants = planMembers(nodes, wish.withoutNodes, problems, warnings);
   const known = nodes
@@ -81,6 +81,22 @@ export function planClusterRestore(
   };
 }
 
+/** Told by every agent: a node whose etcd is stopped for a restore shows none. */
+function underWay(nodes: readonly NodeFacts[], { operation, withoutNodes }: RestoreWish): GuardianError[] {
+  return nodes.flatMap(({ node, description }) => {
+    if ([node, description?.etcd?.name ?? node].some((name) => withoutNodes.includes(name))) return [];
+    const other = description?.restores.find((restore) => {
+      const state = restoreStateName(restore.state);
+      return restore.operation !== operation && state !== undefined && stageOf(state) !== 'over';
+    });
+    if (other === undefined) return [];
+    const message = `restore ${other.operation} is under way on ${node} (${other.state})`;
+    return [
+      new GuardianError('restore.busy', message, { hint: 'Let it end, then create another EtcdRestore.' }),
+    ];
+  });
+}
+
 /** As `requireRoom` counts: the data, room to grow, and two files of the log. */
 const ROOM = 128 * 1024 * 1024 + 2 * WAL_FILE_SIZE;
 const LEAST_LIFE_MS = 3_600_000;
@@ -89,24 +105,14 @@ const MOST_SKEW_MS = 60_000;
 function checkNode(
   { node, clockSkewMs, description }: FoundNode,
   point: PointFacts,
-  { operation, quiesce }: RestoreWish,
+  { quiesce }: RestoreWish,
   problems: GuardianError[],
   warnings: string[],
 ): void {
-  const { etcd, restores, certificateEndsMs, timeMs } = description;
+  const { etcd, certificateEndsMs, timeMs } = description;
   const add = (code: string, message: string, hint: string, retryable = false): void => {
     problems.push(new GuardianError(code, message, { hint, retryable }));
   };
-  const other = restores.find((restore) => {
-    const state = restoreStateName(restore.state);
-    return restore.operation !== operation && state !== undefined && stageOf(state) !== 'over';
-  });
-  if (other !== undefined)
-    add(
-      'restore.busy',
-      `restore ${other.operation} is under way on ${node} (${other.state})`,
-      'Let it end, then create another EtcdRestore.',
-    );
   if (etcd.runsAs === 'RUNS_AS_UNKNOWN' || etcd.dataDir === '')
     add(
       'restore.unmanaged',
