@@ -105,6 +105,43 @@ describe(
       await judged(known, 'restored', operation);
     });
 
+    scenery('a second person is refused while a restore is under way, which goes on', async () => {
+      const known = await writeNewer(scene, 'of before two persons');
+      const halt = await nodeAt(1).agent.haltAt('Quiesced');
+      await using first = await person.cli.start([...person.restore, '--yes']);
+      await haltedWhile(first, halt.halted);
+      const second = await person.cli.run([...person.restore, '--yes']);
+      await halt.release();
+      assert.equal(second.status, 6, second.stderr);
+      assert.match(second.stderr, /in the way: restore cli-\S+ is under way on node-1 .*\[restore\.busy\]/);
+      assert.equal(await first.exited, 0, first.output());
+      const operation = operationOf(first);
+      assert.deepEqual(await untilOver(scene.nodes, operation), ['Resumed', 'Resumed', 'Resumed']);
+      await judged(known, 'restored', operation);
+    });
+
+    scenery('two persons who begin at the same time: one is refused, or has nobody to disturb', async () => {
+      const known = await writeNewer(scene, 'of before two at once');
+      await using one = await person.cli.start([...person.restore, '--yes']);
+      await using other = await person.cli.start([...person.restore, '--yes']);
+      const ends = await Promise.all([one.exited, other.exited]);
+      const told = `${ends.join()}\n${one.output()}\n\n${other.output()}`;
+      assert.ok(ends.includes(0), told);
+      for (const [at, command] of [one, other].entries()) {
+        const operation = operationOf(command);
+        const states = await untilOver(scene.nodes, operation);
+        if (ends[at] === 0) {
+          assert.deepEqual(states, ['Resumed', 'Resumed', 'Resumed'], told);
+          await cleanUp(scene.nodes, operation);
+        } else {
+          assert.match(command.output(), /\[restore\.busy\]|another coordinator has taken/, told);
+          for (const state of states)
+            assert.ok([undefined, 'RolledBack', 'Failed'].includes(state), `${state} ${told}`);
+        }
+      }
+      await judged(known, 'restored');
+    });
+
     scenery('what is left without quorum is still asked what EtcdGuardian has', async () => {
       await nodeAt(0).etcd.put('/registry/secrets/etcd-guardian-system/etcdguardian-authority', 'ours');
       const gone = [nodeAt(0), nodeAt(1)];
