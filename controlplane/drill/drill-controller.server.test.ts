@@ -9,7 +9,10 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import { mayUser } from '../../lib/kubernetes/access-review.ts';
 import { DRILL_ANNOTATION } from '../../lib/kubernetes/drill-annotation.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
+import { fromBase64, SECRETS } from '../core-resources.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { Died, dyingAtOwn } from '../namespace-restore/dying-client.fixture.ts';
 import { DRILL_ANNOTATIONS, drillJob, type Job, JOBS } from './drill-job.ts';
@@ -178,22 +181,38 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
     await remove('asked', 'team');
   });
 
-  test('of a backup whose requester may not restore it there is none on demand', async () => {
-    const credentials = { prefix: 'main', region: 'r', credentialsSecret: 'alices' };
-    await scene.completed('alices', {
-      spec: {
-        requestedBy: { username: 'alice', groups: ['team-a'] },
-        storageLocation: { provider: 'S3', bucket: 'backups', ...credentials },
-      },
-    });
+  test('the rights of its requester count: to back it up by the cadence, to restore it on demand', async () => {
+    const { kube } = scene.installation;
+    const alice = { username: 'alice', groups: ['team-a'] };
+    const data = { 'access-key-id': 'hers', 'secret-access-key': 'x' };
+    await kube.create(SECRETS, NAMESPACE, { metadata: { name: 'alices' }, stringData: data });
+    const storageLocation = { provider: 'S3', bucket: 'backups', region: 'r', credentialsSecret: 'alices' };
+    await scene.completed('alices', { spec: { requestedBy: alice, storageLocation } });
     await scene.annotate('alices', { [DRILL_ANNOTATION]: 'now' });
-    await using replica = scene.start({ cadence: '0' });
-    const drill = await scene.drilled('alices');
-    assert.deepEqual([drill.result, drill.requested], ['Unknown', 'now']);
-    assert.match(drill.message ?? '', /user "alice" may not restore etcdclusters/);
+    await using replica = scene.start();
+    const asked = await scene.drilled('alices');
+    assert.deepEqual([asked.result, asked.requested], ['Unknown', 'now']);
+    assert.match(asked.message ?? '', /user "alice" may not restore etcdclusters/);
+    assert.ok(replica.lines.some(({ audit, result }) => audit === true && result === 'denied'));
+    await scene.later(1.1 * HOUR_MS);
+    const due = await scene.drilled('alices', asked.time);
+    assert.match(due.message ?? '', /user "alice" may not (get secrets|backup etcdclusters)/);
     assert.deepEqual(await scene.jobs('alices'), []);
-    const denied = replica.lines.find(({ audit, result }) => audit === true && result === 'denied');
-    assert.match(denied?.message ?? '', /may not restore/);
+
+    await allow(kube, alice.username, [
+      { apiGroups: ['etcdguardian.io'], resources: ['etcdclusters'], verbs: ['backup'] },
+      { apiGroups: [''], resources: ['secrets'], verbs: ['get'] },
+    ]);
+    const mayBackUp = { verb: 'backup', group: 'etcdguardian.io', resource: 'etcdclusters' };
+    const mayRead = { verb: 'get', group: '', resource: 'secrets', namespace: NAMESPACE };
+    for (const right of [mayBackUp, mayRead])
+      await eventually('she has the right', () => mayUser(kube, alice, right));
+    await scene.later(2.1 * HOUR_MS);
+    const { job, secret } = await scene.begun('alices');
+    const values = Object.values(secret.data ?? {}).map(fromBase64);
+    assert.ok(values.includes('hers'));
+    await scene.hold(job, PASSED);
+    assert.equal((await scene.drilled('alices', due.time)).result, 'Passed');
     await remove('alices');
   });
 
@@ -307,5 +326,17 @@ async function refuseStatusOf({ installation: { kube } }: DrillScene, name: stri
       () => false,
       () => true,
     );
+  });
+}
+
+async function allow(kube: KubeClient, user: string, rules: readonly object[]): Promise<void> {
+  const group = 'rbac.authorization.k8s.io';
+  const metadata = { name: `drills-${user}` };
+  const roles = { group, version: 'v1', plural: 'clusterroles' };
+  await kube.create(roles, undefined, { metadata, rules });
+  await kube.create({ ...roles, plural: 'clusterrolebindings' }, undefined, {
+    metadata,
+    roleRef: { apiGroup: group, kind: 'ClusterRole', name: metadata.name },
+    subjects: [{ apiGroup: group, kind: 'User', name: user }],
   });
 }
