@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { eventually } from '../harness/eventually.ts';
-import { startCoordinator } from '../harness/many-nodes/coordinator.ts';
+import { SOON, startCoordinator } from '../harness/many-nodes/coordinator.ts';
 import { cleanUp, prepareDisturbed, writeNewer } from '../harness/many-nodes/disturb-restore.ts';
 import { judgeMembers, type KnownData, untilOver } from '../harness/many-nodes/judge-members.ts';
 import { type NightShift, nightShift } from '../harness/many-nodes/night-shift.ts';
@@ -17,6 +17,8 @@ import { operator } from '../runbooks/runbooks.ts';
 
 const random = testRandom('scenes by hand');
 const version = random.pick(ETCD_VERSIONS.filter((one) => !one.startsWith('3.4.')));
+/** Time for all to vote on a slow machine; it is also how long they wait for what never comes. */
+const VOTING = { ...SOON, quiesceMs: 60_000, swapMs: 30_000, startMs: 60_000, verifyMs: 20_000 };
 const rows = z.object({ nodes: z.array(z.object({ node: z.string(), state: z.string() })) });
 const outcome = z.object({ operation: z.string(), outcome: z.string() });
 const planned = z.object({ own: z.object({ objects: z.int(), message: z.string() }) });
@@ -51,8 +53,17 @@ describe(
         const order = scene.order(backup.point, known.revision + 1_000n);
         const lost = nodeAt(2);
         const halt = await lost.agent.haltAt('Verified');
-        const coordinator = await startCoordinator(scene, order);
-        await halt.halted;
+        await using coordinator = await startCoordinator(scene, order, { budgets: VOTING });
+        const early = coordinator.ended.then((end) => {
+          throw new Error(`it ended before ${lost.name} had voted: ${JSON.stringify(end)}`);
+        });
+        await Promise.race([halt.halted, early]);
+        early.catch(() => undefined);
+        await eventually('the others have voted', async () =>
+          (await Promise.all([0, 1].map((at) => nodeAt(at).journalState(order.operation)))).every(
+            (state) => state === 'Verified',
+          ),
+        );
         await coordinator.kill();
         await lost.agent.kill();
         const settle = ['restore', 'settle', order.operation, decision, ...person.agents];
