@@ -9,18 +9,20 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import { ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { mayUser } from '../../lib/kubernetes/access-review.ts';
 import { DRILL_ANNOTATION } from '../../lib/kubernetes/drill-annotation.ts';
-import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { fromBase64, SECRETS } from '../core-resources.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { Died, dyingAtOwn } from '../namespace-restore/dying-client.fixture.ts';
 import { DRILL_ANNOTATIONS, drillJob, type Job, JOBS } from './drill-job.ts';
 import { drillName } from './drill-request.ts';
+import { allow, refuseStatusOf } from './drill-rules.fixture.ts';
 import { containerStatus, type DrillScene, PASSED, startDrillScene } from './drill-scene.fixture.ts';
 
 const HOUR_MS = 3_600_000;
 const WEEK_MS = 168 * HOUR_MS;
+const KIND = { apiVersion: ETCD_RESTORE_RESOURCE.apiVersion, kind: 'EtcdRestore' };
 /** Writes are the Job, its Secret, the status of the run, that of the schedule. */
 const DEATHS = [1, 2, 3, 4].flatMap((write) => [true, false].map((isLost) => ({ write, isLost })));
 
@@ -154,6 +156,25 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
     await remove('second');
   });
 
+  test('none begins while the cluster is being restored', async () => {
+    const { kube } = scene.installation;
+    const reference = { resource: ETCD_RESTORE_RESOURCE, namespace: NAMESPACE, name: 'under-way' };
+    const spec = { backupName: 'waits', restoreMode: 'Full' };
+    await kube.create(reference.resource, NAMESPACE, { ...KIND, metadata: { name: 'under-way' }, spec });
+    const phase = (to: string): Promise<object> =>
+      kube.mergePatch({ ...reference, subresource: 'status' }, { status: { phase: to } });
+    await phase('Restoring');
+    await scene.completed('waits');
+    await using replica = scene.start();
+    await replica.looked();
+    assert.deepEqual(await scene.jobs('waits'), []);
+    await phase('Completed');
+    const { job } = await scene.begun('waits');
+    await scene.hold(job, PASSED);
+    await scene.drilled('waits');
+    await remove('waits');
+  });
+
   test('an annotation asks for one, each value once; of what can’t be drilled it is refused', async () => {
     const unchecked = { validation: { enabled: true, consistencyCheck: false } };
     await scene.completed('asked', { spec: unchecked });
@@ -262,7 +283,7 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
 
   test('a status that can’t be written holds up no other drill', async () => {
     const stubborn = await scene.completed('stubborn');
-    await refuseStatusOf(scene, 'stubborn');
+    await refuseStatusOf(scene.installation.kube, 'stubborn');
     await using replica = scene.start();
     const { job } = await scene.begun('stubborn');
     await scene.hold(job, PASSED);
@@ -300,43 +321,3 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
       assert.equal((await scene.jobs(run)).length, 1);
     });
 });
-
-async function refuseStatusOf({ installation: { kube } }: DrillScene, name: string): Promise<void> {
-  const policies = {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    plural: 'validatingadmissionpolicies',
-  };
-  const rule = { apiGroups: ['etcdguardian.io'], apiVersions: ['*'], operations: ['UPDATE'] };
-  await kube.create(policies, undefined, {
-    metadata: { name },
-    spec: {
-      matchConstraints: { resourceRules: [{ ...rule, resources: ['etcdbackups/status'] }] },
-      validations: [{ expression: `object.metadata.name != '${name}'`, message: 'not this one' }],
-    },
-  });
-  await kube.create({ ...policies, plural: 'validatingadmissionpolicybindings' }, undefined, {
-    metadata: { name },
-    spec: { policyName: name, validationActions: ['Deny'] },
-  });
-  const reference = { resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name, subresource: 'status' };
-  await eventually('it is refused', async () => {
-    const tried = kube.mergePatch(reference, { status: { message: 'x' } }, { dryRun: true });
-    return tried.then(
-      () => false,
-      () => true,
-    );
-  });
-}
-
-async function allow(kube: KubeClient, user: string, rules: readonly object[]): Promise<void> {
-  const group = 'rbac.authorization.k8s.io';
-  const metadata = { name: `drills-${user}` };
-  const roles = { group, version: 'v1', plural: 'clusterroles' };
-  await kube.create(roles, undefined, { metadata, rules });
-  await kube.create({ ...roles, plural: 'clusterrolebindings' }, undefined, {
-    metadata,
-    roleRef: { apiGroup: group, kind: 'ClusterRole', name: metadata.name },
-    subjects: [{ apiGroup: group, kind: 'User', name: user }],
-  });
-}

@@ -3,6 +3,7 @@ import { startReflector } from '../../lib/kubernetes/reflector.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import { backupWatch } from '../backup/backup-watch.ts';
 import type { Again, Controller } from '../controller.ts';
+import { restoreWatch } from '../restore/restore-watch.ts';
 import { scheduleWatch } from '../schedule/schedule-watch.ts';
 import { DRILL_LABELS, type Job, JOBS } from './drill-job.ts';
 import { DrillReconciler } from './drill-reconciler.ts';
@@ -26,6 +27,7 @@ export function drills(tools: DrillTools): Controller {
       if (pod === undefined) return;
       const backups = backupWatch(tools, signal);
       const schedules = scheduleWatch(tools, signal);
+      const restores = restoreWatch(tools, signal);
       const jobs = startReflector<Job>({
         ...{ client: tools.kube, resource: JOBS, namespace: tools.namespace, signal, random: tools.random },
         labelSelector: Object.entries(DRILL_LABELS)
@@ -38,7 +40,7 @@ export function drills(tools: DrillTools): Controller {
           tools.log.write('warning', 'watch-trouble', `Jobs: ${errorText(error)}`, errorFields(error));
         },
       });
-      const current = new DrillReconciler({ tools, pod, backups, schedules, jobs });
+      const current = new DrillReconciler({ tools, pod, backups, schedules, restores, jobs });
       signal.addEventListener(
         'abort',
         () => {
@@ -46,9 +48,9 @@ export function drills(tools: DrillTools): Controller {
         },
         { once: true },
       );
-      await Promise.all([backups.synced, schedules.synced, jobs.synced]);
+      await Promise.all([backups.synced, schedules.synced, restores.synced, jobs.synced]);
       reconciler = current;
-      for (const watch of [backups, schedules])
+      for (const watch of [backups, schedules, restores])
         watch.listen(() => {
           queue.add(KEY, GATHER_MS);
         });

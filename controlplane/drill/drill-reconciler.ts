@@ -1,12 +1,14 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { Reflector } from '../../lib/kubernetes/reflector.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import { failureOf } from '../backup/backup-status.ts';
 import type { BackupWatch } from '../backup/backup-watch.ts';
 import type { Again } from '../controller.ts';
 import { PODS, SECRETS } from '../core-resources.ts';
+import type { RestoreWatch } from '../restore/restore-watch.ts';
 import type { ScheduleWatch } from '../schedule/schedule-watch.ts';
 import { chooseDrill, type RefusedDrill, type WantedDrill } from './choose-drill.ts';
 import { DRILL_LABELS, drillJob, drillSecret, type Job, JOBS, orderOf } from './drill-job.ts';
@@ -26,6 +28,7 @@ export interface DrillReconcilerParts {
   readonly pod: DrillPodSettings;
   readonly backups: BackupWatch;
   readonly schedules: ScheduleWatch;
+  readonly restores: RestoreWatch;
   readonly jobs: Pick<Reflector<Job>, 'list'>;
 }
 
@@ -89,6 +92,8 @@ export class DrillReconciler {
     const choice = chooseDrill(backups, series, settings.drillsEveryMs, now);
     for (const refused of choice.refused) await this.#refuse(refused, now, signal);
     if (active?.state.kind === 'active') return this.#follow(active.job, active.state.backup, signal);
+    // Its end wakes us.
+    if (this.#parts.restores.list().some(isUnderWay)) return { afterMs: LONGEST_WAIT_MS };
     if (choice.drill !== undefined) return this.#begin(choice.drill, series, signal);
     const waitMs = choice.nextMs === undefined ? LONGEST_WAIT_MS : choice.nextMs - now.getTime();
     return { afterMs: Math.max(1, Math.min(LONGEST_WAIT_MS, waitMs)) };
@@ -284,6 +289,13 @@ export class DrillReconciler {
     this.#troubles.delete(name);
   }
 }
+
+/** What a restore needs of a node, no drill takes from it. */
+function isUnderWay({ status }: EtcdRestore): boolean {
+  return UNDER_WAY.has(status?.phase ?? '');
+}
+
+const UNDER_WAY: ReadonlySet<string> = new Set(['Quiescing', 'Restoring', 'Validating']);
 
 const NOT_HELD = { result: 'Unknown', endedAt: undefined, figures: {} } as const;
 

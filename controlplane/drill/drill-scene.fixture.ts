@@ -9,6 +9,7 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import { ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { eventRecorder } from '../../lib/kubernetes/event-recorder.ts';
 import type { KubeClient, KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { type DrillSummary, formatDrillSummary } from '../../lib/restore/drill/drill-summary.ts';
@@ -83,6 +84,7 @@ export async function startDrillScene(): Promise<DrillScene> {
   await eventually('the resources are served', async () => {
     await kube.list(ETCD_BACKUP_RESOURCE, { namespace: NAMESPACE });
     await kube.list(ETCD_BACKUP_SCHEDULE_RESOURCE, { namespace: NAMESPACE });
+    await kube.list(ETCD_RESTORE_RESOURCE, { namespace: NAMESPACE });
     return true;
   });
   const signing = Buffer.from(formatKeyFile((await createKeys('signing', new Date())).keys));
