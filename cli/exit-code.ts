@@ -66,7 +66,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
   unsound: [
     ...['backup.unsound', 'backup.unproven', 'backup.hash-mismatch', 'etcd.corrupt-alarm'],
     ...['repository.damaged', 'repository.misplaced', 'repository.missing', 'repository.rolled-back'],
-    ...['restore.hash-mismatch', 'restore.members-differ', 'restore.other-member'],
+    ...['restore.hash-mismatch', 'restore.members-differ', 'restore.other-member', 'restore.written'],
     'rescue.damaged',
     ...['drill.api-server', 'drill.api-server-ended', 'drill.etcd-ended'],
     ...['restore.unsound', 'restore.wrong-copy', 'store.corrupt', 'store.changed'],

@@ -1,7 +1,8 @@
 import { connectEtcd } from '../../lib/etcd/client/connect-etcd.ts';
-import type { EtcdClient } from '../../lib/etcd/client/etcd-client.ts';
-import { GuardianError, reasonOf } from '../../lib/guardian-error.ts';
+import type { EtcdClient, HashKV } from '../../lib/etcd/client/etcd-client.ts';
+import { GuardianError, hasCode, reasonOf } from '../../lib/guardian-error.ts';
 import type { JournalEntry } from '../../lib/restore/cluster/journal.ts';
+import { visibleText } from '../../lib/visible-text.ts';
 import type { Deadline } from './node-service.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -31,8 +32,15 @@ export async function untilServing(etcd: EtcdOfNode, deadline: Deadline): Promis
 }
 
 /**
- * Whether the running member is the one that was staged, entry by entry. Rejects with `restore.other-member` and
- * `restore.hash-mismatch`, and with the client's errors.
+ * Whether the running member is the one that was staged, entry by entry. Rejects with `restore.other-member`,
+ * `restore.hash-mismatch` and `restore.written`, and with the client's errors.
+ *
+ * Its revision may be a later one: leases end by themselves as soon as there is a leader, and take their keys with them.
+ * Then it is the hash at the foretold revision that counts. A hash depends on the entries up to its revision and on the
+ * compaction alone, so that what came later can't change it; and a compaction behind that revision makes etcd refuse it.
+ * What came later must be explained, too: API servers are stopped, so nobody writes, and all there can be are deletions of
+ * keys that had a lease. Each of these revisions is looked at. (etcd 3.4 refuses the hash at the very revision of a
+ * compaction, which is where restored data begins: there a later revision is no proof.)
  */
 export async function verifyMember(
   etcd: EtcdOfNode,
@@ -40,11 +48,20 @@ export async function verifyMember(
   deadline: Deadline,
 ): Promise<void> {
   await withMember(etcd, async (client, endpoint) => {
-    const hash = await client.hashKV(endpoint, 0n, {
-      signal: deadline.signal,
-      timeoutMs: Math.max(1, Math.floor(deadline.leftMs())),
-    });
-    const { clusterId, memberId, revision } = hash.header;
+    const hashAt = (at: bigint): Promise<HashKV> =>
+      client.hashKV(endpoint, at, {
+        signal: deadline.signal,
+        timeoutMs: Math.max(1, Math.floor(deadline.leftMs())),
+      });
+    const newest = await hashAt(0n);
+    const hash =
+      newest.header.revision > staged.revision
+        ? await hashAt(staged.revision).catch((error: unknown) => {
+            if (hasCode(error, 'etcd.compacted')) return newest;
+            throw error;
+          })
+        : newest;
+    const { clusterId, memberId, revision } = newest.header;
     if (clusterId !== staged.clusterId || memberId !== staged.memberId) {
       throw new GuardianError(
         'restore.other-member',
@@ -52,15 +69,54 @@ export async function verifyMember(
         { hint: 'Another etcd answers there, or it runs on another data dir than the agent found.' },
       );
     }
-    if (hash.hash === staged.hashKv && revision === staged.revision) return;
+    const { hashRevision } = hash;
+    if (hash.hash === staged.hashKv && hashRevision === staged.revision) {
+      if (revision > staged.revision) await requireLeasesOnly(client, endpoint, staged, revision, deadline);
+      return;
+    }
     throw new GuardianError(
       'restore.hash-mismatch',
-      `etcd answers HashKV ${hash.hash} at revision ${revision}; what was staged has ${staged.hashKv} at ${staged.revision}`,
+      `etcd answers HashKV ${hash.hash} at revision ${hashRevision}; what was staged has ${staged.hashKv} at ${staged.revision}`,
       {
         hint: 'Something wrote to etcd before it was verified, or the disk is bad. Are all API servers stopped?',
       },
     );
   });
+}
+
+/** Each change behind what was staged is the end of a lease. */
+async function requireLeasesOnly(
+  client: EtcdClient,
+  endpoint: string,
+  { revision }: NonNullable<JournalEntry['staged']>,
+  newest: bigint,
+  deadline: Deadline,
+): Promise<void> {
+  const everything = { key: '\0', rangeEnd: '\0' };
+  const late = AbortSignal.timeout(Math.max(1, Math.floor(deadline.leftMs())));
+  const watch = client.watch({
+    ...{ ...everything, startRevision: revision + 1n, prevKv: true, endpoint },
+    signal: AbortSignal.any([deadline.signal, late]),
+  });
+  for await (const { events } of watch)
+    for (const { type, kv, prevKv } of events) {
+      if (type !== 'delete' || prevKv === undefined || prevKv.lease === 0n) throw written(kv);
+      if (kv.modRevision >= newest) return;
+    }
+}
+
+function written({
+  key,
+  modRevision,
+}: {
+  readonly key: Buffer;
+  readonly modRevision: bigint;
+}): GuardianError {
+  return new GuardianError(
+    'restore.written',
+    `something wrote ${visibleText(key.toString())} to the restored etcd at revision ${modRevision}, before it was verified`,
+    { hint: 'Stop whatever else uses this etcd, API servers on other machines for one, then restore again.' },
+  );
 }
 
 const ASK_MS = 2_000;

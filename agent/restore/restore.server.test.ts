@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readdir, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { hasCode } from '../../lib/guardian-error.ts';
 import { coordinateRestore } from '../../lib/restore/cluster/coordinate-restore.ts';
+import { base64 } from '../../test/harness/etcd-gateway.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import { needs } from '../../test/harness/tools.ts';
+import { openJournal } from '../../lib/restore/cluster/journal.ts';
+import { verifyMember } from './member-etcd.ts';
+import { deadlineIn } from './node-service.ts';
 import { coordinatorTools, type RestoreScene, startRestoreScene } from './restore-scene.fixture.ts';
 
 describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw'), () => {
@@ -121,6 +125,39 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     await assert.rejects(participant.step('startEtcd', { fence, budgetMs: 1_000 }, signal), {
       code: 'restore.order',
     });
+  });
+
+  test('is verified though leases ended meanwhile, and not when something wrote', async () => {
+    const gateway = (path: string, body: object): Promise<Response> =>
+      fetch(`${scene.endpoint}/v3/${path}`, { method: 'POST', body: JSON.stringify(body) });
+    const lease = '4711';
+    await gateway('lease/grant', { ID: lease, TTL: '3600' });
+    for (const key of ['/leased/a', '/leased/b'])
+      await gateway('kv/put', { key: base64(key), value: base64('x'), lease });
+    const order = scene.order(await scene.backUp());
+    const { operation } = order;
+    const participant = scene.participant();
+    const { signal } = new AbortController();
+    const term = await participant.takeTerm({ holder: 'restore/test', atLeast: 0n, operation }, signal);
+    const call = { fence: { operation, term }, budgetMs: 60_000 };
+    await participant.stage(order.stage, call, () => undefined, signal);
+    for (const step of ['quiesce', 'swap', 'startEtcd'] as const) await participant.step(step, call, signal);
+    assert.equal(await scene.get('/leased/b'), 'x');
+    // As when its time has come: the keys go, and the revision moves.
+    await gateway('lease/revoke', { ID: lease });
+    const { staged, state } = await participant.step('verify', call, signal);
+    assert.equal(state, 'Verified');
+    assert.ok(staged !== undefined);
+    const { header } = await scene.client.status(scene.endpoint);
+    assert.equal(header.revision, staged.revision + 1n);
+    const etcd = (await openJournal(dirname(scene.journal(operation)))).find(operation)?.etcd;
+    assert.ok(etcd !== undefined);
+    await scene.put('/registry/written', 'by something');
+    await assert.rejects(verifyMember(etcd, staged, deadlineIn(20_000, signal)), {
+      code: 'restore.written',
+      message: /\/registry\/written/,
+    });
+    assert.equal((await participant.step('rollBack', call, signal)).state, 'RolledBack');
   });
 
   test('goes forward by itself after its commit', async () => {
