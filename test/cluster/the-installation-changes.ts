@@ -40,10 +40,15 @@ export function theInstallationChanges(told: () => Story): void {
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/unstamped');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
     const trusted = ['configmap/etcdguardian-trust', IN_SYSTEM, '--output=jsonpath={.data.ca\\.crt}'];
-    await eventually('a new authority is trusted beside the old one, as was asked', async () => {
-      const pem = await cluster.kubectl('get', ...trusted);
-      return pem.split('BEGIN CERTIFICATE').length === 3;
-    });
+    // The leader looks every minute.
+    await eventually(
+      'a new authority is trusted beside the old one, as was asked',
+      async () => {
+        const pem = await cluster.kubectl('get', ...trusted);
+        return pem.split('BEGIN CERTIFICATE').length === 3;
+      },
+      180_000,
+    );
   });
 
   test('hooks run on the node, and one that fails gives a restore up before anything is stopped', async () => {
