@@ -128,10 +128,10 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
     assert.deepEqual([first.result, first.attempts], ['Unknown', 1]);
     assert.match(first.message ?? '', /ImagePullBackOff.*\(DeadlineExceeded: told by the test\)$/);
     assert.equal((await scene.get('pulled')).status?.validationResult?.lastDrillTime, undefined);
-    await scene.later(0.9 * HOUR_MS);
+    await scene.later(0.5 * HOUR_MS);
     await replica.looked();
     assert.equal((await scene.jobs('pulled')).length, 1);
-    await scene.later(0.2 * HOUR_MS);
+    await scene.later(0.6 * HOUR_MS);
     const again = await scene.begun('pulled');
     assert.notEqual(again.job.metadata.name, job.metadata.name);
     await scene.hold(again.job, PASSED);
