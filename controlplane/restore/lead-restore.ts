@@ -8,6 +8,7 @@ import {
   concludeRestore,
   coordinateRestore,
   type CoordinatorTools,
+  releaseStaged,
   type RestoreOutcome,
 } from '../../lib/restore/cluster/coordinate-restore.ts';
 import { connectNodes, type NodePlace } from '../../lib/restore/cluster/connect-nodes.ts';
@@ -83,14 +84,25 @@ class LedRestore implements RestoreRun {
   /** Never rejects. */
   async lead(beginning: Beginning, nodes: readonly NodePlace[]): Promise<void> {
     try {
-      this.#update({
-        end: beginning === 'begin' ? await this.#fromStart() : await this.#conclude(nodes),
-      });
+      const end = beginning === 'begin' ? await this.#fromStart() : await this.#conclude(nodes);
+      if (end.kind === 'refused') await this.#letGo(nodes, end.failure);
+      this.#update({ end });
     } catch (failure) {
       // Nothing was begun, and whoever leads next begins anew.
       if (this.#lead.leading.aborted && !this.#cancelling.signal.aborted) this.#lead.runs.drop(this.key);
-      else this.#update({ end: { kind: 'refused', failure, all: [failure] } });
+      else {
+        await this.#letGo(nodes, failure);
+        this.#update({ end: { kind: 'refused', failure, all: [failure] } });
+      }
     }
+  }
+
+  /** What an earlier leader had staged for it makes room at once; by themselves the nodes wait some minutes for a leader. */
+  async #letGo(places: readonly NodePlace[], failure: unknown): Promise<void> {
+    if (places.length === 0) return;
+    using nodes = connectNodes(places, this.#lead.tools);
+    const tools = this.#coordinatorTools(this.#lead.leading);
+    await releaseStaged({ operation: this.operation }, nodes.participants, tools, failure);
   }
 
   async #fromStart(): Promise<RestoreEnd> {

@@ -196,7 +196,7 @@ class RestoreReconciler {
     }
     // 3. Now.
     tellRestoreStart(this.#tools, restore);
-    leadRestore(restore, 'begin', [], this.#leadTools());
+    leadRestore(restore, 'begin', own?.nodes ?? [], this.#leadTools());
     return undefined;
   }
 

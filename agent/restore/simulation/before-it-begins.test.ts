@@ -68,6 +68,21 @@ test('what was staged, and is led by nobody any more, makes room for another res
   }
 });
 
+test('what an earlier coordinator had staged is let go at once when it isn’t led on', async () => {
+  const cluster = new SimulatedCluster(seededRandom('refused later'), 3, {});
+  const { time, nodes } = cluster;
+  const states = (): (string | undefined)[] => nodes.map(({ disk }) => disk.journals.get(OPERATION)?.state);
+  cluster.startCoordinator(false);
+  await time.pass(HOUR_MS, () => states().every((state) => state === 'Staged'));
+  cluster.coordinators[0]?.process.kill();
+  const beganMs = time.nowMs;
+  let released = false;
+  void cluster.release(new Error('the plan is refused')).then(() => (released = true));
+  await time.pass(HOUR_MS, () => released);
+  assert.deepEqual(states(), ['RolledBack', 'RolledBack', 'RolledBack']);
+  assert.ok(time.nowMs - beganMs < 5_000, `${time.nowMs - beganMs} ms`);
+});
+
 test('what is staged is kept as long as somebody leads it, however long that takes', async () => {
   const cluster = new SimulatedCluster(seededRandom('led for long'), 3, {});
   const { time, nodes, outcomes } = cluster;

@@ -5,6 +5,7 @@ import {
   concludeRestore,
   coordinateRestore,
   type CoordinatorTools,
+  releaseStaged,
   type RestoreOutcome,
 } from '../../../lib/restore/cluster/coordinate-restore.ts';
 import { type moveByPeers, peerAnswer } from '../../../lib/restore/cluster/decide-alone.ts';
@@ -151,6 +152,12 @@ export class SimulatedCluster {
     void coordinateRestore(order, participants, { ...tools, beforeQuiesce }).then((outcome) => {
       this.rivals.push(outcome);
     });
+  }
+
+  /** By a coordinator that doesn't lead it on. */
+  async release(failure: unknown): Promise<void> {
+    const { participants, tools } = this.newCoordinator();
+    await releaseStaged({ operation: OPERATION }, participants, tools, failure);
   }
 
   /** The same process takes terms for other work. */

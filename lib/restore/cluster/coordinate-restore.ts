@@ -98,6 +98,22 @@ export async function concludeRestore(
   return await new Coordinator(operation, participants, tools).conclude(failure);
 }
 
+/**
+ * Makes room on nodes that have staged for a restore which isn't led on, where it is certain that none has committed. Who
+ * doesn't answer soon lets go of it by itself. Never rejects.
+ */
+export async function releaseStaged(
+  { operation }: Pick<RestoreOrder, 'operation'>,
+  participants: readonly Participant[],
+  tools: LedNodesTools,
+  failure: unknown,
+): Promise<void> {
+  const nodes = new LedNodes(operation, participants, tools, SOON_MS);
+  await nodes.surveyed(SOON_MS);
+  if (nodes.nobodyCommitted)
+    await nodes.eachOfThem((participant) => nodes.rollBack(participant, SOON_MS, failure));
+}
+
 /** How long nodes that are away are waited for before it is decided without them, and in vain. */
 const SOON_MS = 10_000;
 /** An agent that restarts is back well within this. */
