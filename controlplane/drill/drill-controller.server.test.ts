@@ -123,6 +123,7 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
       },
       {},
     );
+    await replica.looked();
     await scene.end(job, 'DeadlineExceeded');
     const first = await scene.drilled('pulled');
     assert.deepEqual([first.result, first.attempts], ['Unknown', 1]);

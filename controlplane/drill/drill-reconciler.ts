@@ -168,33 +168,40 @@ export class DrillReconciler {
   async #follow(job: Job, backup: EtcdBackup | undefined, signal: AbortSignal): Promise<Again> {
     const { name } = job.metadata;
     const pods = await this.#podsOf(job, signal);
-    const why = pods.map(troubleOf).find((one) => one !== undefined);
-    if (why === undefined) this.#troubles.delete(name);
-    else if (this.#troubles.get(name)?.why !== why)
-      this.#troubles.set(name, { why, told: this.#troubles.get(name)?.told ?? false });
-    if (backup === undefined) return { afterMs: LOOK_MS };
-    if (pods.some(hasMounted)) this.#supplied.set(name, Infinity);
-    if ((this.#supplied.get(name) ?? 0) <= performance.now()) await this.#supplyLate(job, backup, signal);
+    const runs = pods.some(hasMounted);
+    if (runs) this.#supplied.set(name, Infinity);
+    const isDue = (this.#supplied.get(name) ?? 0) <= performance.now();
+    const missing = backup !== undefined && isDue ? await this.#supplyLate(job, backup, signal) : undefined;
+    this.#note(name, missing ?? pods.map(troubleOf).find((one) => one !== undefined), runs);
     const trouble = this.#troubles.get(name);
     const ageMs = this.#tools.clock().getTime() - (orderOf(job)?.at.getTime() ?? 0);
-    if (trouble !== undefined && !trouble.told && ageMs > PATIENCE_MS) {
+    if (backup !== undefined && trouble?.told === false && ageMs > PATIENCE_MS) {
       trouble.told = true;
       tellWaiting(this.#tools, backup, name, trouble.why);
     }
     return { afterMs: LOOK_MS };
   }
 
-  /** Without a Secret its pod waits until the deadline, which nobody can spare it who can't find one. */
-  async #supplyLate(job: Job, backup: EtcdBackup, signal: AbortSignal): Promise<void> {
+  /** What a pod said before it was taken away is what its Job ended for. */
+  #note(name: string, why: string | undefined, runs: boolean): void {
+    const known = this.#troubles.get(name);
+    if (why === undefined) {
+      if (runs) this.#troubles.delete(name);
+    } else if (known?.why !== why) this.#troubles.set(name, { why, told: known?.told ?? false });
+  }
+
+  /** Resolves to why there can be no Secret now; without it the pod waits until the deadline. */
+  async #supplyLate(job: Job, backup: EtcdBackup, signal: AbortSignal): Promise<string | undefined> {
     const { name, annotations } = job.metadata;
     const wanted = { backup, requested: annotations?.[SERVED_ANNOTATION] };
     try {
       await this.#supply(await prepareDrill(wanted, this.#parts.pod, this.#tools, signal), job, signal);
+      return undefined;
     } catch (error) {
       signal.throwIfAborted();
       if (!isFinal(error)) throw error;
-      const told = this.#troubles.get(name)?.told ?? false;
-      this.#troubles.set(name, { why: failureOf(error).message, told });
+      this.#supplied.set(name, performance.now() + SUPPLY_AGAIN_MS);
+      return failureOf(error).message;
     }
   }
 
