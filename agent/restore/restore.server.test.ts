@@ -64,6 +64,11 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const outcome = await coordinateRestore(order, [scene.participant()], {
       ...coordinatorTools(),
       beforeQuiesce: async () => {
+        // Its coordinator has told that it is there: without it this would last for minutes, not hours.
+        await eventually('it is held', async () => {
+          const { deadlineMs } = await scene.agent.restoreStatus({ operation: order.operation });
+          return deadlineMs < Date.now() + 600_000;
+        });
         const { term } = await scene.agent.describe({});
         const second = await coordinateRestore(other, [scene.participant()], coordinatorTools());
         assert.ok(second.kind === 'rolled-back' && hasCode(second.failure, 'restore.busy'));
