@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { eventually } from '../harness/eventually.ts';
-import { SOON, startCoordinator } from '../harness/many-nodes/coordinator.ts';
+import { haltedWhile, PATIENT, startCoordinator } from '../harness/many-nodes/coordinator.ts';
 import { cleanUp, prepareDisturbed, writeNewer } from '../harness/many-nodes/disturb-restore.ts';
 import { judgeMembers, type KnownData, untilOver } from '../harness/many-nodes/judge-members.ts';
 import { type NightShift, nightShift } from '../harness/many-nodes/night-shift.ts';
@@ -18,7 +18,7 @@ import { operator } from '../runbooks/runbooks.ts';
 const random = testRandom('scenes by hand');
 const version = random.pick(ETCD_VERSIONS.filter((one) => !one.startsWith('3.4.')));
 /** Time for all to vote on a slow machine; it is also how long they wait for what never comes. */
-const VOTING = { ...SOON, quiesceMs: 60_000, swapMs: 30_000, startMs: 60_000, verifyMs: 20_000 };
+const VOTING = { ...PATIENT, verifyMs: 20_000 };
 const rows = z.object({ nodes: z.array(z.object({ node: z.string(), state: z.string() })) });
 const outcome = z.object({ operation: z.string(), outcome: z.string() });
 const planned = z.object({ own: z.object({ objects: z.int(), message: z.string() }) });
@@ -54,11 +54,7 @@ describe(
         const lost = nodeAt(2);
         const halt = await lost.agent.haltAt('Verified');
         await using coordinator = await startCoordinator(scene, order, { budgets: VOTING });
-        const early = coordinator.ended.then((end) => {
-          throw new Error(`it ended before ${lost.name} had voted: ${JSON.stringify(end)}`);
-        });
-        await Promise.race([halt.halted, early]);
-        early.catch(() => undefined);
+        await haltedWhile(coordinator, halt.halted);
         await eventually('the others have voted', async () =>
           (await Promise.all([0, 1].map((at) => nodeAt(at).journalState(order.operation)))).every(
             (state) => state === 'Verified',
@@ -91,7 +87,7 @@ describe(
       const known = await writeNewer(scene, 'of before Ctrl-C');
       const halt = await nodeAt(1).agent.haltAt('Staging');
       await using command = await person.cli.start([...person.restore, '--yes']);
-      await haltedWhile(command, halt.halted);
+      await haltedOf(command, halt.halted);
       command.signal('SIGINT');
       await command.line(/interrupted: it is given up; nothing was stopped/);
       await halt.release();
@@ -106,7 +102,7 @@ describe(
       const known = await writeNewer(scene, 'of before the late Ctrl-C');
       const halt = await nodeAt(1).agent.haltAt('Quiesced');
       await using command = await person.cli.start([...person.restore, '--yes']);
-      await haltedWhile(command, halt.halted);
+      await haltedOf(command, halt.halted);
       command.signal('SIGINT');
       await command.line(/interrupted: something is stopped already, so this goes on to its end/);
       await halt.release();
@@ -120,7 +116,7 @@ describe(
       const known = await writeNewer(scene, 'of before two persons');
       const halt = await nodeAt(1).agent.haltAt('Quiesced');
       await using first = await person.cli.start([...person.restore, '--yes']);
-      await haltedWhile(first, halt.halted);
+      await haltedOf(first, halt.halted);
       const second = await person.cli.run([...person.restore, '--yes']);
       await halt.release();
       assert.equal(second.status, 6, second.stderr);
@@ -236,7 +232,7 @@ interface Manifest {
   readonly spec: { readonly containers: readonly [{ readonly command: readonly string[] }] };
 }
 
-async function haltedWhile(command: ServerProcess, halted: Promise<void>): Promise<void> {
+async function haltedOf(command: ServerProcess, halted: Promise<void>): Promise<void> {
   const early = command.exited.then((how) => {
     throw new Error(`it ended too early (${how}): ${command.output()}`);
   });

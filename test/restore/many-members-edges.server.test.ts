@@ -6,8 +6,9 @@ import type { RestoreOrder } from '../../lib/restore/cluster/coordinate-restore.
 import { createAuthority } from '../harness/certificates.ts';
 import { eventually } from '../harness/eventually.ts';
 import {
-  type Coordinator,
   type CoordinatorEnd,
+  haltedWhile,
+  PATIENT,
   SOON,
   startCoordinator,
 } from '../harness/many-nodes/coordinator.ts';
@@ -20,10 +21,6 @@ import { sample, testRandom, WHOLE_MATRIX } from '../harness/sampling.ts';
 import { ETCD_VERSIONS } from '../harness/tools.ts';
 
 const VERSIONS = ETCD_VERSIONS.filter((version) => !version.startsWith('3.4.'));
-/** No restore is given up before it swaps because the machine is slow. */
-const BEGINNING = { stageMs: 120_000, holdMs: 60_000, quiesceMs: 60_000 };
-/** Nor later. */
-const PATIENT = { ...SOON, ...BEGINNING, swapMs: 30_000, startMs: 60_000, verifyMs: 60_000 };
 
 for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many members').pick(VERSIONS)])
   describe(`a restore of three members (etcd ${version})`, needsNodes(`etcd ${version}`, 'versitygw'), () => {
@@ -82,7 +79,7 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
       const second = scene.order(backup.point, known.revision + 1_000n);
       const halt = await nodeAt(1).agent.haltAt('Quiesced');
       await using coordinator = await startCoordinator(scene, first, { budgets: PATIENT });
-      await reached(halt, coordinator);
+      await haltedWhile(coordinator, halt.halted);
       // All refuse it before it has taken a term, and the first one goes on.
       const refused = await lead(second);
       await halt.release();
@@ -128,9 +125,9 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
         const node = nodeAt(1);
         const halt = await node.agent.haltAt('Quiesced');
         await using coordinator = await startCoordinator(scene, order, {
-          budgets: { ...SOON, ...BEGINNING },
+          budgets: { ...PATIENT, swapMs: SOON.swapMs, startMs: SOON.startMs },
         });
-        await reached(halt, coordinator);
+        await haltedWhile(coordinator, halt.halted);
         const full = await Promise.all([
           fill(node, node.dirs.dataDir),
           fill(node, join(node.dirs.walDir, '..')),
@@ -178,14 +175,6 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
 
     for (const [name, work] of sample(edges, 2, 'edges of many members')) test(name, work);
   });
-
-/** Until an agent halts; a restore that ends before that is told, not waited for. */
-async function reached(halt: { readonly halted: Promise<void> }, coordinator: Coordinator): Promise<void> {
-  const early = coordinator.ended.then((end) => {
-    throw new Error(`ended before the agent halted: ${end?.text ?? 'killed'}`);
-  });
-  await Promise.race([halt.halted, early]);
-}
 
 /** Takes what room there is on the disk of a folder; resolves to the file that has it. */
 async function fill({ place }: ManyNode, folder: string): Promise<string> {

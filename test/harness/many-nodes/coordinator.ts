@@ -41,11 +41,32 @@ export const SOON: Budgets = {
   ...{ commitMs: 5_000, resumeMs: 10_000, rollBackMs: 30_000 },
 };
 
+/** No restore is given up because the machine is slow: for those that are disturbed otherwise. */
+export const PATIENT: Budgets = {
+  ...SOON,
+  ...{
+    stageMs: 120_000,
+    holdMs: 60_000,
+    quiesceMs: 60_000,
+    swapMs: 30_000,
+    startMs: 60_000,
+    verifyMs: 60_000,
+  },
+};
+
 export interface CoordinatorOptions {
   readonly budgets?: Partial<Budgets>;
   readonly truncated?: string | undefined;
   /** Default 6. */
   readonly faster?: number;
+}
+
+/** Until an agent halts; a restore that ends before that is told, not waited for. */
+export async function haltedWhile(coordinator: Coordinator, halted: Promise<void>): Promise<void> {
+  const early = coordinator.ended.then((end) => {
+    throw new Error(`it ended too early: ${end?.text ?? 'killed'}`);
+  });
+  await Promise.race([halted, early]);
 }
 
 export async function startCoordinator(
