@@ -6,7 +6,7 @@ import { testSeed } from '../../../test/harness/sampling.ts';
 import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 import { OPERATION, RIVAL } from './simulated-node.fixture.ts';
 
-const RUNS = 40;
+const RUNS = 20;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
