@@ -51,7 +51,10 @@ for (const replicas of WHOLE_MATRIX ? (['one replica', 'a replica that dies, and
         ...{ apiVersion: ETCD_RESTORE_RESOURCE.apiVersion, kind: 'EtcdRestore', metadata: { name: 'back' } },
         spec: { restoreMode: 'Full', backupName: 'first' },
       });
-      await halt?.halted;
+      const early = ended(servers, namespace).then(({ status }) => {
+        throw new Error(`it ended before anything was stopped: ${status?.message ?? ''}\n${first.output()}`);
+      });
+      await Promise.race([halt?.halted, early]);
       if (replicas !== 'one replica') {
         await first.kill();
         await plane.startReplica('replica-2');
