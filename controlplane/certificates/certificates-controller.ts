@@ -29,7 +29,7 @@ export interface CertificatesTools {
 
 /** Its only key. */
 const KEY = 'certificates';
-const LOOK_AGAIN_MS = 60_000;
+const LOOK_AGAIN_MS = 15_000;
 
 /**
  * Keeps what others need to know whom to trust: the authority and its rotation, the webhook's certificate, the trust

@@ -40,7 +40,7 @@ export function theInstallationChanges(told: () => Story): void {
     const ended = await endOf(story, SYSTEM_NAMESPACE, 'etcdbackup/unstamped');
     assert.equal(ended.phase, 'Completed', ended.message ?? '');
     const trusted = ['configmap/etcdguardian-trust', IN_SYSTEM, '--output=jsonpath={.data.ca\\.crt}'];
-    // The leader looks every minute.
+    // The leader looks every 15 s.
     await eventually(
       'a new authority is trusted beside the old one, as was asked',
       async () => {
