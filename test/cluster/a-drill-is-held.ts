@@ -22,7 +22,7 @@ export function aDrillIsHeld(told: () => Story): void {
     const story = told();
     const field = '{.status.validationResult.drill}';
     const backup = ['etcdbackup/everything', IN_SYSTEM];
-    await story.cluster.kubectl('wait', ...backup, `--for=jsonpath=${field}`, '--timeout=180s');
+    await story.cluster.kubectl('wait', ...backup, `--for=jsonpath=${field}`, '--timeout=600s');
     const text = await story.cluster.kubectl('get', ...backup, `--output=jsonpath=${field}`);
     t.diagnostic(text);
     const drill = Drill.parse(JSON.parse(text));
@@ -45,7 +45,7 @@ export function aDrillIsHeld(told: () => Story): void {
       await cluster.kubectl('get', 'secrets', IN_SYSTEM, DRILLS, '--output=name'),
       /^secret\/drill-/,
     );
-    await cluster.kubectl('delete', 'jobs', IN_SYSTEM, DRILLS, '--cascade=foreground', '--timeout=60s');
+    await cluster.kubectl('delete', 'jobs', IN_SYSTEM, DRILLS, '--cascade=foreground', '--timeout=600s');
     await eventually('Secret and pod are gone', async () => {
       return (await cluster.kubectl('get', 'pods,secrets', IN_SYSTEM, DRILLS, '--output=name')) === '';
     });
