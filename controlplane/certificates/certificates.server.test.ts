@@ -303,7 +303,16 @@ function agentUntil(certificateEndsMs: number): KnownAgent {
 }
 
 const NOTHING: Description = {
-  ...{ node: 'node-1', version: '', instance: 'i', term: 0n, termHolder: '', termOperation: '', timeMs: 0, etcd: undefined },
+  ...{
+    node: 'node-1',
+    version: '',
+    instance: 'i',
+    term: 0n,
+    termHolder: '',
+    termOperation: '',
+    timeMs: 0,
+    etcd: undefined,
+  },
   ...{ problems: [], certificateEndsMs: 0, tasks: [], captures: [], restores: [], hooksAllowed: false },
   ...{ attachmentsAllowed: false, architecture: 'amd64' },
 };

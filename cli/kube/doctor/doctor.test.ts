@@ -222,7 +222,15 @@ test('an API server that does not answer is all that is told', () => {
 });
 
 const DESCRIPTION: Parameters<typeof judgeDescription>[0] = {
-  ...{ node: 'node-1', version: '0.1.0', instance: 'i', term: 1n, termHolder: '', termOperation: '', timeMs: NOW.getTime() },
+  ...{
+    node: 'node-1',
+    version: '0.1.0',
+    instance: 'i',
+    term: 1n,
+    termHolder: '',
+    termOperation: '',
+    timeMs: NOW.getTime(),
+  },
   ...{
     problems: [],
     certificateEndsMs: NOW.getTime() + 5 * 86_400_000,
