@@ -104,6 +104,12 @@ test('the drill runs with what was ordered, and changes no program', () => {
   assert.deepEqual(volumeMounts.map(({ name }) => name).sort(), pod.volumes.map(({ name }) => name).sort());
 });
 
+test('what somebody writes into an endpoint stays as it is, whatever variables there are', () => {
+  const asked = { ...order, arguments: ['--s3-endpoint', 'https://$(http_proxy).$$.example'] };
+  const [{ args }] = podOf(asked).containers;
+  assert.equal(args.at(-1), 'https://$$(http_proxy).$$$$.example');
+});
+
 test('without an API server nothing is asked for that only it needs', () => {
   const without = { ...order, images: { ...order.images, kubeApiserver: undefined } };
   const pod = podOf(without, settings({ encryptionConfigSecret: 'at-rest' }));

@@ -72,7 +72,7 @@ function drillContainer(order: DrillOrder, pod: DrillPodSettings): object {
       ...(withApiServer ? ['--kube-apiserver', `${PROGRAMS}/kube-apiserver`] : []),
       ...(hasEncryption(order, pod) ? ['--encryption-config', `${ENCRYPTION}/encryption.yaml`] : []),
       ...(pod.queriesConfigMap === '' ? [] : ['--queries', `${QUERIES}/queries.yaml`]),
-      ...['--work-dir', WORK, '--summary', '/dev/termination-log', ...order.arguments],
+      ...['--work-dir', WORK, '--summary', '/dev/termination-log', ...order.arguments.map(literal)],
     ],
     env: [{ name: 'HOME', value: WORK }, { name: 'TMPDIR', value: WORK }, ...pod.env, ...variables],
     volumeMounts: [
@@ -83,6 +83,11 @@ function drillContainer(order: DrillOrder, pod: DrillPodSettings): object {
       ...(pod.queriesConfigMap === '' ? [] : [{ name: 'queries', mountPath: QUERIES, readOnly: true }]),
     ],
   };
+}
+
+/** A kubelet puts the values of variables for `$(NAME)`, which whoever chooses an endpoint might write. */
+function literal(argument: string): string {
+  return argument.replaceAll('$', () => '$$');
 }
 
 function container(pod: DrillPodSettings, more: object): object {
