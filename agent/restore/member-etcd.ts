@@ -98,11 +98,12 @@ async function requireLeasesOnly(
     ...{ ...everything, startRevision: revision + 1n, prevKv: true, endpoint },
     signal: AbortSignal.any([deadline.signal, late]),
   });
-  for await (const { events } of watch)
-    for (const { type, kv, prevKv } of events) {
+  for await (const { events } of watch) {
+    for (const { type, kv, prevKv } of events)
       if (type !== 'delete' || prevKv === undefined || prevKv.lease === 0n) throw written(kv);
-      if (kv.modRevision >= newest) return;
-    }
+    // A response has all changes of its revisions, and one revision may have many.
+    if ((events.at(-1)?.kv.modRevision ?? 0n) >= newest) return;
+  }
 }
 
 function written({

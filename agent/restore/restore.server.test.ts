@@ -135,10 +135,11 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
   test('is verified though leases ended meanwhile, and not when something wrote', async () => {
     const gateway = (path: string, body: object): Promise<Response> =>
       fetch(`${scene.endpoint}/v3/${path}`, { method: 'POST', body: JSON.stringify(body) });
-    const lease = '4711';
-    await gateway('lease/grant', { ID: lease, TTL: '3600' });
+    const [lease, another] = ['4711', '4712'];
+    for (const ID of [lease, another]) await gateway('lease/grant', { ID, TTL: '3600' });
     for (const key of ['/leased/a', '/leased/b'])
       await gateway('kv/put', { key: base64(key), value: base64('x'), lease });
+    await gateway('kv/put', { key: base64('/leased/c'), value: base64('x'), lease: another });
     const order = scene.order(await scene.backUp());
     const { operation } = order;
     const participant = scene.participant();
@@ -157,7 +158,13 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     assert.equal(header.revision, staged.revision + 1n);
     const etcd = (await openJournal(dirname(scene.journal(operation)))).find(operation)?.etcd;
     assert.ok(etcd !== undefined);
-    await scene.put('/registry/written', 'by something');
+    // At one revision, what comes first looks like the end of a lease.
+    await gateway('kv/txn', {
+      success: [
+        { requestDeleteRange: { key: base64('/leased/c') } },
+        { requestPut: { key: base64('/registry/written'), value: base64('by something') } },
+      ],
+    });
     await assert.rejects(verifyMember(etcd, staged, deadlineIn(20_000, signal)), {
       code: 'restore.written',
       message: /\/registry\/written/,
