@@ -96,6 +96,12 @@ export function troubleOf({ status = {} }: DrillPod): string | undefined {
   return unscheduled && sentence(unscheduled.reason ?? 'Unschedulable', unscheduled.message);
 }
 
+/** What is said of a Job that has no pod, or whose pod waits for a volume: neither says so in its status. */
+export function silenceOf({ metadata: { name, namespace = '' } }: Job): string {
+  const look = `kubectl get events -n ${namespace} | grep ${name}`;
+  return `no container has begun, and no pod says why. A Secret or ConfigMap that drills.* of the chart names may be missing: ${look}`;
+}
+
 /** Whether its Secret must have been there. */
 export function hasMounted({ status }: DrillPod): boolean {
   const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];

@@ -15,7 +15,14 @@ import { DRILL_LABELS, drillJob, drillSecret, type Job, JOBS, orderOf } from './
 import { type JobState, stateOfJob } from './drill-jobs.ts';
 import { DrillMetrics } from './drill-metrics.ts';
 import type { DrillOrder } from './drill-order.ts';
-import { type DrillOutcome, drillOutcome, type DrillPod, hasMounted, troubleOf } from './drill-outcome.ts';
+import {
+  type DrillOutcome,
+  drillOutcome,
+  type DrillPod,
+  hasMounted,
+  silenceOf,
+  troubleOf,
+} from './drill-outcome.ts';
 import type { DrillPodSettings } from './drill-pod-settings.ts';
 import { SERVED_ANNOTATION } from './drill-request.ts';
 import { drillSeries, type DrillSeries, lastDrill, lastHeldMs, recordOf } from './drill-series.ts';
@@ -111,8 +118,10 @@ export class DrillReconciler {
     try {
       const order = await prepareDrill(wanted, this.#parts.pod, this.#tools, signal);
       const job = await this.#createJob(order, requested, signal);
-      await this.#supply(order, job, signal);
       tellBegun(this.#tools, backup, order.name);
+      // The Job is there, and its drill is written down when it ends.
+      const missing = await this.#whyUnsupplied(job, () => this.#supply(order, job, signal), signal);
+      this.#note(order.name, missing, false);
       return { afterMs: LOOK_MS };
     } catch (error) {
       // Our copy shows it in a moment, and wakes us.
@@ -173,9 +182,10 @@ export class DrillReconciler {
     const isDue = (this.#supplied.get(name) ?? 0) <= performance.now();
     const missing = backup !== undefined && isDue ? await this.#supplyLate(job, backup, signal) : undefined;
     this.#note(name, missing ?? pods.map(troubleOf).find((one) => one !== undefined), runs);
+    const isLate = this.#tools.clock().getTime() - (orderOf(job)?.at.getTime() ?? 0) > PATIENCE_MS;
+    if (isLate && !runs && !this.#troubles.has(name)) this.#note(name, silenceOf(job), runs);
     const trouble = this.#troubles.get(name);
-    const ageMs = this.#tools.clock().getTime() - (orderOf(job)?.at.getTime() ?? 0);
-    if (backup !== undefined && trouble?.told === false && ageMs > PATIENCE_MS) {
+    if (backup !== undefined && trouble?.told === false && isLate) {
       trouble.told = true;
       tellWaiting(this.#tools, backup, name, trouble.why);
     }
@@ -190,12 +200,22 @@ export class DrillReconciler {
     } else if (known?.why !== why) this.#troubles.set(name, { why, told: known?.told ?? false });
   }
 
-  /** Resolves to why there can be no Secret now; without it the pod waits until the deadline. */
   async #supplyLate(job: Job, backup: EtcdBackup, signal: AbortSignal): Promise<string | undefined> {
-    const { name, annotations } = job.metadata;
-    const wanted = { backup, requested: annotations?.[SERVED_ANNOTATION] };
-    try {
+    const wanted = { backup, requested: job.metadata.annotations?.[SERVED_ANNOTATION] };
+    const supply = async (): Promise<void> => {
       await this.#supply(await prepareDrill(wanted, this.#parts.pod, this.#tools, signal), job, signal);
+    };
+    return this.#whyUnsupplied(job, supply, signal);
+  }
+
+  /** Resolves to why there can be no Secret now; without it the pod waits until the deadline. */
+  async #whyUnsupplied(
+    { metadata: { name } }: Job,
+    supply: () => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    try {
+      await supply();
       return undefined;
     } catch (error) {
       signal.throwIfAborted();
