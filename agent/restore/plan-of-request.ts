@@ -31,6 +31,11 @@ export function planOfRequest(request: StageRequest): JournalEntry['plan'] {
   };
 }
 
+/** Tells one plan from another. */
+export function planText(plan: JournalEntry['plan']): string {
+  return JSON.stringify(plan, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
+}
+
 /** What is put on top of the restored data. */
 export function graftsOf({ grafts, graftPrefixes }: Pick<StageRequest, 'grafts' | 'graftPrefixes'>): Grafts {
   return { items: grafts, prefixes: graftPrefixes };

@@ -10,6 +10,7 @@ import { memberData } from './member-data.ts';
 import { readKeys } from './read-keys.ts';
 import { type NodeServices, nodeServices, type ServiceCommands } from './node-services.ts';
 import { agentPeers } from './peers.ts';
+import { planOfRequest, planText } from './plan-of-request.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 import { watchRestores } from './restore-watchdog.ts';
 import { settle } from './settle.ts';
@@ -57,12 +58,15 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
         const fence = await terms.admit(request.fence);
         const { operation } = fence;
         const run: { updates?: AsyncGenerator<Sent<TaskUpdate>, void> } = {};
+        const identity = planText(planOfRequest(request));
+        // An earlier coordinator planned otherwise, and whoever leads now has no use for it.
+        await stages.supersede(operation, identity);
         // Begun in one turn with its entry: a way back that comes meanwhile finds it, and ends it.
         const entry = await steps.inTurn(async () => {
           signal.throwIfAborted();
+          stages.requireFree(operation, identity);
           const written = await begun(request, fence, { tools, journal, services });
           if (written.staged === undefined) {
-            const identity = JSON.stringify(written.plan, (_key, value: unknown) => String(value));
             const work: StageWork = (tell, until) =>
               staging(until, request, written, tell, { tools, journal, steps });
             run.updates = stages.follow(operation, identity, work, { caller: signal, agent: tools.signal });
@@ -86,7 +90,12 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
         });
       },
       settle: async (request) =>
-        restoreStateMessage(await settle(request, { journal, steps, peers, terms, log, signal })),
+        restoreStateMessage(
+          await settle(request, {
+            ...{ journal, steps, peers, terms, log, signal },
+            endStaging: (operation) => stages.cancel(operation),
+          }),
+        ),
     },
     restores: () => journal.list().map(restoreStateMessage),
     async close() {

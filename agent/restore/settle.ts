@@ -11,6 +11,8 @@ export interface SettleTools extends Pick<PartTools, 'terms' | 'log' | 'signal'>
   readonly journal: Journal;
   readonly steps: Steps;
   readonly peers: Peers;
+  /** Resolves when nothing is staged any more for an operation. */
+  readonly endStaging: (operation: string) => Promise<void>;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface SettleTools extends Pick<PartTools, 'terms' | 'log' | 'signal'>
  * and with `restore.peers-away` for peers that neither have settled nor are named as not to be waited for.
  */
 export async function settle(request: SettleRequest, tools: SettleTools): Promise<JournalEntry> {
-  const { journal, steps, peers, terms, log, signal } = tools;
+  const { journal, steps, peers, endStaging, terms, log, signal } = tools;
   const { commit, withoutNodes, by } = request;
   const fence = await terms.admit(request.fence);
   const { operation } = fence;
@@ -38,6 +40,10 @@ export async function settle(request: SettleRequest, tools: SettleTools): Promis
     by,
     withoutNodes,
   });
+  if (decided.move === 'rollBack') {
+    await steps.settled();
+    await endStaging(operation);
+  }
   const reason = { code: 'restore.settled', message: because, hint: '', retryable: false };
   return await steps.take(operation, decided.move, { fence, because, reason });
 }

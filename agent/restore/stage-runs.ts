@@ -27,10 +27,21 @@ export class StageRuns {
     work: StageWork,
     signals: { readonly caller: AbortSignal; readonly agent: AbortSignal },
   ): AsyncGenerator<Update, void> {
+    this.requireFree(operation, identity);
+    const run = this.running ?? this.begin(operation, identity, work, signals.agent);
+    return updatesOf(run, signals.caller);
+  }
+
+  /** Throws `restore.busy` where something else is staged. */
+  requireFree(operation: string, identity: string): void {
     const { running } = this;
-    if (running !== undefined && running.operation !== operation) throw busy(running.operation);
-    if (running !== undefined && running.identity !== identity) throw busy(operation);
-    return updatesOf(running ?? this.begin(operation, identity, work, signals.agent), signals.caller);
+    if (running === undefined) return;
+    if (running.operation !== operation || running.identity !== identity) throw busy(running.operation);
+  }
+
+  /** Ends what is staged for an operation by another plan than this one; resolves when that has ended. */
+  async supersede(operation: string, identity: string): Promise<void> {
+    if (this.running?.identity !== identity) await this.cancel(operation);
   }
 
   /** Ends what is staged for an operation, if it is; resolves when that has ended. */

@@ -11,7 +11,7 @@ import { accessOf, knownPointsOf, spoolOf } from '../tasks/task-request.ts';
 import { dirsOf } from './member-data.ts';
 import type { NodeServices } from './node-services.ts';
 import type { Steps } from './steps.ts';
-import { etcdOfNode, graftsOf, planOfRequest } from './plan-of-request.ts';
+import { etcdOfNode, graftsOf, planOfRequest, planText } from './plan-of-request.ts';
 
 export interface StageParts {
   readonly tools: PartTools;
@@ -40,7 +40,7 @@ export async function begun(
       hint: 'It happens once. Ask for its status; for another one, create another EtcdRestore.',
     });
   const now = tools.clock().getTime();
-  const samePlan = before !== undefined && text(before.plan) === text(plan);
+  const samePlan = before !== undefined && planText(before.plan) === planText(plan);
   if (samePlan && before.state !== 'Failed') {
     return await written({ ...before, term, deadlineMs: request.deadlineMs, sinceMs: now });
   }
@@ -66,10 +66,6 @@ export async function begun(
 }
 
 const ASK_MS = 3_000;
-
-function text(plan: JournalEntry['plan']): string {
-  return JSON.stringify(plan, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
-}
 
 /** Makes the data of an entry that has begun, and notes what came of it. Rejects with what went wrong, noted too. */
 export async function staging(
