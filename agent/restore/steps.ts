@@ -98,6 +98,8 @@ export class Steps {
       });
       return entry;
     } catch (error) {
+      // Said again and again, also where staging hasn't begun or has failed already.
+      if (name === 'hold') throw error;
       const text = `restore ${operation}: ${name} failed: ${errorText(error)}`;
       log.write('error', 'restore-step-failed', text, { operation, step: name, ...errorFields(error) });
       throw error;
