@@ -10,6 +10,7 @@ import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
 import { checkFreshness, findStaleness, rememberBackup, seenClusters } from '../lib/repository/freshness.ts';
 import { openRepository } from '../lib/repository/open-repository.ts';
 import type { Repository, SoundBackup } from '../lib/repository/repository.ts';
+import type { NetworkRule } from '../lib/storage/network-rule.ts';
 import type { ObjectStore } from '../lib/storage/object-store.ts';
 import { openStore } from '../lib/storage/open-store.ts';
 import { probePutIfAbsent } from '../lib/storage/put-if-absent-probe.ts';
@@ -182,7 +183,14 @@ export function storeSettings(options: RepositoryOptions, terminal: Terminal): S
     region: options.s3Region ?? settings.region ?? terminal.env.AWS_REGION,
     pathStyle: options.s3VirtualHost === true ? false : settings.pathStyle,
     ca: options.s3Ca === undefined ? settings.ca : { file: options.s3Ca },
+    network: networkOf(terminal.env.ETCDGUARDIAN_STORE_HOSTS),
   };
+}
+
+/** Set, and be it to nothing: the endpoint was chosen by someone who may not choose any; see `NetworkRule`. */
+function networkOf(hosts: string | undefined): NetworkRule | undefined {
+  if (hosts === undefined) return undefined;
+  return { publicOnly: true, allowed: hosts.split(',').filter((host) => host !== '') };
 }
 
 async function keysOf(

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { formatKeyFile } from '../../lib/encryption/key-file.ts';
 import { createKeys } from '../../lib/encryption/keys.ts';
 import type { StorageLocation } from '../../lib/kubernetes/api/etcd-backup-spec.ts';
+import { tenantEndpoints } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import type { RunSecrets } from '../secrets/backup-secrets.ts';
 import { at, backupNamed } from './drill-backups.fixture.ts';
 import { type DrillInput, drillInput } from './drill-input.ts';
@@ -27,6 +28,7 @@ describe('what a drill is told', async () => {
         store: { values: VALUES, from: 'Secret a/s3', ...store },
         keys: { encryption, encryptionFrom: 'k', signing },
       },
+      tenantEndpoints(['minio.example.com:9000', '10.0.0.0/8']),
     );
   };
 
@@ -59,6 +61,14 @@ describe('what a drill is told', async () => {
     ]);
     assert.equal(Buffer.from(files['backup-keys'] ?? '').toString(), 'key file');
     assert.equal(Buffer.from(files['store-ca.crt'] ?? '').toString(), 'PEM');
+  });
+
+  test('an endpoint that tenants may name leads where their backups may go, and no further', async () => {
+    const hostsAt = async (endpoint: string): Promise<string | undefined> =>
+      (await inputOf({ location: { endpoint } })).environment.ETCDGUARDIAN_STORE_HOSTS;
+    assert.equal(await hostsAt('https://minio.example.com:9000'), 'minio.example.com:9000,10.0.0.0/8');
+    // Who names another may back up the whole cluster.
+    assert.equal(await hostsAt('https://minio:9000'), undefined);
   });
 
   test('without keys for the store the pod is who its service account is', async () => {

@@ -1,6 +1,7 @@
 import type { KeySet } from '../../lib/encryption/key-set.ts';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { storeNetwork, type TenantEndpoints } from '../../lib/kubernetes/rights/tenant-endpoints.ts';
 import type { S3Settings } from '../../lib/storage/s3-settings.ts';
 import { storeAccess } from '../../lib/storage/store-access.ts';
 import { parseSnapshotLocation } from '../backup/snapshot-location.ts';
@@ -16,11 +17,13 @@ const SIGNERS = 'signers.pem';
 
 /**
  * The pod gets the key that opens the backup, where it is encrypted; of the installation's own signing key only the public
- * half. Rejects with `controlplane.snapshot-location`, the errors of `storeAccess` and those of `loadKeys`.
+ * half. Its connections to the store may lead where those of the backup might. Rejects with
+ * `controlplane.snapshot-location`, the errors of `storeAccess` and those of `loadKeys`.
  */
 export async function drillInput(
   { status, spec }: Pick<EtcdBackup, 'spec' | 'status'>,
   secrets: Pick<RunSecrets, 'store' | 'keys'>,
+  endpoints: TenantEndpoints,
 ): Promise<DrillInput> {
   const { cluster, timeline, chain, revision } = parseSnapshotLocation(status?.snapshotLocation ?? '');
   const access = storeAccess(spec.storageLocation, secrets.store);
@@ -34,6 +37,7 @@ export async function drillInput(
     );
   const { bucket, prefix, endpoint, region } = access;
   const { ca } = secrets.store;
+  const network = storeNetwork(spec.storageLocation, endpoints);
   const { encryption, signing } = secrets.keys;
   const at = (name: string): string => `${ORDER_FOLDER}/${name}`;
   const signers = await publicKeys(signing);
@@ -60,6 +64,7 @@ export async function drillInput(
       ETCDGUARDIAN_TRUSTED_SIGNERS: at(SIGNERS),
       // Files of a Secret can be read by the pod's group.
       ETCDGUARDIAN_KEY_PERMISSIONS: 'ignore',
+      ...(network === undefined ? {} : { ETCDGUARDIAN_STORE_HOSTS: network.allowed.join(',') }),
       ...environmentOf(access.credentials),
     },
   };

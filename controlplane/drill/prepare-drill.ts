@@ -1,6 +1,6 @@
 import type { EtcdRestoreSpec } from '../../lib/kubernetes/api/etcd-restore-spec.ts';
 import { PODS } from '../core-resources.ts';
-import { judgeAsked } from '../judge-asked.ts';
+import { judgeAsked, rightsSettings } from '../judge-asked.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import type { WantedDrill } from './choose-drill.ts';
@@ -61,7 +61,7 @@ export async function prepareDrill(
   const { drillsEtcdImage = '', drillsKubeApiserverImage = '', drillsKubeApiserver } = tools.settings;
   return {
     ...{ name: drillName(backup), backup: { namespace, name, uid }, at: tools.clock() },
-    ...(await drillInput(backup, secrets)),
+    ...(await drillInput(backup, secrets, rightsSettings(tools).tenantEndpoints)),
     images: drillImages(items, {
       ...{ guardian: pod.image, etcd: drillsEtcdImage, kubeApiserver: drillsKubeApiserverImage },
       withApiServer: drillsKubeApiserver,
