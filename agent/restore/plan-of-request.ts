@@ -31,9 +31,14 @@ export function planOfRequest(request: StageRequest): JournalEntry['plan'] {
   };
 }
 
-/** Tells one plan from another. */
-export function planText(plan: JournalEntry['plan']): string {
-  return JSON.stringify(plan, (_key, value: unknown) => (typeof value === 'bigint' ? `${value}` : value));
+/** Tells one plan from another; the same for one that was read from its journal, which has its parts in another order. */
+export function planText({ members, ...rest }: JournalEntry['plan']): string {
+  return JSON.stringify([
+    Object.entries(rest)
+      .map(([name, value]) => `${name}: ${String(value)}`)
+      .sort(),
+    members.map(({ node, name, agentAddress, peerUrls }) => [node, name, agentAddress, ...peerUrls]),
+  ]);
 }
 
 /** What is put on top of the restored data. */
