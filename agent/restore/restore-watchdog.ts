@@ -77,7 +77,11 @@ class Watchdog {
     const { journal, waiting, everyMs, signal } = this.watched;
     while (!signal.aborted) {
       await waiting.pause(everyMs, signal);
-      for (const entry of journal.list()) await this.look(entry);
+      for (const { operation } of journal.list()) {
+        // As it is now: looking at the one before it may have taken minutes.
+        const entry = journal.find(operation);
+        if (entry !== undefined) await this.look(entry);
+      }
     }
   }
 
