@@ -8,7 +8,7 @@ import { endOf } from './count-resources.ts';
 import type { DrillApiClient } from './drill-api-client.ts';
 import type { Check } from './drill-report.ts';
 import type { ServedResource } from './list-resources.ts';
-import { type KeyQuery, type ObjectQuery, type Query, queryText } from './queries.ts';
+import { isOfSecret, type KeyQuery, type ObjectQuery, type Query, queryText } from './queries.ts';
 
 /** What queries are asked of: etcd, and the API server where there is one, which reads what etcd can't show. */
 export interface QueryTargets {
@@ -79,7 +79,14 @@ async function keyAnswer(
   if (value === undefined) return { passed: false, detail: `it has no ${field}` };
   const shown = JSON.stringify(value);
   const passed = equals === undefined || shown === JSON.stringify(equals);
+  if (isConfidential(key, found.value))
+    return { passed, detail: `${field} is ${passed ? 'there' : 'another'}` };
   return { passed, detail: `${field} is ${shown.slice(0, 200)}` };
+}
+
+/** What others may not read in the cluster, they don't read in reports and statuses. */
+function isConfidential(key: string, value: Buffer): boolean {
+  return isOfSecret({ key }) || valueEncoding(value).kind === 'encrypted';
 }
 
 /** The object, or why it can't be read. */

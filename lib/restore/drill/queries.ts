@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { GuardianError } from '../../guardian-error.ts';
+import { DEFAULT_PREFIX } from '../../keyspace/parse-key.ts';
 
 const title = z.string().min(1).max(200).optional();
 const key = z.string().min(1).max(4096);
@@ -78,7 +79,12 @@ export function queryText(asked: Query): string {
   if ('atLeast' in asked) return `at least ${asked.atLeast} ${asked.resource}${where}`;
   const what = 'key' in asked ? `key ${asked.key}` : `${asked.resource} ${asked.object}${where}`;
   if (asked.field === undefined) return `${what} is there`;
-  return asked.equals === undefined
-    ? `${what} has ${asked.field}`
-    : `${what} has ${asked.field} = ${JSON.stringify(asked.equals)}`;
+  if (asked.equals === undefined) return `${what} has ${asked.field}`;
+  const value = isOfSecret(asked) ? 'the value that it should have' : JSON.stringify(asked.equals);
+  return `${what} has ${asked.field} = ${value}`;
+}
+
+/** Whether what is asked for is in a Secret, whose values nobody repeats. */
+export function isOfSecret(asked: { readonly key: string } | { readonly resource: string }): boolean {
+  return 'key' in asked ? asked.key.startsWith(`${DEFAULT_PREFIX}/secrets/`) : asked.resource === 'secrets';
 }
