@@ -254,11 +254,12 @@ class Coordinator {
     if (failed !== undefined) throw failed.reason;
   }
 
-  /** All answered, and none of them knows of a member that isn't among them. */
+  /** All told how far they are, and none of them knows of a member that isn't among them. */
   private isEverybody(seen: readonly SeenNode[]): boolean {
     const known = new Set(seen.map(({ node }) => node));
     const members = seen.flatMap(({ state }) => state?.members ?? []);
-    return seen.length === this.nodes.count && members.every(({ node }) => known.has(node));
+    const told = seen.filter(({ state }) => state !== undefined);
+    return told.length === this.nodes.count && members.every(({ node }) => known.has(node));
   }
 
   private tell(step: CoordinatorProgress['step'], update?: CoordinatorProgress['update']): void {

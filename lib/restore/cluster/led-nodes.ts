@@ -45,6 +45,7 @@ export class LedNodes {
   private retaking: Promise<void> | undefined;
   private known = false;
   private openSeen = false;
+  private unknownSeen = false;
   private abortedSeen = false;
   private commits = false;
 
@@ -69,10 +70,12 @@ export class LedNodes {
 
   /**
    * Nobody has committed, nor will: a node has aborted; or one was seen under this term that hadn't voted, which nobody
-   * with a lower term can make it do any more, and none was told to commit by us.
+   * with a lower term can make it do any more, and none was told to commit by us. One that knows of no such restore hadn't,
+   * unless others have gone on since they staged: then it has lost its journal, which may have said anything.
    */
   get nobodyCommitted(): boolean {
-    return this.abortedSeen || (this.openSeen && !this.commits);
+    const isOpen = this.openSeen || (this.unknownSeen && ![...this.states.values()].some(hasGoneOn));
+    return this.abortedSeen || (isOpen && !this.commits);
   }
 
   /** All said yes under this one term, and none has given up since. */
@@ -139,7 +142,7 @@ export class LedNodes {
           forMs,
         );
         if (state !== undefined) this.note(node, state, isFree ? held : NO_TERM);
-        else this.openSeen ||= isFree && held === this.held;
+        else this.unknownSeen ||= isFree && held === this.held;
         return { node, state };
       }),
     );
@@ -273,6 +276,7 @@ export class LedNodes {
     // What was seen under another term may have changed before this one was taken.
     this.voted.clear();
     this.openSeen = false;
+    this.unknownSeen = false;
     this.held = term;
     return taken;
   }
@@ -318,6 +322,12 @@ export class LedNodes {
     const { waiting } = this.tools;
     return await insist(call, { forMs, everyMs: EVERY_MS, signal, waiting });
   }
+}
+
+/** Which a node does only after all have staged. */
+function hasGoneOn({ state }: RestoreState): boolean {
+  const name = restoreStateName(state);
+  return name === undefined || ['open', 'committed'].includes(stageOf(name));
 }
 
 function isUnderWay({ state }: RestoreState): boolean {
