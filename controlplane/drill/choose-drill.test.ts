@@ -164,6 +164,14 @@ const CASES: readonly Case[] = [
     ...{ now: WEEK + 5, drill: 'a' },
   },
   {
+    what: 'who has waited longest for that comes first, and not what was never drilled',
+    backups: [
+      backupNamed('x', { schedule: 'x', drill: drilled(1), held: 1 }),
+      backupNamed('new', { completed: WEEK + 2 }),
+    ],
+    ...{ now: 2 * WEEK + 3, drill: 'x' },
+  },
+  {
     what: 'a value that was served asks for nothing',
     backups: [backupNamed('asked', { annotation: 'x', drill: { ...drilled(4), requested: 'x' }, held: 4 })],
     ...{ now: 5, drill: undefined },

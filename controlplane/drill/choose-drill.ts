@@ -28,7 +28,8 @@ export const FIRST_RETRY_MS = 3_600_000;
 
 /**
  * The one drill that is due now, if any: what somebody asks for, then the series that is longest without a drill. But who
- * has waited for twice the cadence comes before those who ask. `everyMs` 0: nothing is due by itself.
+ * has waited for twice the cadence comes before those who ask, in turn, however many backups were never drilled.
+ * `everyMs` 0: nothing is due by itself.
  */
 export function chooseDrill(
   backups: readonly EtcdBackup[],
@@ -49,7 +50,7 @@ export function chooseDrill(
   const scheduled = everyMs === 0 ? [] : series.flatMap((one) => nextOf(one, everyMs, now) ?? []);
   const due = scheduled.filter(({ dueMs }) => dueMs <= nowMs);
   const overdue = due.filter(({ dueMs }) => nowMs - dueMs >= everyMs);
-  const [first] = [longestWithout(overdue), longestWithout(asked), longestWithout(due)].flat();
+  const [first] = [longestDue(overdue), longestWithout(asked), longestWithout(due)].flat();
   const later = scheduled.map(({ dueMs }) => dueMs).filter((dueMs) => dueMs > nowMs);
   return {
     // Who drills it anyway serves who asks for it.
@@ -103,6 +104,10 @@ function longestWithout(candidates: readonly Candidate[]): Candidate[] {
       (a.backup.status?.completionTime ?? '').localeCompare(b.backup.status?.completionTime ?? '') ||
       keyOf(a.backup).localeCompare(keyOf(b.backup)),
   );
+}
+
+function longestDue(overdue: readonly Scheduled[]): Scheduled[] {
+  return [...overdue].sort((a, b) => a.dueMs - b.dueMs || keyOf(a.backup).localeCompare(keyOf(b.backup)));
 }
 
 function keyOf({ metadata }: EtcdBackup): string {
