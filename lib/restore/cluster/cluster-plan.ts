@@ -3,7 +3,7 @@ import { WAL_FILE_SIZE } from '../../etcd/datadir/wal.ts';
 import { GuardianError } from '../../guardian-error.ts';
 import type { NodeFacts } from './node-facts.ts';
 import { type FoundNode, hasEtcd, planMembers, type PlannedParticipant } from './plan-members.ts';
-import { restoreStateName, stageOf } from './restore-states.ts';
+import { otherUnderWay } from './restore-under-way.ts';
 
 /** The data that is to be restored. */
 export interface PointFacts {
@@ -85,15 +85,7 @@ export function planClusterRestore(
 function underWay(nodes: readonly NodeFacts[], { operation, withoutNodes }: RestoreWish): GuardianError[] {
   return nodes.flatMap(({ node, description }) => {
     if ([node, description?.etcd?.name ?? node].some((name) => withoutNodes.includes(name))) return [];
-    const other = description?.restores.find((restore) => {
-      const state = restoreStateName(restore.state);
-      return restore.operation !== operation && state !== undefined && stageOf(state) !== 'over';
-    });
-    if (other === undefined) return [];
-    const message = `restore ${other.operation} is under way on ${node} (${other.state})`;
-    return [
-      new GuardianError('restore.busy', message, { hint: 'Let it end, then create another EtcdRestore.' }),
-    ];
+    return otherUnderWay(node, description?.restores ?? [], operation) ?? [];
   });
 }
 

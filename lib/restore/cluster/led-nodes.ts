@@ -8,6 +8,7 @@ import { isCommitted } from './next-move.ts';
 import type { NodeView, Participant, StageOrder, StepName } from './participant.ts';
 import { agentAway } from './plan-members.ts';
 import { fateOf, restoreStateName, stageOf } from './restore-states.ts';
+import { otherUnderWay } from './restore-under-way.ts';
 import { realWaiting, type Waiting } from './waiting.ts';
 
 export interface LedNodesTools {
@@ -102,8 +103,8 @@ export class LedNodes {
     const restores = views.map((end) => (end.status === 'fulfilled' ? end.value.restores : []));
     this.known = restores.flat().some(({ operation }) => operation === this.operation);
     for (const [at, { node }] of this.participants.entries()) {
-      const other = restores[at]?.find((one) => one.operation !== this.operation && isUnderWay(one));
-      if (other !== undefined) throw busyNode(node, other);
+      const other = otherUnderWay(node, restores[at] ?? [], this.operation);
+      if (other !== undefined) throw other;
     }
     for (const [at, { node }] of this.participants.entries()) {
       const end = views[at];
@@ -328,18 +329,6 @@ export class LedNodes {
 function hasGoneOn({ state }: RestoreState): boolean {
   const name = restoreStateName(state);
   return name === undefined || ['open', 'committed'].includes(stageOf(name));
-}
-
-function isUnderWay({ state }: RestoreState): boolean {
-  const name = restoreStateName(state);
-  return name === undefined || stageOf(name) !== 'over';
-}
-
-function busyNode(node: string, { operation, state }: RestoreState): GuardianError {
-  return new GuardianError('restore.busy', `restore ${operation} is under way on ${node} (${state})`, {
-    hint: 'Let it end, then restore again. One that was only staged, and that nobody leads any more, ends within minutes; "etcdguardian restore settle" ends one that can\'t end by itself.',
-    retryable: true,
-  });
 }
 
 function problemOf(error: unknown): Problem {
