@@ -44,6 +44,12 @@ test('of what failed the checks that do not hold are told, cut to what a kubelet
   assert.match(told?.message ?? '', /^ü{30,}…$/);
 });
 
+test('what was seen not to hold stays so, whatever ends the drill afterwards', () => {
+  const checks = [{ name: 'every key is there', passed: false, detail: 'one is not' }];
+  const problem = { code: 'drill.killed', message: 'm', hint: undefined, phase: 'checks' as const };
+  assert.equal(summaryOf({ ...passed, result: 'failed', checks, problem }).result, 'failed');
+});
+
 for (const [code, result] of [
   ['restore.hash-mismatch', 'failed'],
   ['repository.not-found', 'failed'],
@@ -52,6 +58,7 @@ for (const [code, result] of [
   ['disk.full', 'unknown'],
   ['restore.no-space', 'unknown'],
   ['drill.killed', 'unknown'],
+  ['drill.etcd-silent', 'unknown'],
   ['drill.no-encryption-config', 'unknown'],
 ] as const) {
   test(`a drill that ${code} ended is ${result}`, () => {

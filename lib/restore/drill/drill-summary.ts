@@ -59,7 +59,9 @@ export function summaryOf(report: DrillReport): DrillSummary {
   const { revision, etcd, apiServer, recoverySeconds, keys, problem, warnings } = report;
   const failed = report.checks.filter(({ passed }) => !passed);
   return {
-    result: report.result === 'passed' ? 'passed' : resultOfProblem(problem?.code),
+    // What doesn't hold stays so, whatever ended the drill afterwards.
+    result:
+      report.result === 'passed' ? 'passed' : failed.length > 0 ? 'failed' : resultOfProblem(problem?.code),
     revision: revision.toString(),
     ...{ etcdVersion: etcd?.version, kubeApiserverVersion: apiServer?.version },
     ...{ recoverySeconds, keys },
@@ -91,6 +93,8 @@ export function summaryOfError(error: unknown): DrillSummary {
 /** Codes, and whole rooms of codes, of what keeps a drill from being held: the machine, the store, the settings. */
 const NOT_HELD: readonly string[] = [
   ...['disk', 'keys', 'rpc', 'spool', 'thread', 'usage'],
+  // Slow is not wrong.
+  ...['drill.api-server-silent', 'drill.etcd-silent'],
   ...['drill.killed', 'drill.no-encryption-config', 'drill.no-program', 'drill.queries', 'drill.work-dir'],
   ...['restore.no-space', 'restore.version'],
   ...['store.busy', 'store.denied', 'store.failed', 'store.forbidden-address', 'store.settings'],
