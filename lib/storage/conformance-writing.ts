@@ -130,14 +130,20 @@ export const writingRules: Rules = {
     await store.putIfAbsent('finished', Buffer.from('x'));
     assert.equal(await store.sweepStaleUploads(PAST), 0);
     await assertAbsent(store, 'unfinished');
-    // With a part under way an S3 server may fail to end an upload, or the part still arrives: then it's swept again.
+    // The upload may begin at the store a moment later than it was asked for. With a part under way an S3 server may fail
+    // to end it, or the part still arrives: then it's swept again.
     const deadline = Date.now() + SWEEPS_MS;
-    while ((await store.sweepStaleUploads(FUTURE).catch(() => 1)) > 0) {
-      assert.ok(Date.now() < deadline, `something is left to sweep after ${SWEEPS_MS} ms`);
+    for (let [swept, left] = [0, 1]; swept === 0 || left > 0; swept += left) {
+      assert.ok(Date.now() < deadline, `${swept} were swept, and ${left} are left after ${SWEEPS_MS} ms`);
       await delay(5);
+      left = await store.sweepStaleUploads(FUTURE).catch(() => 1);
     }
     goOn.resolve(undefined);
-    await rejectsWith('store.upload-lost', upload);
+    // Servers answer for an upload that was ended under a part with an error of their own, too.
+    await assert.rejects(
+      upload,
+      (error) => hasCode(error, 'store.upload-lost') || hasCode(error, 'store.busy'),
+    );
     await assertAbsent(store, 'unfinished');
     assert.equal((await store.stat('finished')).size, 1);
   },
