@@ -1,3 +1,4 @@
+import { GuardianError, reasonOf } from '../../guardian-error.ts';
 import type { NeededKey } from '../../keyspace/keys-needed.ts';
 import type { ResourceCount } from './count-resources.ts';
 import type { ListedResource } from './list-resources.ts';
@@ -55,6 +56,14 @@ export interface DrillReport {
   /** What API servers need to read values; whether this drill showed that they can is one of `checks`. */
   readonly encryptionAtRest: readonly NeededKey[];
   readonly warnings: readonly string[];
+}
+
+/** What nobody foresaw has a code of its own. */
+export function drillProblem(error: unknown, phase: Phase | undefined): DrillProblem {
+  if (!(error instanceof GuardianError))
+    return { code: 'drill.failed', message: reasonOf(error), hint: undefined, phase };
+  const { code, message, hint } = error;
+  return { code, message, hint, phase };
 }
 
 /** Whether everything was looked at and holds. */

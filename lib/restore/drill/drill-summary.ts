@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { GuardianError } from '../../guardian-error.ts';
-import type { DrillReport } from './drill-report.ts';
+import { drillProblem, type DrillReport } from './drill-report.ts';
 
 /**
  * What a drill came to, small enough for the message that a container leaves behind. `unknown`: the drill could not be
@@ -73,14 +73,7 @@ export function summaryOf(report: DrillReport): DrillSummary {
 
 /** Of a drill that ended before it had anything to report on. */
 export function summaryOfError(error: unknown): DrillSummary {
-  const { code, message, hint } =
-    error instanceof GuardianError
-      ? error
-      : {
-          code: 'drill.failed',
-          message: error instanceof Error ? error.message : String(error),
-          hint: undefined,
-        };
+  const { code, message, hint } = drillProblem(error, undefined);
   return {
     result: resultOfProblem(code),
     failedChecks: [],

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { type FileVersions, judgeVersions, type VersionEdits } from '../../etcd/datadir/version-rules.ts';
 import type { HashKV } from '../../etcd/client/etcd-client.ts';
-import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
+import { GuardianError, hasCode } from '../../guardian-error.ts';
 import { keysNeeded } from '../../keyspace/keys-needed.ts';
 import type { MergedSource } from '../merged-source.ts';
 import { type Restored, restoreOffline, type RestoreStep } from '../offline-restore.ts';
@@ -16,6 +16,7 @@ import { drillFolder, type DrillFolder, removeLeftovers } from './drill-folder.t
 import { programKilled, versionOf } from './drill-program.ts';
 import {
   type Check,
+  drillProblem,
   type DrillReport,
   recoverySecondsOf,
   resultOf,
@@ -175,11 +176,7 @@ class Drill {
   }
 
   failed(error: unknown, phase: Phase | undefined): void {
-    const { code, message, hint } =
-      error instanceof GuardianError
-        ? error
-        : { code: 'drill.failed', message: reasonOf(error), hint: undefined };
-    this.#problem = { code, message, hint, phase };
+    this.#problem = drillProblem(error, phase);
   }
 
   report(): DrillReport {
