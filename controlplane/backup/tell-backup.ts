@@ -1,5 +1,6 @@
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import type { EventTarget } from '../object-events.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import { failureOf } from './backup-status.ts';
@@ -11,7 +12,7 @@ type TellingTools = Pick<ControlPlaneTools, 'events' | 'log' | 'audit'>;
 export function tellStart({ events, log }: TellingTools, backup: EtcdBackup): void {
   const mode = backup.spec.backupMode === 'Full' ? 'a full backup' : 'an increment';
   events.normal(target(backup), 'BackupStarted', `${mode} to ${placeText(backup)} was begun`);
-  log.write('info', 'backup-started', `${nameOf(backup)}: begun`, fieldsOf(backup));
+  log.write('info', 'backup-started', `${keyOf(backup)}: begun`, fieldsOf(backup));
 }
 
 export function tellRetry(
@@ -23,7 +24,7 @@ export function tellRetry(
   const { reason, message } = failureOf(error);
   const text = `${message} Trying again in ${Math.round(pauseMs / 1000)} s.`;
   events.warning(target(backup), 'BackupRetried', text);
-  log.write('warning', 'backup-retried', `${nameOf(backup)}: ${text} [${reason}]`, {
+  log.write('warning', 'backup-retried', `${keyOf(backup)}: ${text} [${reason}]`, {
     ...fieldsOf(backup),
     code: reason,
     pauseMs,
@@ -45,7 +46,7 @@ export function tellEnd(
   log.write(
     failed ? 'error' : 'info',
     failed ? 'backup-failed' : 'backup-completed',
-    `${nameOf(backup)}: ${message}`,
+    `${keyOf(backup)}: ${message}`,
     { ...fieldsOf(backup), ...code, location: status.snapshotLocation, revision: status.etcdRevision },
   );
   audit({
@@ -63,15 +64,12 @@ export function target(backup: EtcdBackup): EventTarget {
   return { apiVersion, kind, metadata: backup.metadata };
 }
 
-function nameOf({ metadata }: EtcdBackup): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
-}
-
 function placeText({ spec: { storageLocation } }: EtcdBackup): string {
   const { provider, bucket, prefix = '' } = storageLocation;
   return `${provider} ${bucket}${prefix === '' ? '' : `/${prefix}`}`;
 }
 
-function fieldsOf({ metadata }: EtcdBackup): { backup: string; operation: string | undefined } {
-  return { backup: `${metadata.namespace ?? ''}/${metadata.name}`, operation: metadata.uid };
+/** Of lines of the log. */
+export function fieldsOf(backup: EtcdBackup): { backup: string; operation: string | undefined } {
+  return { backup: keyOf(backup), operation: backup.metadata.uid };
 }

@@ -1,4 +1,5 @@
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import { unservedRequest } from './drill-request.ts';
 import { type DrillSeries, lastDrill, lastHeldMs, type Refusal, whyNotDrilled } from './drill-series.ts';
 
@@ -108,8 +109,4 @@ function longestWithout(candidates: readonly Candidate[]): Candidate[] {
 
 function longestDue(overdue: readonly Scheduled[]): Scheduled[] {
   return [...overdue].sort((a, b) => a.dueMs - b.dueMs || keyOf(a.backup).localeCompare(keyOf(b.backup)));
-}
-
-function keyOf({ metadata }: EtcdBackup): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
 }

@@ -5,7 +5,7 @@ import { backupWatch } from '../backup/backup-watch.ts';
 import type { Again, Controller } from '../controller.ts';
 import { restoreWatch } from '../restore/restore-watch.ts';
 import { scheduleWatch } from '../schedule/schedule-watch.ts';
-import { DRILL_LABELS, type Job, JOBS } from './drill-job.ts';
+import { DRILL_SELECTOR, type Job, JOBS } from './drill-job.ts';
 import { DrillReconciler } from './drill-reconciler.ts';
 import type { DrillTools } from './prepare-drill.ts';
 
@@ -30,9 +30,7 @@ export function drills(tools: DrillTools): Controller {
       const restores = restoreWatch(tools, signal);
       const jobs = startReflector<Job>({
         ...{ client: tools.kube, resource: JOBS, namespace: tools.namespace, signal, random: tools.random },
-        labelSelector: Object.entries(DRILL_LABELS)
-          .map(([label, value]) => `${label}=${value}`)
-          .join(','),
+        labelSelector: DRILL_SELECTOR,
         onChange: () => {
           queue.add(KEY);
         },

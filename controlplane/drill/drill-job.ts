@@ -1,4 +1,5 @@
 import type { KubeObject, KubeResource } from '../../lib/kubernetes/kube-client.ts';
+import { labelSelectorText } from '../../lib/kubernetes/rights/label-selector.ts';
 import { OUR_LABELS, type Secret } from '../core-resources.ts';
 import type { DrillOrder, DrillSettings } from './drill-order.ts';
 import { drillPod, entryOf } from './drill-pod.ts';
@@ -26,6 +27,9 @@ export interface JobCondition {
 }
 
 export const DRILL_LABELS = { ...OUR_LABELS, 'app.kubernetes.io/component': 'drill' } as const;
+
+/** Finds Jobs, pods and Secrets of drills. */
+export const DRILL_SELECTOR = labelSelectorText({ matchLabels: DRILL_LABELS });
 
 /** On a Job: which backup it drills, and when it was ordered (RFC 3339). */
 export const DRILL_ANNOTATIONS = {

@@ -11,7 +11,7 @@ import { PODS, SECRETS } from '../core-resources.ts';
 import type { RestoreWatch } from '../restore/restore-watch.ts';
 import type { ScheduleWatch } from '../schedule/schedule-watch.ts';
 import { chooseDrill, type RefusedDrill, type WantedDrill } from './choose-drill.ts';
-import { DRILL_LABELS, drillJob, drillSecret, type Job, JOBS, orderOf } from './drill-job.ts';
+import { DRILL_SELECTOR, drillJob, drillSecret, type Job, JOBS, orderOf } from './drill-job.ts';
 import { type JobState, stateOfJob } from './drill-jobs.ts';
 import { DrillMetrics } from './drill-metrics.ts';
 import type { DrillOrder } from './drill-order.ts';
@@ -282,9 +282,10 @@ export class DrillReconciler {
   }
 
   async #podsOf(job: Job, signal: AbortSignal): Promise<DrillPod[]> {
-    const labelSelector = `app.kubernetes.io/component=${DRILL_LABELS['app.kubernetes.io/component']}`;
     const { namespace } = this.#tools;
-    const { items } = await this.#tools.kube.list<DrillPod>(PODS, { namespace, labelSelector, signal });
+    const { items } = await this.#tools.kube.list<DrillPod>(PODS, {
+      ...{ namespace, labelSelector: DRILL_SELECTOR, signal },
+    });
     return items.filter(({ metadata }) =>
       metadata.ownerReferences?.some(({ uid }) => uid === job.metadata.uid),
     );

@@ -1,6 +1,7 @@
 import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import type { LastDrill } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import { selectsAll } from '../../lib/kubernetes/rights/required-rights.ts';
 import { parentOf } from '../backup/backup-labels.ts';
 
@@ -36,9 +37,9 @@ export function drillSeries(
 ): DrillSeries[] {
   const parents = new Map<string, DrillParent>();
   for (const object of schedules)
-    parents.set(`EtcdBackupSchedule/${pathOf(object)}`, { kind: 'EtcdBackupSchedule', object });
+    parents.set(`EtcdBackupSchedule/${keyOf(object)}`, { kind: 'EtcdBackupSchedule', object });
   for (const object of backups)
-    if (isRecurring(object)) parents.set(`EtcdBackup/${pathOf(object)}`, { kind: 'EtcdBackup', object });
+    if (isRecurring(object)) parents.set(`EtcdBackup/${keyOf(object)}`, { kind: 'EtcdBackup', object });
 
   const series = new Map<string, DrillSeries & { readonly runs: EtcdBackup[] }>();
   for (const backup of backups) {
@@ -130,12 +131,9 @@ function pastMs(time: string | undefined, now: Date): number | undefined {
   return Number.isNaN(ms) || ms > now.getTime() ? undefined : ms;
 }
 
-function isRecurring({ spec }: EtcdBackup): boolean {
+/** It has a schedule: it is its runs that are backups. */
+export function isRecurring({ spec }: EtcdBackup): boolean {
   return (spec.schedule ?? '') !== '';
-}
-
-function pathOf({ metadata }: EtcdBackup | EtcdBackupSchedule): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
 }
 
 function byCompletion(a: EtcdBackup, b: EtcdBackup): number {

@@ -9,7 +9,7 @@ import {
 import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { writeStatus } from '../../lib/kubernetes/write-status.ts';
 import type { DrillOutcome } from './drill-outcome.ts';
-import { type DrillParent, recordOf, recordOfBackup } from './drill-series.ts';
+import { type DrillParent, isRecurring, recordOf, recordOfBackup } from './drill-series.ts';
 
 /**
  * Writes down how a drill of this backup went, if the backup is still as it was read. `before`: how many drills of its
@@ -60,8 +60,8 @@ export async function recordRefusal(
 ): Promise<LastDrill> {
   const { drill, lastDrillTime } = recordOfBackup(backup);
   // What a parent's status tells is about its runs.
-  const isParent = (backup.spec.schedule ?? '') !== '';
-  const known: LastDrill = drill ?? (isParent ? {} : { result: 'Unknown', time: now.toISOString(), message });
+  const known: LastDrill =
+    drill ?? (isRecurring(backup) ? {} : { result: 'Unknown', time: now.toISOString(), message });
   const answer: LastDrill = { ...known, requested };
   await write(kube, { kind: 'EtcdBackup', object: backup }, answer, lastDrillTime, signal);
   return answer;

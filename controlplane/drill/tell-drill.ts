@@ -1,7 +1,8 @@
 import type { LastDrill } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { ETCD_BACKUP_SCHEDULE_RESOURCE } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
-import { target } from '../backup/tell-backup.ts';
+import { keyOf } from '../../lib/kubernetes/object-key.ts';
+import { fieldsOf, target } from '../backup/tell-backup.ts';
 import type { EventTarget } from '../object-events.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import type { DrillParent } from './drill-series.ts';
@@ -11,7 +12,10 @@ type TellingTools = Pick<ControlPlaneTools, 'events' | 'log' | 'audit'>;
 /** Events, a line of the log, and the audit's: for whoever reads which. */
 export function tellBegun({ events, log }: TellingTools, backup: EtcdBackup, job: string): void {
   events.normal(target(backup), 'DrillStarted', `a restore of it is rehearsed by Job ${job}`, 'Drill');
-  log.write('info', 'drill-started', `${nameOf(backup)}: rehearsed by Job ${job}`, fieldsOf(backup, job));
+  log.write('info', 'drill-started', `${keyOf(backup)}: rehearsed by Job ${job}`, {
+    ...fieldsOf(backup),
+    job,
+  });
 }
 
 export function tellWaiting(
@@ -22,12 +26,12 @@ export function tellWaiting(
 ): void {
   const text = `Job ${job} does not run: ${why}`;
   events.warning(target(backup), 'DrillWaiting', text, 'Drill');
-  log.write('warning', 'drill-waiting', `${nameOf(backup)}: ${text}`, fieldsOf(backup, job));
+  log.write('warning', 'drill-waiting', `${keyOf(backup)}: ${text}`, { ...fieldsOf(backup), job });
 }
 
 export function tellRefused({ events, log }: TellingTools, backup: EtcdBackup, message: string): void {
   events.warning(target(backup), 'DrillRefused', message, 'Drill');
-  log.write('warning', 'drill-refused', `${nameOf(backup)}: ${message}`, fieldsOf(backup));
+  log.write('warning', 'drill-refused', `${keyOf(backup)}: ${message}`, fieldsOf(backup));
 }
 
 export function tellDrill(
@@ -44,13 +48,13 @@ export function tellDrill(
   };
   tell(target(backup), message);
   if (parent !== undefined) tell(targetOf(parent), `${name}: ${message}`);
-  log.write(level, event, `${nameOf(backup)}: ${message}`, fieldsOf(backup));
+  log.write(level, event, `${keyOf(backup)}: ${message}`, fieldsOf(backup));
   audit({
     who: backup.spec.requestedBy,
     what: 'drill',
     resource: { kind: 'EtcdBackup', namespace, name, uid },
     result: result === 'Passed' ? 'succeeded' : 'failed',
-    message: `${nameOf(backup)}: ${message}`,
+    message: `${keyOf(backup)}: ${message}`,
     operation: uid,
   });
 }
@@ -65,13 +69,4 @@ function targetOf(parent: DrillParent): EventTarget {
   if (parent.kind === 'EtcdBackup') return target(parent.object);
   const { apiVersion, kind } = ETCD_BACKUP_SCHEDULE_RESOURCE;
   return { apiVersion, kind, metadata: parent.object.metadata };
-}
-
-function nameOf({ metadata }: EtcdBackup): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
-}
-
-function fieldsOf({ metadata }: EtcdBackup, job?: string): Readonly<Record<string, unknown>> {
-  const backup = `${metadata.namespace ?? ''}/${metadata.name}`;
-  return { backup, operation: metadata.uid, ...(job === undefined ? {} : { job }) };
 }
