@@ -7,13 +7,14 @@ import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/
 import { type EtcdRestore, ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { connectKube, type KubeConnection } from '../../lib/kubernetes/connect-kube.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import { addAgentPods } from '../../test/harness/agent-pods.ts';
 import type { Etcd } from '../../test/harness/etcd.ts';
 import { eventually } from '../../test/harness/eventually.ts';
 import { type KubeApiServer, startKubeApiServer } from '../../test/harness/kube-apiserver.ts';
 import { backups } from '../backup/backups.ts';
 import { snapshotLocation } from '../backup/snapshot-location.ts';
 import { authorityStore } from '../certificates/authority-store.ts';
-import { CONFIG_MAPS, DAEMON_SETS, NAMESPACES, PODS, SECRETS } from '../core-resources.ts';
+import { CONFIG_MAPS, NAMESPACES, SECRETS } from '../core-resources.ts';
 import { type LogLine, NAMESPACE, recordedLog } from '../installation.fixture.ts';
 import { runControlPlane } from '../main.ts';
 import { controlPlaneSettings } from '../settings.ts';
@@ -47,7 +48,6 @@ export const USERS = 'default';
 /** Nothing is given up because the machine is slow. */
 const PATIENT_MS = 180_000;
 const ROOT = join(import.meta.dirname, '..', '..');
-const LABELS = { 'app.kubernetes.io/name': 'etcdguardian', 'app.kubernetes.io/component': 'agent' };
 
 export async function startClusterScene(): Promise<ClusterScene> {
   await using starting = new AsyncDisposableStack();
@@ -81,7 +81,7 @@ export async function startClusterScene(): Promise<ClusterScene> {
   const { server, kube } = api;
   if (server === undefined || kube === undefined) throw new Error('no API server');
   await server.kubectl('apply', '-f', join(ROOT, 'manifests/crds'));
-  await addAgentPod(kube);
+  await addAgentPods(kube, NAMESPACE, [{ name: 'agent-node-1', nodeName: 'node-1', address: '127.0.0.1' }]);
   await kube.create(SECRETS, NAMESPACE, {
     metadata: { name: 's3' },
     stringData: { 'access-key-id': node.s3.accessKeyId, 'secret-access-key': node.s3.secretAccessKey },
@@ -210,27 +210,4 @@ export async function startClusterScene(): Promise<ClusterScene> {
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
-}
-
-/** No kubelet and no controller makes it here. */
-async function addAgentPod(kube: KubeConnection): Promise<void> {
-  const containers = [{ name: 'agent', image: 'etcdguardian' }];
-  const daemonSet = await kube.create<KubeObject>(DAEMON_SETS, NAMESPACE, {
-    metadata: { name: 'etcdguardian-agent' },
-    spec: {
-      selector: { matchLabels: LABELS },
-      template: { metadata: { labels: LABELS }, spec: { containers } },
-    },
-  });
-  const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'etcdguardian-agent', controller: true };
-  const name = 'agent-node-1';
-  await kube.create(PODS, NAMESPACE, {
-    metadata: { name, labels: LABELS, ownerReferences: [{ ...owner, uid: daemonSet.metadata.uid ?? '' }] },
-    spec: { nodeName: 'node-1', containers },
-  });
-  const ip = '127.0.0.1';
-  await kube.mergePatch(
-    { resource: PODS, namespace: NAMESPACE, name, subresource: 'status' },
-    { status: { phase: 'Running', podIP: ip, podIPs: [{ ip }] } },
-  );
 }

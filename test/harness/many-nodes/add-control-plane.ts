@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { authorityStore } from '../../../controlplane/certificates/authority-store.ts';
-import { DAEMON_SETS, NAMESPACES, PODS, SECRETS } from '../../../controlplane/core-resources.ts';
+import { NAMESPACES, SECRETS } from '../../../controlplane/core-resources.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import { connectKube, type KubeConnection } from '../../../lib/kubernetes/connect-kube.ts';
 import type { KubeObject } from '../../../lib/kubernetes/kube-client.ts';
 import { saveCredentials } from '../../../lib/pki/credential-folder.ts';
 import { agentOf, credentialsFor } from '../../../lib/pki/installation.fixture.ts';
+import { addAgentPods } from '../agent-pods.ts';
 import { DEFAULT_KUBERNETES } from '../kube-apiserver.ts';
 import { runProgram } from '../run-program.ts';
 import { type ServerProcess, startProcess } from '../server-process.ts';
@@ -27,7 +28,6 @@ export interface ControlPlane {
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const NAMESPACE = 'etcd-guardian-system';
-const LABELS = { 'app.kubernetes.io/name': 'etcdguardian', 'app.kubernetes.io/component': 'agent' };
 
 export async function addControlPlane(
   scene: ManyNodes,
@@ -41,7 +41,13 @@ export async function addControlPlane(
   await runProgram(kubectl, [`--kubeconfig=${kubeconfig}`, 'apply', '-f', join(ROOT, 'manifests/crds')]);
   await kube.create(NAMESPACES, undefined, { metadata: { name: NAMESPACE } });
   await enrolAgents(scene, kube);
-  await addAgentPods(scene, kube);
+  await addAgentPods(
+    kube,
+    NAMESPACE,
+    scene.nodes.map(({ name: nodeName, place: { address } }) => ({
+      ...{ name: `etcdguardian-agent-${nodeName}`, nodeName, address },
+    })),
+  );
   const { s3 } = scene;
   await kube.create(SECRETS, NAMESPACE, {
     metadata: { name: 's3' },
@@ -85,31 +91,5 @@ async function enrolAgents({ nodes }: ManyNodes, kube: KubeConnection): Promise<
       await credentialsFor(bundle.signer, agentOf(name, cluster)),
     );
     await agent.start();
-  }
-}
-
-/** No kubelet and no controller makes them here. */
-async function addAgentPods({ nodes }: ManyNodes, kube: KubeConnection): Promise<void> {
-  const containers = [{ name: 'agent', image: 'etcdguardian' }];
-  const daemonSet = await kube.create<KubeObject>(DAEMON_SETS, NAMESPACE, {
-    metadata: { name: 'etcdguardian-agent' },
-    spec: {
-      selector: { matchLabels: LABELS },
-      template: { metadata: { labels: LABELS }, spec: { containers } },
-    },
-  });
-  const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: 'etcdguardian-agent', controller: true };
-  const ownerReferences = [{ ...owner, uid: daemonSet.metadata.uid ?? '' }];
-  for (const { name: nodeName, place } of nodes) {
-    const name = `etcdguardian-agent-${nodeName}`;
-    await kube.create(PODS, NAMESPACE, {
-      metadata: { name, labels: LABELS, ownerReferences },
-      spec: { nodeName, containers },
-    });
-    const podIPs = [{ ip: place.address }];
-    await kube.mergePatch(
-      { resource: PODS, namespace: NAMESPACE, name, subresource: 'status' },
-      { status: { phase: 'Running', podIP: place.address, podIPs } },
-    );
   }
 }
