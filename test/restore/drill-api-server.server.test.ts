@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { createDecipheriv, createHash } from 'node:crypto';
 import { readdir, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { z } from 'zod';
+import type { Etcd } from '../harness/etcd.ts';
 import { backupAnswer, drillAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions } from '../harness/guardian-store.ts';
@@ -63,6 +66,10 @@ describe(
           /can't read Secret shop\/password, .*aescbc key "first"/,
         ],
         [
+          ['--encryption-config', folder.join('other-luck.json')],
+          /can't read Secret shop\/password, .*aescbc key "first"/,
+        ],
+        [
           ['--encryption-config', folder.join('other-name.json')],
           /can't read Secret shop\/password, .*aescbc key "first"/,
         ],
@@ -110,9 +117,8 @@ describe(
 /** A backup of a cluster with a custom resource, an encrypted Secret, a webhook and an aggregated API; what drills it. */
 async function backUpCluster(folder: TemporaryFolder, cli: GuardianCli): Promise<string[]> {
   const keys = folder.join('keys.json');
-  await writeFile(keys, encryptionWith('first', 'a'));
-  await writeFile(folder.join('other-secret.json'), encryptionWith('first', 'b'));
-  await writeFile(folder.join('other-name.json'), encryptionWith('second', 'a'));
+  await writeFile(keys, encryptionWith('first', RIGHT_KEY));
+  await writeFile(folder.join('other-name.json'), encryptionWith('second', RIGHT_KEY));
   const args = [`--encryption-provider-config=${keys}`];
   await using kube = await startKubeApiServer({ version: VERSION, args });
   await kube.kubectl('create', 'namespace', 'shop');
@@ -124,6 +130,9 @@ async function backUpCluster(folder: TemporaryFolder, cli: GuardianCli): Promise
   await apply(folder, kube, FAR_API);
   // Last, as it lets nothing through.
   await apply(folder, kube, WEBHOOK);
+  const stored = await valueAt(kube.etcd, '/registry/secrets/shop/password');
+  await writeFile(folder.join('other-secret.json'), encryptionWith('first', wrongKey(stored, 'is told')));
+  await writeFile(folder.join('other-luck.json'), encryptionWith('first', wrongKey(stored, 'goes unseen')));
   const store = ['--cluster', 'prod', ...localStoreOptions(folder)];
   await cli.json(backupAnswer, ['backup', 'create', '--endpoints', kube.etcd.endpoint, ...store]);
   const programs = [
@@ -145,8 +154,42 @@ async function apply(
   await kube.kubectl('create', '-f', file);
 }
 
-function encryptionWith(name: string, letter: string): string {
-  const secret = Buffer.from(letter.repeat(32)).toString('base64');
+const RIGHT_KEY = Buffer.alloc(32, 'a');
+
+async function valueAt(etcd: Etcd, key: string): Promise<Buffer> {
+  const { kvs } = etcdGetSchema.parse(JSON.parse(await etcd.etcdctl('get', key, '--write-out=json')));
+  const [found] = kvs;
+  assert.ok(found !== undefined, `nothing at ${key}`);
+  return Buffer.from(found.value, 'base64');
+}
+
+const etcdGetSchema = z.object({ kvs: z.array(z.object({ value: z.string() })) });
+
+/**
+ * A key that isn't the one a value was written with. AES-CBC knows no more of it than the padding at the end tells: of
+ * 256 wrong keys one fits, and gives bytes that mean nothing.
+ */
+function wrongKey(stored: Buffer, padding: 'is told' | 'goes unseen'): Buffer {
+  const blocks = stored.subarray(stored.indexOf('first:') + 'first:'.length);
+  for (let attempt = 0; ; attempt++) {
+    const key = createHash('sha256').update(`wrong key ${attempt}`).digest();
+    const decipher = createDecipheriv('aes-256-cbc', key, blocks.subarray(0, 16));
+    const fits = succeeds(() => Buffer.concat([decipher.update(blocks.subarray(16)), decipher.final()]));
+    if (fits === (padding === 'goes unseen')) return key;
+  }
+}
+
+function succeeds(run: () => unknown): boolean {
+  try {
+    run();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function encryptionWith(name: string, key: Buffer): string {
+  const secret = key.toString('base64');
   return JSON.stringify({
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'EncryptionConfiguration',

@@ -54,7 +54,8 @@ export async function checkApiServer(
       signal,
       meanwhile: async (client) => {
         // With the wrong keys it may never be ready: this tells why.
-        if (secret !== undefined) await readSecret(client, secret, signal).catch(onlyTheKey);
+        if (secret === undefined) return;
+        await readSecret(client, secret, signal).catch(onlyTheKey);
       },
     },
     folder,
@@ -84,12 +85,12 @@ export async function checkApiServer(
   return { checks, warnings, listed };
 }
 
-function secretCheck({ namespace, name, key }: StoredSecret, read: boolean): Check {
+function secretCheck({ namespace, name, key }: StoredSecret, problem: string | undefined): Check {
   const how = key === undefined ? 'stored in plain' : `encrypted with ${key}`;
   return {
     name: 'the API server reads a Secret',
-    passed: read,
-    detail: `${namespace}/${name}, ${how}${read ? '' : ', is not read'}`,
+    passed: problem === undefined,
+    detail: `${namespace}/${name}, ${how}${problem === undefined ? '' : `, is not read: ${problem}`}`,
   };
 }
 

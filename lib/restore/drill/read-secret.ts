@@ -3,7 +3,7 @@ import { GuardianError } from '../../guardian-error.ts';
 import { DEFAULT_PREFIX, parseKey } from '../../keyspace/parse-key.ts';
 import { valueEncoding } from '../../keyspace/value-encoding.ts';
 import { endOf } from './count-resources.ts';
-import type { DrillApiClient } from './drill-api-client.ts';
+import type { ApiAnswer, DrillApiClient } from './drill-api-client.ts';
 
 /** A Secret that is there, and how it is stored. */
 export interface StoredSecret {
@@ -36,17 +36,18 @@ function keyOf(value: Buffer): string | undefined {
 }
 
 /**
- * Whether the API server reads the Secret: true, or false while it can't tell yet. Rejects with
+ * Why the API server doesn't read the Secret, as far as it can tell yet; undefined: it reads it. Rejects with
  * `restore.encryption-key` when its EncryptionConfiguration lacks what this Secret was written with.
  */
 export async function readSecret(
   api: DrillApiClient,
   { namespace, name, key }: StoredSecret,
   signal?: AbortSignal,
-): Promise<boolean> {
+): Promise<string | undefined> {
   const answer = await api.get(`/api/v1/namespaces/${namespace}/secrets/${name}`, { signal });
-  if (answer.status === 200) return true;
-  if (!TRANSFORM.test(answer.message)) return false;
+  if (answer.status === 200) return undefined;
+  const said = `${answer.status} ${answer.message}`;
+  if (!TRANSFORM.test(answer.message) && !(key !== undefined && isNonsense(answer))) return said;
   throw new GuardianError(
     'restore.encryption-key',
     `the API server can't read Secret ${namespace}/${name}, which was written ${key === undefined ? 'without encryption' : `with ${key}`}: ${answer.message}`,
@@ -62,3 +63,14 @@ export async function readSecret(
 /** What kube-apiserver says of values that its providers can't turn into objects. */
 const TRANSFORM =
   /unable to transform key|no matching prefix found|no matching key|decrypt|invalid padding|message authentication failed|stored data was not of the required size|kms/i;
+
+/**
+ * AES-CBC has nothing but its padding to tell a wrong key by, and with one wrong key in 256 the padding fits: then the API
+ * server fails on bytes that mean nothing, in as many words as it has decoders ("illegal base64 data", "couldn't get
+ * version/kind", "proto: illegal wireType"). What else it answers 500 to is about etcd or its own start.
+ */
+function isNonsense({ status, message }: ApiAnswer): boolean {
+  return (
+    status === 500 && !/etcd|time(?:d )?out|deadline|unavailable|connection|initializ|leader/i.test(message)
+  );
+}
