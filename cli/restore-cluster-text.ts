@@ -98,7 +98,7 @@ function outcomeText(operation: string, outcome: RestoreOutcome, own: KeptOwn): 
     case 'rolled-back':
       return `NOT restored: everything is as it was before.\n${problemText(outcome.failure)}`;
     case 'going-back':
-      return `NOT restored: it goes back, and not all nodes are through: ${reasonOf(outcome.trouble)}.\n${problemText(outcome.failure)}The nodes go on with it by themselves. See: etcdguardian restore status --agent …\n`;
+      return `NOT restored: it goes back, and not all nodes are through: ${reasonOf(outcome.trouble)}.\n${problemText(outcome.failure)}The nodes go on with it by themselves. ${wayOutText(outcome.trouble)}See: etcdguardian restore status --agent …\n`;
     case 'unknown':
       return `it is NOT known yet whether it is restored: who could tell is away.\n${problemText(outcome.failure)}The nodes bring it to the same end everywhere as soon as they reach each other; nothing is lost until then.\nSee: etcdguardian restore status --agent …   Where a node never comes back: etcdguardian restore settle ${operation} …\n`;
     case 'taken-over':
@@ -124,6 +124,10 @@ function problemText(failure: unknown): string {
   if (!(failure instanceof GuardianError)) return `because: ${textOf(failure)}\n`;
   const { message, code, hint } = failure;
   return `because: ${message} [${code}]\n${hint === undefined ? '' : `what to do: ${hint}\n`}`;
+}
+
+function wayOutText(trouble: unknown): string {
+  return trouble instanceof GuardianError && trouble.hint !== undefined ? `${trouble.hint}\n` : '';
 }
 
 /** A signal that came is told by its name. */

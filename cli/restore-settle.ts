@@ -23,6 +23,7 @@ import { userName } from './user-name.ts';
 interface SettleOptions extends AgentOptions, ReportOptions {
   readonly commit?: boolean;
   readonly rollBack?: boolean;
+  readonly notServing?: boolean;
   readonly without: readonly string[];
 }
 
@@ -37,11 +38,22 @@ old. A node that was named with --without must not come back with its disk as it
 is: wipe its etcd, and add it as a new member.
 
 What any node that answers has decided already stands, and can't be decided
-otherwise. Who decided is written into the journals.`,
+otherwise. Who decided is written into the journals.
+
+A node that goes back goes on until etcd serves its old data again. Where it never
+will, --roll-back --not-serving ends that: the old data is in its place, what had
+been restored is kept beside it until "restore clean-up", and another restore may
+begin. Nodes that aren't going back yet go back first: say it again then.`,
     )
     .argument('<operation>', 'the restore, as "restore status" names it')
     .addOption(new Option('--commit', 'go on with the restored data').conflicts('rollBack'))
     .option('--roll-back', 'go back to the old data')
+    .addOption(
+      new Option(
+        '--not-serving',
+        'with --roll-back: don’t wait any more for an etcd that never serves its old data',
+      ).conflicts('commit'),
+    )
     .option('--without <node>', 'don’t wait for this node; may be repeated', collect, []);
   return withReportOptions(withAgentOptions(command)).action(
     async (operation: string, options: SettleOptions) => {
@@ -49,10 +61,11 @@ otherwise. Who decided is written into the journals.`,
         throw new GuardianError('usage.settle', 'it is not said how to settle it', {
           hint: 'say --commit for the restored data, or --roll-back for the old; "restore status" shows what each node has',
         });
+      const notServing = options.notServing === true;
       const by = `${userName()}@${hostname()}`;
       await onAllNodes(session, options, operation, (agent, fence) =>
         agent.settle(
-          { fence, commit: options.commit === true, withoutNodes: options.without, by },
+          { fence, commit: options.commit === true, withoutNodes: options.without, by, notServing },
           { signal: session.terminal.signal, timeoutMs: LONG_MS },
         ),
       );

@@ -91,6 +91,9 @@ export function whatToDo(restore: KnownRestore, away: readonly string[]): string
   if (givenUp.length > 0 && away.length > 0)
     return `bring the agents of ${away.join(', ')} back: ${givenUp.join(', ')} ${givenUp.length === 1 ? 'waits' : 'wait'} for what they tell. If they never come back: etcdguardian restore settle ${operation} --commit|--roll-back ${away.map((node) => `--without ${node}`).join(' ')} --agent …`;
   if (givenUp.length > 0) return 'wait: the nodes ask each other, and end it the same way everywhere';
+  const back = nodes.filter(({ state }) => state.state === 'RollingBack').map(({ node }) => node);
+  if (back.length > 0)
+    return `wait: it goes back, until etcd serves the old data on ${back.join(', ')}. If it never does: etcdguardian restore settle ${operation} --roll-back --not-serving --agent …`;
   return 'wait: it is under way; without a coordinator each node acts when its deadline has passed';
 }
 

@@ -1,10 +1,10 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Problem } from '../../lib/agent-api/request-parts.ts';
-import { GuardianError } from '../../lib/guardian-error.ts';
+import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { fateOf, hasReached, stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import { problemOf } from '../errors-on-wire.ts';
-import type { MemberData } from './member-data.ts';
+import { dirsOf, type MemberData } from './member-data.ts';
 import { type Deadline, deadlineIn } from './node-service.ts';
 import type { NodeServices } from './node-services.ts';
 
@@ -24,6 +24,8 @@ const SHORTEST_MS = 5_000;
 const LONGEST_MS = 900_000;
 /** For the way back, which has to come to an end. */
 const WAY_BACK_MS = 180_000;
+/** For an etcd that a person doesn't wait for any more. */
+const LAST_TRY_MS = 20_000;
 
 /**
  * The steps of one node, one after the other, each with its intent on disk before it is done: after a crash at any point
@@ -107,8 +109,11 @@ export class MemberRestore {
     });
   }
 
-  /** Puts everything back as it was before, and sees etcd serve again. */
-  async rollBack(why: Problem | undefined): Promise<JournalEntry> {
+  /**
+   * Puts everything back as it was before, and sees etcd serve again. `unserved`: who has decided that it is over also where
+   * etcd doesn't serve on its old data, once that lies in its place; nothing is removed then.
+   */
+  async rollBack(why: Problem | undefined, unserved?: string): Promise<JournalEntry> {
     const entry = this.entry();
     if (fateOf(entry.state, entry.committedMs) === 'committed' || entry.committedMs !== undefined)
       throw committed(entry);
@@ -118,16 +123,23 @@ export class MemberRestore {
       await this.tools.data.remove(going);
       return await this.write({ ...going, state: 'RolledBack', message: 'nothing had been stopped' });
     }
-    const deadline = this.deadline(WAY_BACK_MS);
+    let back = going;
     try {
-      await this.goBack(going, deadline);
+      const deadline = this.deadline(WAY_BACK_MS);
+      back = await this.putBack(going, deadline);
+      const left = unserved === undefined ? deadline : this.deadline(LAST_TRY_MS);
+      const silence = await this.serveAgain(back, left);
+      this.tools.signal.throwIfAborted();
+      if (silence !== undefined && unserved !== undefined)
+        return await this.write({ ...back, state: 'RolledBack', message: leftSo(back, unserved, silence) });
+      if (silence !== undefined) throw silence;
     } catch (error) {
       const { message, code } = problemOf(error);
-      await this.write({ ...going, message: `the way back doesn't work yet: ${message} [${code}]` });
+      await this.write({ ...back, message: `the way back doesn't work yet: ${message} [${code}]` });
       throw error;
     }
-    await this.tools.data.remove(going).catch(() => undefined);
-    return await this.write({ ...going, state: 'RolledBack', message: 'everything is as it was before' });
+    await this.tools.data.remove(back).catch(() => undefined);
+    return await this.write({ ...back, state: 'RolledBack', message: 'everything is as it was before' });
   }
 
   /** Removes what is left: after a restore, the data before it. */
@@ -140,16 +152,26 @@ export class MemberRestore {
       : entry;
   }
 
-  private async goBack(entry: JournalEntry, deadline: Deadline): Promise<void> {
+  /** Once it is in its place, etcd is left running: one that takes long to serve gets there. */
+  private async putBack(entry: JournalEntry, deadline: Deadline): Promise<JournalEntry> {
+    if (entry.putBack === true || !hasReached(entry.furthest, 'Swapping')) return entry;
     const services = this.tools.services(entry);
-    if (hasReached(entry.furthest, 'Swapping')) {
-      await services.etcd.stop(deadline);
-      await this.requireStopped(services);
-      await this.tools.data.swapBack(entry);
-    }
-    await services.etcd.start(deadline);
+    await services.etcd.stop(deadline);
+    await this.requireStopped(services);
+    await this.tools.data.swapBack(entry);
+    return await this.write({ ...entry, putBack: true });
+  }
+
+  /** Resolves to why etcd doesn't serve, where it doesn't. */
+  private async serveAgain(entry: JournalEntry, deadline: Deadline): Promise<GuardianError | undefined> {
+    const services = this.tools.services(entry);
     try {
+      await services.etcd.start(deadline);
       await this.tools.data.untilServing(entry, deadline);
+      return undefined;
+    } catch (error) {
+      if (isSilence(error)) return error;
+      throw error;
     } finally {
       // Without etcd they do nothing; but whoever repairs it by hand shall find everything in its place.
       if (entry.plan.quiesce) for (const server of services.apiServers) await server.start(deadline);
@@ -222,6 +244,16 @@ export class MemberRestore {
     await this.tools.journal.write(now);
     return now;
   }
+}
+
+/** Whether it says that etcd doesn't come up, or doesn't serve. */
+export function isSilence(error: unknown): error is GuardianError {
+  return hasCode(error, 'restore.not-serving') || hasCode(error, 'restore.service');
+}
+
+function leftSo(entry: JournalEntry, unserved: string, { message, code }: GuardianError): string {
+  const { dataDir, all } = dirsOf(entry);
+  return `${unserved}: the old data lies in ${dataDir}, but ${message} [${code}]; what had been restored is kept in ${all.join(' and ')} until "restore clean-up"`;
 }
 
 function outOfOrder({ operation, state }: JournalEntry, wanted: string): GuardianError {

@@ -18,11 +18,12 @@ export interface SettleTools extends Pick<PartTools, 'terms' | 'log' | 'signal'>
 /**
  * What a person has decided about a restore whose other nodes don't come back; the journal says who. Rejects with
  * `restore.unknown`, with `restore.committed` and `restore.order` where this node or a peer has decided otherwise for good,
- * and with `restore.peers-away` for peers that neither have settled nor are named as not to be waited for.
+ * and with `restore.peers-away` for peers that neither have settled nor are named as not to be waited for. A way back that is
+ * under way goes on by itself; it ends where etcd doesn't serve on the old data only if that was said.
  */
 export async function settle(request: SettleRequest, tools: SettleTools): Promise<JournalEntry> {
   const { journal, steps, peers, endStaging, terms, log, signal } = tools;
-  const { commit, withoutNodes, by } = request;
+  const { commit, withoutNodes, by, notServing } = request;
   const fence = await terms.admit(request.fence);
   const { operation } = fence;
   // As at its deadline: from here on no coordinator makes it commit.
@@ -31,10 +32,16 @@ export async function settle(request: SettleRequest, tools: SettleTools): Promis
   if (entry === undefined) throw unknown(operation);
   const answers = entry.state === 'Verified' ? await peers.ask(entry, signal) : [];
   const decided = settleMove(fateOf(entry.state, entry.committedMs), answers, { commit, withoutNodes });
+  const who = by === '' ? 'a person' : by;
+  if (entry.state === 'RollingBack' && !commit && notServing) {
+    const unserved = `${who} decided not to wait for etcd any more`;
+    log.write('warning', 'restore-settled', `restore ${operation}: ${unserved}`, { operation, by });
+    return await steps.take(operation, 'rollBack', { fence, unserved });
+  }
   if (decided.move === 'nothing') return entry;
   if (decided.move === 'refuse') throw refused(entry, decided.code, decided.nodes, commit);
   const without = withoutNodes.length === 0 ? '' : `, without ${withoutNodes.join(', ')}`;
-  const because = `${by === '' ? 'a person' : by} decided to ${commit ? 'commit it' : 'roll it back'}${without}`;
+  const because = `${who} decided to ${commit ? 'commit it' : 'roll it back'}${without}`;
   log.write('warning', 'restore-settled', `restore ${operation}: ${because}`, {
     operation,
     by,

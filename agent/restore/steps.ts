@@ -2,12 +2,13 @@ import type { AgentHandlers } from '../../lib/agent-api/agent-server.ts';
 import type { Sent } from '../../lib/agent-api/fields.ts';
 import type { Fence, Problem } from '../../lib/agent-api/request-parts.ts';
 import type { RestoreState, RestoreStepRequest } from '../../lib/agent-api/restore-messages.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
 import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import type { StepName as LedStep } from '../../lib/restore/cluster/participant.ts';
 import { stageOf } from '../../lib/restore/cluster/restore-states.ts';
 import type { PartTools } from '../agent-part.ts';
-import { MemberRestore, type MemberRestoreTools } from './member-restore.ts';
+import { isSilence, MemberRestore, type MemberRestoreTools } from './member-restore.ts';
 import { restoreStateMessage } from './restore-state-message.ts';
 
 type StepName = LedStep | 'giveUp';
@@ -20,6 +21,8 @@ export interface StepDetails {
   readonly reason?: Problem | undefined;
   /** Why a node that has given up commits. */
   readonly because?: string | undefined;
+  /** Who decided that a way back is over also where etcd doesn't serve. */
+  readonly unserved?: string | undefined;
 }
 
 export interface StepsTools extends Pick<PartTools, 'log' | 'terms'>, MemberRestoreTools {}
@@ -77,7 +80,7 @@ export class Steps {
 
   private async run(operation: string, name: StepName, details: StepDetails): Promise<JournalEntry> {
     const { log } = this.tools;
-    const { deadlineMs = 0, fence, reason, because } = details;
+    const { deadlineMs = 0, fence } = details;
     // Again: it may have waited for its turn, and a higher term been taken meanwhile.
     if (fence !== undefined) await this.tools.terms.admit(fence);
     const before = this.journal.find(operation);
@@ -90,7 +93,9 @@ export class Steps {
     }
     const restore = new MemberRestore(operation, this.tools);
     try {
-      const entry = await taken(restore, name, reason, because);
+      const entry = await taken(restore, name, details).catch((error: unknown) => {
+        throw name === 'rollBack' && isSilence(error) ? withWayOut(operation, error) : error;
+      });
       if (name === 'hold') return entry;
       log.write('info', 'restore-step', `restore ${operation}: ${entry.state}`, {
         operation,
@@ -110,12 +115,19 @@ export class Steps {
 async function taken(
   restore: MemberRestore,
   name: StepName,
-  reason: Problem | undefined,
-  because: string | undefined,
+  { reason, because, unserved }: StepDetails,
 ): Promise<JournalEntry> {
-  if (name === 'rollBack') return await restore.rollBack(reason);
+  if (name === 'rollBack') return await restore.rollBack(reason, unserved);
   if (name === 'commit') return await restore.commit(because);
   return await restore[name]();
+}
+
+function withWayOut(operation: string, error: GuardianError): GuardianError {
+  return new GuardianError(error.code, error.message, {
+    hint: `${error.hint ?? ''} If it never serves again: "etcdguardian restore settle ${operation} --roll-back --not-serving" ends this here, keeps both the old and the restored data, and makes room for another restore.`,
+    retryable: error.retryable,
+    cause: error,
+  });
 }
 
 /** The calls that take steps. `beforeRollBack` ends what is staged; `onGivenUp` asks the peers of a node that gave up. */

@@ -55,6 +55,7 @@ export const settleRequest = z.object({
   commit: flag,
   withoutNodes: texts,
   by: text,
+  notServing: flag,
 });
 export type SettleRequest = z.output<typeof settleRequest>;
 

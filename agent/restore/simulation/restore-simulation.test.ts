@@ -29,7 +29,7 @@ const WRONG: readonly (readonly [rule: string, seed: string, decide: typeof move
   ['to commit when nobody knows', 'm127', (answers) => orElse(answers, true, 'commit')],
   [
     'to go back when most have given up',
-    'm1492',
+    'm207',
     (answers) =>
       orElse(answers, answers.filter(({ givenUp }) => givenUp).length * 2 >= answers.length, 'rollBack'),
   ],

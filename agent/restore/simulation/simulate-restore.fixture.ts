@@ -83,6 +83,7 @@ export async function simulateRestore(seed: string, mutation: Mutation = {}): Pr
   again(seldom(30_000), () => {
     cluster.startRival();
   });
+  aPersonDecides(cluster, `${seed} somebody`, badMs);
   await time.pass(badMs, () => invariants.broken !== undefined || cluster.isSettled);
 
   // 3. All processes are back, and the network heals; whether anyone leads then is left open.
@@ -91,7 +92,7 @@ export async function simulateRestore(seed: string, mutation: Mutation = {}): Pr
   const healedMs = time.nowMs;
   if (random.next() < 0.5) for (const { process } of cluster.coordinators) process.kill();
   for (const node of nodes) {
-    node.isFull = false;
+    Object.assign(node, { isFull: false, isDead: false });
     cluster.startAgent(node);
     cluster.runPods(node);
   }
@@ -105,6 +106,24 @@ export async function simulateRestore(seed: string, mutation: Mutation = {}): Pr
   const end = fates.includes('committed') ? 'new' : 'old';
   const broken = invariants.broken ?? endingOf(cluster, end);
   return { end, broken, gaveUp, events: time.events };
+}
+
+/** In some stories etcd is dead on old data, and a person decides now and then: numbers of their own leave the others as they are. */
+function aPersonDecides(cluster: SimulatedCluster, seed: string, badMs: number): void {
+  const random = seededRandom(seed);
+  const { time, nodes } = cluster;
+  if (random.next() < 0.6) return;
+  for (const node of nodes)
+    if (random.next() < 0.5)
+      time.after(random.integer(1, badMs), () => {
+        node.isDead = time.nowMs < badMs;
+      });
+  for (let times = random.integer(1, 5); times > 0; times--) {
+    const decision = { commit: random.next() < 0.4, notServing: random.next() < 0.6 };
+    time.after(random.integer(1, badMs), () => {
+      void cluster.settle(decision);
+    });
+  }
 }
 
 /** What is wrong with how it ended, or with what a coordinator told of it. */

@@ -1,6 +1,6 @@
 import type { AgentCall } from '../../../lib/agent-api/agent-server.ts';
 import type { Fence, Problem } from '../../../lib/agent-api/request-parts.ts';
-import type { RestoreState } from '../../../lib/agent-api/restore-messages.ts';
+import type { RestoreState, SettleRequest } from '../../../lib/agent-api/restore-messages.ts';
 import { GuardianError } from '../../../lib/guardian-error.ts';
 import { LogLines } from '../../../lib/log-lines.ts';
 import type { moveByPeers } from '../../../lib/restore/cluster/decide-alone.ts';
@@ -10,6 +10,7 @@ import { stageOf } from '../../../lib/restore/cluster/restore-states.ts';
 import type { Peers } from '../peers.ts';
 import { restoreStateMessage } from '../restore-state-message.ts';
 import { watchRestores } from '../restore-watchdog.ts';
+import { settle } from '../settle.ts';
 import { stepHandlers, Steps } from '../steps.ts';
 import {
   type NodeScene,
@@ -26,6 +27,7 @@ export interface SimulatedAgent {
   stage(fence: Fence, deadlineMs: number): Promise<void>;
   step(name: StepName, fence: Fence, deadlineMs: number, reason?: Problem): Promise<RestoreState>;
   status(operation: string): Promise<RestoreState | undefined>;
+  settle(request: SettleRequest): Promise<RestoreState>;
 }
 
 export interface SimulatedAgentOptions {
@@ -127,6 +129,11 @@ export function simulatedAgent(scene: NodeScene, options: SimulatedAgentOptions)
     async step(name, fence, deadlineMs, reason) {
       const state = await handlers[name]?.({ fence, deadlineMs, reason }, CALL);
       return state as RestoreState;
+    },
+    async settle(request) {
+      const { peers } = options;
+      const tools = { journal, steps, peers, terms, clock, log: SILENT, signal, endStaging: cancel };
+      return restoreStateMessage(await settle(request, tools)) as RestoreState;
     },
     async status(operation) {
       const entry = await steps.state(operation);

@@ -1,4 +1,4 @@
-import type { RestoreState } from '../../../lib/agent-api/restore-messages.ts';
+import type { RestoreState, SettleRequest } from '../../../lib/agent-api/restore-messages.ts';
 import { GuardianError } from '../../../lib/guardian-error.ts';
 import {
   type Budgets,
@@ -8,6 +8,7 @@ import {
   releaseStaged,
   type RestoreOutcome,
 } from '../../../lib/restore/cluster/coordinate-restore.ts';
+import { commonTerm } from '../../../lib/restore/cluster/common-term.ts';
 import { type moveByPeers, peerAnswer } from '../../../lib/restore/cluster/decide-alone.ts';
 import type { JournalEntry } from '../../../lib/restore/cluster/journal.ts';
 import { nextMove } from '../../../lib/restore/cluster/next-move.ts';
@@ -37,6 +38,7 @@ const BUDGETS: Budgets = {
   ...{ commitMs: 5_000, resumeMs: 10_000, rollBackMs: 30_000 },
 };
 const ANSWER_MS = 3_000;
+const SETTLED_WITHIN_MS = 600_000;
 
 /** Nodes with agents, and coordinators that come and go. Everything that happens follows from the random numbers. */
 export class SimulatedCluster {
@@ -158,6 +160,25 @@ export class SimulatedCluster {
   async release(failure: unknown): Promise<void> {
     const { participants, tools } = this.newCoordinator();
     await releaseStaged({ operation: OPERATION }, participants, tools, failure);
+  }
+
+  /** By a person, on all nodes that answer, as the command does; resolves to what those told that did. */
+  async settle(decision: Partial<SettleRequest>): Promise<readonly PromiseSettledResult<RestoreState>[]> {
+    const name = `p${++this.started}`;
+    const process = new VirtualProcess(name, this.time);
+    const all = <T>(work: (agent: SimulatedAgent) => Promise<T>, ms = ANSWER_MS) =>
+      Promise.allSettled(
+        this.nodes.map((node) => this.network.call(process, name, node, () => work(this.agent(node)), ms)),
+      );
+    const { term } = await commonTerm(
+      (atLeast) => all((agent) => agent.takeTerm({ holder: name, atLeast, operation: OPERATION })),
+      1n,
+    );
+    const said = { commit: false, withoutNodes: [], by: name, notServing: false, ...decision };
+    return await all(
+      (agent) => agent.settle({ ...said, fence: { operation: OPERATION, term } }),
+      SETTLED_WITHIN_MS,
+    );
   }
 
   /** The same process takes terms for other work. */

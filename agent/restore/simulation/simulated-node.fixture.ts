@@ -25,6 +25,8 @@ export interface SimulatedNode extends Callee {
     member: 'old' | 'new' | 'none';
     readonly staged: Set<string>;
     previous: string | undefined;
+    /** New data that made room for the old again. */
+    discarded: string | undefined;
   };
   readonly etcd: { isWanted: boolean; isRunning: boolean };
   readonly apiServer: { isWanted: boolean; isRunning: boolean };
@@ -33,6 +35,8 @@ export interface SimulatedNode extends Callee {
   clockMs: number;
   /** etcd doesn't come up on the new data. */
   isDamaged: boolean;
+  /** Nor on the old. */
+  isDead: boolean;
   /** Writes to its disk fail. */
   isFull: boolean;
 }
@@ -42,10 +46,10 @@ export function simulatedNode(name: string): SimulatedNode {
     name,
     disk: {
       ...{ journals: new Map(), synced: new Map(), term: { term: 0n, holder: '', operation: '' } },
-      ...{ member: 'old', staged: new Set(), previous: undefined },
+      ...{ member: 'old', staged: new Set(), previous: undefined, discarded: undefined },
     },
     ...{ etcd: { isWanted: true, isRunning: true }, apiServer: { isWanted: true, isRunning: true } },
-    ...{ process: undefined, clockMs: 0, isDamaged: false, isFull: false },
+    ...{ process: undefined, clockMs: 0, isDamaged: false, isDead: false, isFull: false },
   };
 }
 
@@ -130,8 +134,8 @@ export function simulatedServices(scene: NodeScene): NodeServices {
   };
 }
 
-export function comesUp({ disk, isDamaged }: SimulatedNode): boolean {
-  return disk.member === 'old' || (disk.member === 'new' && !isDamaged);
+export function comesUp({ disk, isDamaged, isDead }: SimulatedNode): boolean {
+  return (disk.member === 'old' && !isDead) || (disk.member === 'new' && !isDamaged);
 }
 
 /** Each move by itself, with a moment between in which it may be killed. */
@@ -169,7 +173,7 @@ export function simulatedData(scene: NodeScene): MemberData {
       if (disk.previous !== operation) return;
       if (disk.member !== 'none')
         await change(() => {
-          disk.member = 'none';
+          Object.assign(disk, { member: 'none', discarded: operation });
         });
       await change(() => {
         Object.assign(disk, { member: 'old', previous: undefined });
@@ -179,6 +183,7 @@ export function simulatedData(scene: NodeScene): MemberData {
       await brief(scene, 200);
       disk.staged.delete(operation);
       if (disk.previous === operation) disk.previous = undefined;
+      if (disk.discarded === operation) disk.discarded = undefined;
       scene.onChange();
     },
     untilServing: (_entry, deadline) => untilServing(deadline),

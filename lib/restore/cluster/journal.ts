@@ -32,6 +32,8 @@ const schema = z.object({
   committedMs: z.number().optional(),
   /** It was verified and past its deadline: no step forward any more, unless a peer has committed. */
   givenUp: z.boolean().optional(),
+  /** On the way back: the old data lies in its place again, and etcd may run on it. */
+  putBack: z.boolean().optional(),
   plan: z.object({
     cluster: z.string(),
     timeline: z.string(),
