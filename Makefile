@@ -38,8 +38,9 @@ test: packages tools ## all tests, with real servers, and the coverage of lib/ (
 test-quick: packages ## the tests that start no servers: under a minute
 	@$(WITH_NODE) $(NODE_TEST) '$(TEST_FOLDERS)/**/!(*.server).test.ts'
 
+# Three nodes, killed at every step on every version, are an hour in one file.
 test-matrix: packages tools ## all tests with no sampling: every version, every offset
-	@$(WITH_NODE) TEST_MATRIX=1 $(NODE_TEST) '$(TEST_FOLDERS)/**/*.test.ts'
+	@$(WITH_NODE) TEST_MATRIX=1 $(NODE_TEST) --test-timeout=14400000 '$(TEST_FOLDERS)/**/*.test.ts'
 
 lint: packages ## eslint and prettier, no warnings; generated files as `make generate` writes them
 	@$(WITH_NODE) npx eslint --max-warnings 0 .
