@@ -25,6 +25,27 @@ test('each node reads which restore it is part of, and a second one for a node s
   );
 });
 
+test('each node reads which members are still to be made, and not those that are', async () => {
+  await using world = await machineWithBackup();
+  const made = async (name: string): Promise<string> => {
+    const { status, stdout, stderr } = await world.restore([
+      ...TWO,
+      '--name',
+      name,
+      '--data-dir',
+      world.dir(name),
+    ]);
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
+  const first = await made('m1');
+  assert.match(first, /^Still to be made, .*, on their nodes: m2$/m);
+  assert.doesNotMatch(first, /Made already/);
+  const second = await made('m2');
+  assert.match(second, /^Made already for this restore: m1$/m);
+  assert.doesNotMatch(second, /Still to be made/);
+});
+
 test('a restore that fails gives its member back, so that the next run joins the same one', async () => {
   await using world = await machineWithBackup();
   const sound = await readFile(world.base);

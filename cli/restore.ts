@@ -144,7 +144,7 @@ the API servers. "restore cluster" and "restore node" see to all of that.`,
       for (const warning of warningsOf(input)) report.progress.say(`warning: ${warning}`);
       report.progress.end();
       print(terminal, report.format, restoredValue(input, settled, restored), () =>
-        restoredText(input, settled.plan, restored),
+        restoredText(input, settled, restored),
       );
     },
   );
@@ -254,7 +254,7 @@ function restoredValue(
   };
 }
 
-function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored): string {
+function restoredText(input: RestoreInput, { plan, joined }: SettledPlan, restored: Restored): string {
   const initialCluster = plan.members
     .flatMap(({ name, peerUrls }) => peerUrls.map((url) => `${name}=${url}`))
     .join(',');
@@ -267,11 +267,7 @@ function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored
         `  etcd --name ${dir.name} --data-dir ${dir.dataDir}${dir.walDir === undefined ? '' : ` --wal-dir ${dir.walDir}`} --initial-advertise-peer-urls ${dir.peerUrls.join(',')} --initial-cluster ${initialCluster} --initial-cluster-token ${plan.token} …\n`,
     )
     .join('');
-  const missing = plan.members.filter((member) => restored.dirs.every((dir) => dir.name !== member.name));
-  const others =
-    missing.length === 0
-      ? ''
-      : `Still to be made, with the same --initial-cluster and ${samePoint(input)}, on their nodes: ${missing.map(({ name }) => name).join(', ')}\n`;
+  const others = othersText(input, plan, joined?.record.claimed ?? [], restored);
   const bump =
     plan.bumpTo === undefined
       ? `Revisions go on from ${count(restored.revision)}.\n`
@@ -280,6 +276,21 @@ function restoredText(input: RestoreInput, plan: RestorePlan, restored: Restored
 ${made}${bump}Start etcd with its usual settings and:
 ${start}${others}${keysNote(restored)}Then "etcdctl endpoint hashkv" must answer ${restored.hashKV} on every member, before the first write.
 `;
+}
+
+/** `claimed`: made by other runs for the same restore, or just being made. */
+function othersText(
+  input: RestoreInput,
+  { members }: RestorePlan,
+  claimed: readonly string[],
+  { dirs }: Restored,
+): string {
+  const others = members.map(({ name }) => name).filter((name) => dirs.every((dir) => dir.name !== name));
+  const done = others.filter((name) => claimed.includes(name));
+  const missing = others.filter((name) => !claimed.includes(name));
+  const toldDone = done.length === 0 ? '' : `Made already for this restore: ${done.join(', ')}\n`;
+  if (missing.length === 0) return toldDone;
+  return `${toldDone}Still to be made, with the same --initial-cluster and ${samePoint(input)}, on their nodes: ${missing.join(', ')}\n`;
 }
 
 /** What makes the other members' runs restore the same: what is newest may be something else by then. */
