@@ -162,6 +162,12 @@ export class SimulatedCluster {
     await releaseStaged({ operation: OPERATION }, participants, tools, failure);
   }
 
+  /** By a coordinator that only brings it to its end. */
+  async conclude(failure: GuardianError): Promise<RestoreOutcome> {
+    const { participants, tools } = this.newCoordinator();
+    return await concludeRestore({ operation: OPERATION }, participants, tools, failure);
+  }
+
   /** By a person, on all nodes that answer, as the command does; resolves to what those told that did. */
   async settle(decision: Partial<SettleRequest>): Promise<readonly PromiseSettledResult<RestoreState>[]> {
     const name = `p${++this.started}`;

@@ -6,6 +6,7 @@ import { LedNodes, type LedNodesTools, type SeenNode } from './led-nodes.ts';
 import { isCommitted } from './next-move.ts';
 import { requireOneCluster } from './one-cluster.ts';
 import type { Participant, StageOrder } from './participant.ts';
+import { outcomeNotKnown } from './restore-under-way.ts';
 
 export interface RestoreOrder {
   /** Names the restore everywhere, e.g. the uid of the EtcdRestore. */
@@ -122,6 +123,7 @@ const MOST_VOTES = 5;
 const MOST_ROUNDS = 5;
 
 class Coordinator {
+  private readonly operation: string;
   private readonly tools: CoordinatorTools;
   private readonly budgets: Budgets;
   private readonly nodes: LedNodes;
@@ -129,6 +131,7 @@ class Coordinator {
   private begun = false;
 
   constructor(operation: string, participants: readonly Participant[], tools: CoordinatorTools) {
+    this.operation = operation;
     this.tools = tools;
     this.budgets = { ...BUDGETS, ...tools.budgets };
     this.nodes = new LedNodes(operation, participants, tools, AWAY_MS);
@@ -171,14 +174,13 @@ class Coordinator {
   /** Terms first, then what the nodes tell: whatever anyone with a lower term has begun is over by then, or seen. */
   async conclude(failure: unknown): Promise<RestoreOutcome> {
     const { nodes } = this;
+    let seen: readonly SeenNode[] = [];
     for (const forMs of [SOON_MS, AWAY_MS]) {
-      const seen = await nodes.surveyed(forMs);
+      seen = await nodes.surveyed(forMs);
       if (seen.some(({ state }) => state !== undefined && isCommitted(state))) return await this.goForward();
-      if (seen.length > 0 && seen.every(({ state }) => state === undefined))
-        return this.outcome({ kind: 'rolled-back', failure });
       if (nodes.nobodyCommitted || this.isEverybody(seen)) return await this.goBack(failure);
     }
-    return this.outcome({ kind: 'unknown', failure });
+    return this.outcome({ kind: 'unknown', failure: this.notKnown(seen, failure) });
   }
 
   /** Nobody commits before all have voted, and all were seen to under one term. */
@@ -259,7 +261,15 @@ class Coordinator {
     const known = new Set(seen.map(({ node }) => node));
     const members = seen.flatMap(({ state }) => state?.members ?? []);
     const told = seen.filter(({ state }) => state !== undefined);
-    return told.length === this.nodes.count && members.every(({ node }) => known.has(node));
+    return told.length === this.nodes.names.length && members.every(({ node }) => known.has(node));
+  }
+
+  /** By what a survey has seen. */
+  private notKnown(seen: readonly SeenNode[], failure: unknown): GuardianError {
+    const answered = new Set(seen.map(({ node }) => node));
+    const silent = this.nodes.names.filter((node) => !answered.has(node));
+    const blank = seen.flatMap(({ node, state }) => (state === undefined ? [node] : []));
+    return outcomeNotKnown(this.operation, { silent, blank }, failure);
   }
 
   private tell(step: CoordinatorProgress['step'], update?: CoordinatorProgress['update']): void {

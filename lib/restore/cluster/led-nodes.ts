@@ -45,6 +45,7 @@ export class LedNodes {
   private held = 0n;
   private retaking: Promise<void> | undefined;
   private known = false;
+  private begins = false;
   private openSeen = false;
   private unknownSeen = false;
   private abortedSeen = false;
@@ -65,17 +66,19 @@ export class LedNodes {
     return { operation: this.operation, term: this.held };
   }
 
-  get count(): number {
-    return this.participants.length;
+  get names(): readonly string[] {
+    return this.participants.map(({ node }) => node);
   }
 
   /**
    * Nobody has committed, nor will: a node has aborted; or one was seen under this term that hadn't voted, which nobody
-   * with a lower term can make it do any more, and none was told to commit by us. One that knows of no such restore hadn't,
-   * unless others have gone on since they staged: then it has lost its journal, which may have said anything.
+   * with a lower term can make it do any more, and none was told to commit by us. One that knows of no such restore hadn't
+   * either, if all were looked around before, and nobody had gone on since it staged. Else it may have lost its journal,
+   * which may have said anything.
    */
   get nobodyCommitted(): boolean {
-    const isOpen = this.openSeen || (this.unknownSeen && ![...this.states.values()].some(hasGoneOn));
+    const isNew = this.begins && ![...this.states.values()].some(hasGoneOn);
+    const isOpen = this.openSeen || (this.unknownSeen && isNew);
     return this.abortedSeen || (isOpen && !this.commits);
   }
 
@@ -101,7 +104,10 @@ export class LedNodes {
       this.participants.map((participant) => this.bear(() => participant.look(signal), signal, forMs)),
     );
     const restores = views.map((end) => (end.status === 'fulfilled' ? end.value.restores : []));
-    this.known = restores.flat().some(({ operation }) => operation === this.operation);
+    const own = restores.flat().filter(({ operation }) => operation === this.operation);
+    this.known = own.length > 0;
+    const isToldByAll = views.every((end) => end.status === 'fulfilled');
+    this.begins = (this.known || isToldByAll) && !own.some((state) => hasGoneOn(state) || isCommitted(state));
     for (const [at, { node }] of this.participants.entries()) {
       const other = otherUnderWay(node, restores[at] ?? [], this.operation);
       if (other !== undefined) throw other;
