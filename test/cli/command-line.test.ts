@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { findTool } from '../harness/tools.ts';
@@ -138,4 +138,18 @@ test('bin/etcdguardian starts the program, also by a link to it', async () => {
   const link = folder.join('guardian');
   await symlink(join(ROOT, 'bin', 'etcdguardian'), link);
   assert.match(await runProgram(link, ['--version'], { cwd: folder.path }), /^\d+\.\d+\.\d+\n$/);
+});
+
+test('bin/etcdguardian says what to do where the npm packages are missing', async () => {
+  await using folder = await temporaryFolder();
+  for (const part of ['bin', 'tools']) await mkdir(folder.join(part));
+  for (const file of ['bin/etcdguardian', 'tools/node.sh', '.node-version'])
+    await copyFile(join(ROOT, file), folder.join(file));
+  const env = { PATH: `${dirname(process.execPath)}:${process.env.PATH ?? ''}` };
+  const { status, stdout, stderr } = spawnSync(folder.join('bin/etcdguardian'), ['--version'], {
+    env,
+    encoding: 'utf8',
+  });
+  assert.deepEqual([status, stdout], [1, '']);
+  assert.match(stderr, /^etcdguardian: the npm packages are missing: .*: make -C \S+ packages\n$/);
 });
