@@ -33,11 +33,15 @@ export function backupListCommand(session: Session): Command {
     await opened.warnIfOlder(options.cluster === undefined ? undefined : clusters);
     const entries: BackupEntry[] = [];
     for (const cluster of clusters) entries.push(...(await repository.listBackups(cluster, call)));
+    const others = entries.length > 0 ? [] : await repository.listClusters({ signal: terminal.signal });
     print(
       terminal,
       report.format,
       entries.map((entry) => entryValue(entry, location)),
-      () => listText(entries, location, session.clock()),
+      () =>
+        entries.length === 0
+          ? noneText(location, options.cluster, others)
+          : listText(entries, session.clock()),
     );
     session.exitCode = listStatus(entries);
   });
@@ -50,19 +54,27 @@ function listStatus(entries: readonly BackupEntry[]): number {
   return newest === undefined || problems.length < entries.length ? EXIT_CODES.ok : exitCodeOf(newest);
 }
 
-function listText(entries: readonly BackupEntry[], location: string, now: Date): string {
-  if (entries.length === 0) return `no backups in ${location}\n`;
+/** `clusters`: those that the store has backups of. */
+function noneText(location: string, asked: string | undefined, clusters: readonly string[]): string {
+  if (asked === undefined || clusters.length === 0) return `no backups in ${location}\n`;
+  return `no backups of cluster ${asked} in ${location}; it holds those of: ${clusters.join(', ')}\n`;
+}
+
+function listText(entries: readonly BackupEntry[], now: Date): string {
   const rows = entries.map((entry) => row(entry, now));
   const damaged = entries.flatMap((entry) =>
     entry.state === 'damaged' ? [`  ${entry.id}: ${entry.problem.message} [${entry.problem.code}]\n`] : [],
   );
-  const notes = damaged.length === 0 ? '' : `\nNot usable:\n${damaged.join('')}`;
+  const hints = new Set(entries.flatMap((entry) => (entry.state === 'damaged' ? [entry.problem.hint] : [])));
+  const ways = [...hints].flatMap((hint) => (hint === undefined ? [] : [`  what to do: ${hint}\n`]));
+  const notes = damaged.length === 0 ? '' : `\nNot usable:\n${[...damaged, ...ways].join('')}`;
   return table(['ID', 'CLUSTER', 'AGE', 'REVISION', 'KEYS', 'SIZE', 'STORED', 'STATE'], rows) + notes;
 }
 
 function row(entry: BackupEntry, now: Date): string[] {
   const cluster = entry.cluster.length > 20 ? `${entry.cluster.slice(0, 17)}…` : entry.cluster;
-  if (entry.state === 'damaged') return [entry.id, cluster, '', '', '', '', '', 'DAMAGED'];
+  if (entry.state === 'damaged')
+    return [entry.id, cluster, '', '', '', '', '', unusableWord(entry.problem.code)];
   const { manifest } = entry;
   const state = [
     manifest.base.recipients.length > 0 ? 'encrypted' : 'plain',
@@ -81,4 +93,9 @@ function row(entry: BackupEntry, now: Date): string[] {
     bytes(manifest.base.storedSize),
     state.join(', '),
   ];
+}
+
+/** Whose signature nobody vouches for may be as sound as it was: with the wrong keys, all of them look so. */
+function unusableWord(code: string): string {
+  return code === 'signature.untrusted' || code === 'signature.missing' ? 'NOT TRUSTED' : 'DAMAGED';
 }
