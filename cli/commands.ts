@@ -266,3 +266,14 @@ export const COMMANDS: readonly Source[] = [
   },
   { name: 'webhook', load: async (session) => (await import('./webhook.ts')).webhookCommand(session) },
 ];
+
+/** How to call what has this name below another word, e.g. `kube doctor`. */
+export function placesOf(name: string, sources = COMMANDS): string[] {
+  return sources.flatMap((source) => {
+    const below = source.children ?? [];
+    return [
+      ...below.filter((child) => child.name === name).map((child) => `${source.name} ${child.name}`),
+      ...placesOf(name, below).map((place) => `${source.name} ${place}`),
+    ];
+  });
+}

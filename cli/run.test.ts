@@ -72,6 +72,10 @@ test('a command line that is wrong ends with 2, and a near miss is corrected', a
   assert.deepEqual([status, stdout], [2, '']);
   assert.match(stderr, /unknown command 'verfy'\n\(Did you mean verify\?\)/);
   assert.match((await told(['bakcup', 'list']))[2], /Did you mean backup\?/);
+  assert.match(
+    (await told(['doctor']))[2],
+    /unknown command 'doctor'\n.*\n\(there is: etcdguardian kube doctor\)\n$/,
+  );
   assert.equal((await told([]))[0], 2);
 });
 

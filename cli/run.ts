@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander';
 import type { Clock } from '../lib/clock.ts';
 import { GuardianError } from '../lib/guardian-error.ts';
+import { placesOf } from './commands.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { buildProgram } from './program.ts';
 import type { Session } from './session.ts';
@@ -15,7 +16,10 @@ export async function run(args: readonly string[], terminal: Terminal, clock: Cl
     await program.parseAsync(args, { from: 'user' });
     return session.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage;
+    if (error instanceof CommanderError) {
+      if (error.code === 'commander.unknownCommand') terminal.stderr.write(elsewhereText(args[0] ?? ''));
+      return error.exitCode === 0 ? EXIT_CODES.ok : EXIT_CODES.usage;
+    }
     // A progress line may stand there still.
     if (terminal.stderr.isTTY === true) terminal.stderr.write('\r\u001b[K');
     if (terminal.signal.aborted) {
@@ -26,6 +30,13 @@ export async function run(args: readonly string[], terminal: Terminal, clock: Cl
     if (session.doubt !== undefined) terminal.stderr.write(`  mind: ${session.doubt}\n`);
     return exitCodeOf(error);
   }
+}
+
+/** Who types the end of a command alone, as in `doctor`, reads the whole of it. */
+function elsewhereText(name: string): string {
+  return placesOf(name)
+    .map((place) => `(there is: etcdguardian ${place})\n`)
+    .join('');
 }
 
 /** What failed, why, and what to do; a stack only for what nobody foresaw. */
