@@ -145,6 +145,7 @@ test('backups from before there were keys refuse nothing once there is a newer o
   const keyed = await openRepository(repositorySettings(store, testKeys()));
   await assert.rejects(checkFreshness(keyed, 'prod', { path, identity: IDENTITY }), {
     code: 'signature.missing',
+    hint: /--allow-older goes on without it/,
   });
   await backUp(keyed, snapshot);
   assert.equal((await checkFreshness(keyed, 'prod', { path, identity: IDENTITY })).length, 2);

@@ -166,7 +166,8 @@ function problemWith(
 ): GuardianError | undefined {
   const contradiction = contradictionOf(known, shown, gone);
   if (contradiction === undefined) return undefined;
-  return untrustedPoint(known, shown)?.problem ?? rolledBack(location, contradiction);
+  const untrusted = untrustedPoint(known, shown);
+  return untrusted === undefined ? rolledBack(location, contradiction) : seenUntrusted(untrusted);
 }
 
 /** What of the known the store contradicts, in words; undefined when nothing. `gone`: trusted removals of what isn't shown. */
@@ -249,6 +250,13 @@ function placeOf({ timeline, id }: PointName): string {
 
 function isPoint(entry: PointName, point: PointName): boolean {
   return placeOf(entry) === placeOf(point);
+}
+
+function seenUntrusted({ id, problem }: DamagedBackup): GuardianError {
+  return new GuardianError(problem.code, problem.message, {
+    hint: `${problem.hint ?? ''} This machine has made or seen backup ${id} before; if you know who wrote it, --allow-older goes on without it.`,
+    cause: problem.cause,
+  });
 }
 
 function rolledBack(location: string, contradiction: string): GuardianError {
