@@ -75,7 +75,10 @@ function silence(url: string, step: Walk['step'], timeoutMs: number): GuardianEr
 const SILENCE: Readonly<Record<Walk['step'], readonly [what: string, hint: string]>> = {
   lookup: ['its name is not resolved', 'check the DNS of the machine this runs on'],
   tcp: ['nothing answers', 'check the address; the machine may be down, or a firewall swallows the packets'],
-  tls: ['TCP connects, but TLS is not answered', 'the member hangs, or what holds that port is not etcd'],
+  tls: [
+    'TCP connects, but TLS is not answered',
+    'the member hangs, or waits for a quorum of its cluster since it started (its log says so), or what holds that port is not etcd',
+  ],
   http2: [
     'it connects, but etcd does not answer',
     'the member hangs (its disk?), or what holds that port is not etcd',
