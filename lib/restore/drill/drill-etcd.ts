@@ -122,9 +122,9 @@ async function etcdEnded(etcd: RunningProgram): Promise<GuardianError> {
   );
 }
 
-/** The worst of a zap log: its last fatal or panicking line, else its last error. */
+/** The worst of a zap log: its last fatal or panicking line, what Go's runtime died of, else its last error. */
 export function complaintOf(lines: readonly string[]): string | undefined {
-  for (const pattern of [/"level":"(?:fatal|panic|dpanic)"/, /^panic: /, /"level":"error"/]) {
+  for (const pattern of [/"level":"(?:fatal|panic|dpanic)"/, /^(?:panic|fatal error): /, /"level":"error"/]) {
     const line = lines.findLast((one) => pattern.test(one));
     if (line !== undefined) return messageOf(line).slice(0, 500);
   }
