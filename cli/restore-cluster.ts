@@ -225,7 +225,7 @@ export function lossLines({ point, participants }: ClusterPlan, nodes: readonly 
   const silent = taking.filter(({ description }) => description?.etcd?.revision === 0n);
   if (silent.length > 0)
     lines.push(
-      `not known: what ${silent.map(({ node }) => node).join(', ')} ${silent.length === 1 ? 'has' : 'have'} behind the restore point, as etcd doesn't answer there. To see it, and keep it: etcdguardian rescue --data-dir ${silent[0]?.description?.etcd?.dataDir ?? 'DIR'} --out FILE --store … on each, first`,
+      `not known: what ${silent.map(({ node }) => node).join(', ')} ${silent.length === 1 ? 'has' : 'have'} behind the restore point, as etcd doesn't answer there. To see it, and keep it: etcdguardian rescue --data-dir ${silent[0]?.description?.etcd?.dataDir ?? 'DIR'} --out FILE --store … on each, first; --etcd PROGRAM there brings in what only its log has`,
     );
   return lines;
 }

@@ -126,7 +126,7 @@ function oldLines(dataDir: string, old: MemberAtAGlance | string, revision: bigi
     return [`the old data is at revision ${count(old.revision)}: nothing in it is newer`];
   return [
     `the old data is at revision ${count(old.revision)}: ${newer > 0n ? `${counted(newer, 'revision')} NEWER than the restore point` : 'not newer'}${log}`,
-    `  to restore that instead: etcdguardian rescue --data-dir ${dataDir} --out FILE --store … (etcd stopped), then restore that backup, or --snapshot FILE, on all nodes`,
+    `  to restore that instead: etcdguardian rescue --data-dir ${dataDir} --out FILE --etcd PROGRAM --store … (etcd stopped; --etcd brings in the log), then restore that backup, or --snapshot FILE, on all nodes`,
   ];
 }
 

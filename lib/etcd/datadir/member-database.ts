@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { GuardianError } from '../../guardian-error.ts';
 import { type BucketEdit, editBoltFile } from '../bolt/editor.ts';
-import { batchOf, type EntryBatch, keyOf, valueOf } from '../bolt/entry-batch.ts';
+import { batchOf, type EntryBatch, keyOf } from '../bolt/entry-batch.ts';
 import { type BoltFile, openBoltFile } from '../bolt/reader.ts';
+import { batchOfBucket, readSmallBucket } from '../bolt/small-bucket.ts';
 import { decodeRevisionKey, encodeRevisionKey } from '../mvcc/revision.ts';
 import { readStoreRevisions } from '../mvcc/store-revisions.ts';
 import { type ClusterIdentity, idText } from './member-identity.ts';
@@ -38,7 +39,7 @@ export async function adoptDatabase(
   let revision: bigint;
   {
     await using file = await openBoltFile(path);
-    const meta = await smallBucket(file, 'meta');
+    const meta = await readSmallBucket(file, 'meta');
     const { currentRevision } = await readStoreRevisions(file);
     revision = bumpTo ?? currentRevision;
     if (bumpTo !== undefined) {
@@ -55,11 +56,11 @@ export async function adoptDatabase(
     meta.set('consistent_index', uint64(BigInt(cluster.members.length)));
     meta.set('term', uint64(1n));
     if (versionEdits.dropStorageVersion === true) meta.delete('storageVersion');
-    edits.set('meta', { replace: [packed(meta)] });
+    edits.set('meta', { replace: [batchOfBucket(meta)] });
     if (versionEdits.clusterVersion !== undefined) {
-      const inCluster = await smallBucket(file, 'cluster');
+      const inCluster = await readSmallBucket(file, 'cluster');
       inCluster.set('clusterVersion', Buffer.from(versionEdits.clusterVersion));
-      edits.set('cluster', { replace: [packed(inCluster)] });
+      edits.set('cluster', { replace: [batchOfBucket(inCluster)] });
     }
     if (clearAlarms && file.bucketNames.includes('alarm')) edits.set('alarm', { replace: [] });
     if (!file.bucketNames.includes('key')) edits.set('key', edits.get('key') ?? { replace: [] });
@@ -67,25 +68,10 @@ export async function adoptDatabase(
   const members = cluster.members.map(
     (member) => [idText(member.id), Buffer.from(memberJson(member))] as const,
   );
-  edits.set('members', { replace: [packed(new Map(members))] });
+  edits.set('members', { replace: [batchOfBucket(new Map(members))] });
   edits.set('members_removed', { replace: [] });
   await editBoltFile(path, edits, signal);
   return revision;
-}
-
-async function smallBucket(file: BoltFile, name: string): Promise<Map<string, Buffer>> {
-  const entries = new Map<string, Buffer>();
-  for await (const batch of file.entries(name)) {
-    for (let index = 0; index < batch.count; index++) {
-      entries.set(keyOf(batch, index).toString('latin1'), Buffer.from(valueOf(batch, index)));
-    }
-  }
-  return entries;
-}
-
-function packed(entries: ReadonlyMap<string, Buffer>): EntryBatch {
-  const inOrder = [...entries].map(([key, value]) => [Buffer.from(key, 'latin1'), value] as const);
-  return batchOf(inOrder.sort(([a], [b]) => Buffer.compare(a, b)));
 }
 
 function lastMain(batch: EntryBatch | undefined): bigint | undefined {

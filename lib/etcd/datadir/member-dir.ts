@@ -35,6 +35,8 @@ export interface MemberDirOptions extends MemberDatabaseOptions {
   /** Which of the cluster's members this dir is for. */
   readonly name: string;
   readonly cluster: InitialCluster;
+  /** What its log asks of the store behind the snapshot; see `encodeWal`. */
+  readonly requests?: readonly (Buffer | undefined)[] | undefined;
   /** Bytes of the database copied so far, and all of them where that is known. */
   readonly onProgress?: ((done: number, total: number | undefined) => void) | undefined;
 }
@@ -68,7 +70,9 @@ export async function writeMemberDir(options: MemberDirOptions): Promise<Written
     const revision = await adoptDatabase(db, cluster, options);
     // 2. The log, and the raft snapshot at its end.
     await writeDurably(join(staged.snapDir, snapFileName(cluster)), encodeSnapFile(cluster), 0o644);
-    await writeDurably(join(staged.walDir, WAL_FILE_NAME), encodeWal(cluster, member), 0o600, WAL_FILE_SIZE);
+    const wal = encodeWal(cluster, member, options.requests);
+    const walSize = Math.max(WAL_FILE_SIZE, wal.length);
+    await writeDurably(join(staged.walDir, WAL_FILE_NAME), wal, 0o600, walSize);
     // 3. It is a data dir from here on.
     options.signal?.throwIfAborted();
     await staged.publish();

@@ -24,10 +24,21 @@ export interface WalTail {
   readonly broken: string | undefined;
 }
 
+/** What a log asks of the store behind an index. */
+export interface LoggedRequests {
+  readonly tail: WalTail;
+  /**
+   * An etcdserverpb.InternalRaftRequest for each entry of the tail, in order; undefined where an entry asks nothing of
+   * the store: changes of members, what members tell of themselves, the first entry of a term.
+   */
+  readonly requests: readonly (Buffer | undefined)[];
+}
+
 const METADATA = 1;
 const ENTRY = 2;
 const STATE = 3;
 const CRC = 4;
+const SNAPSHOT = 5;
 
 /** A WAL file is 64 MB, and longer by one record at most. */
 const MAX_FILE = 1 << 30;
@@ -37,13 +48,30 @@ const MAX_FILE = 1 << 30;
  * may be of etcd 3.4 to 3.7. A folder without a log has nothing. Rejects with the disk's errors.
  */
 export async function readWalTail(walDir: string, index: bigint): Promise<WalTail> {
-  const tail = new Tail(index);
+  return (await readLog(walDir, new Tail(index, false))).result();
+}
+
+/** As `readWalTail`, and what the entries ask. A log that isn't there, lacks an entry, or ends before `index`, is broken. */
+export async function readRequests(walDir: string, index: bigint): Promise<LoggedRequests> {
+  const log = await readLog(walDir, new Tail(index, true));
+  const { entries, lastIndex } = log.result();
+  if (log.startsAt === undefined) log.broken ??= 'no file of it is there';
+  else if (log.startsAt <= index && log.reached < index)
+    log.broken ??= `it ends at entry ${log.reached}, and the database has ${index}`;
+  if (entries > 0 && BigInt(entries) !== lastIndex - index)
+    log.broken ??= `of the entries ${index + 1n} to ${lastIndex} it has only ${entries}`;
+  return { tail: log.result(), requests: log.requests() };
+}
+
+async function readLog(walDir: string, tail: Tail): Promise<Tail> {
+  const index = tail.after;
   try {
     const files = (await readdir(walDir)).flatMap(walFile).sort((a, b) => (a.name < b.name ? -1 : 1));
     const first = Math.max(
       0,
       files.findLastIndex((file) => file.firstIndex <= index + 1n),
     );
+    tail.startsAt = files[first]?.firstIndex;
     for (const [at, { name }] of files.entries()) {
       if (at < first || tail.broken !== undefined) continue;
       const path = join(walDir, name);
@@ -54,7 +82,7 @@ export async function readWalTail(walDir: string, index: bigint): Promise<WalTai
   } catch (error) {
     throw diskError(error, `reading the log in ${walDir}`);
   }
-  return tail.result();
+  return tail;
 }
 
 function walFile(name: string): { readonly name: string; readonly firstIndex: bigint }[] {
@@ -64,18 +92,24 @@ function walFile(name: string): { readonly name: string; readonly firstIndex: bi
 
 class Tail {
   broken: string | undefined;
+  /** The first index that the first file read may have; undefined where there is no file. */
+  startsAt: bigint | undefined;
+  /** The last index that an entry, or a raft snapshot, was seen of. */
+  reached = 0n;
   private torn = false;
   private commit = 0n;
   private memberId = 0n;
   private clusterId = 0n;
-  /** By index; whether it can change keys. */
-  private readonly entries = new Map<bigint, boolean>();
+  readonly after: bigint;
+  private readonly keeping: boolean;
+  /** By index, in its order. */
+  private readonly entries = new Map<bigint, Entry>();
   private lastIndex = 0n;
   private crc: number | undefined;
-  private readonly after: bigint;
 
-  constructor(after: bigint) {
+  constructor(after: bigint, keeping: boolean) {
     this.after = after;
+    this.keeping = keeping;
   }
 
   /** Frames: u64 LE length, whose top byte counts the padding behind the record. */
@@ -99,12 +133,16 @@ class Tail {
     }
   }
 
+  requests(): (Buffer | undefined)[] {
+    return [...this.entries.values()].map(({ request }) => request);
+  }
+
   result(): WalTail {
-    const behind = [...this.entries].filter(([index]) => index > this.after);
+    const behind = [...this.entries];
     return {
       entries: behind.length,
       committed: behind.filter(([index]) => index <= this.commit).length,
-      writes: behind.filter(([, writes]) => writes).length,
+      writes: behind.filter(([, { writes }]) => writes).length,
       memberId: this.memberId,
       clusterId: this.clusterId,
       lastIndex: this.lastIndex,
@@ -134,27 +172,42 @@ class Tail {
       this.clusterId = ids?.get(2) ?? 0n;
     }
     if (type === STATE) this.commit = readFields(data)?.numbers.get(3) ?? this.commit;
+    if (type === SNAPSHOT) this.reached = readFields(data)?.numbers.get(1) ?? this.reached;
     return type === ENTRY ? this.entry(data) : undefined;
   }
 
-  private entry(data: Buffer): string | undefined {
-    const fields = readFields(data);
+  private entry(entry: Buffer): string | undefined {
+    const fields = readFields(entry);
     const index = fields?.numbers.get(3);
     if (fields === undefined || index === undefined) return 'not an entry';
     // A new leader's entries replace what an old one left behind.
     for (let gone = index; gone <= this.lastIndex; gone++) this.entries.delete(gone);
     this.lastIndex = index;
+    this.reached = index;
+    if (index <= this.after) return undefined;
     const isNormal = (fields.numbers.get(1) ?? 0n) === 0n;
-    if (index > this.after) this.entries.set(index, isNormal && isWrite(fields.bytes.get(4)));
+    const data = isNormal ? fields.bytes.get(4) : undefined;
+    const request = data === undefined ? undefined : readFields(data);
+    this.entries.set(index, {
+      writes: request !== undefined && WRITES.some((field) => request.bytes.has(field)),
+      request:
+        this.keeping && request !== undefined && !OF_MEMBERS.some((field) => request.bytes.has(field))
+          ? data
+          : undefined,
+    });
     return undefined;
   }
 }
 
-/** etcdserverpb.InternalRaftRequest: put 4, delete_range 5, txn 6. */
-function isWrite(request: Buffer | undefined): boolean {
-  const fields = request === undefined ? undefined : readFields(request);
-  return fields !== undefined && [4, 5, 6].some((field) => fields.bytes.has(field));
+interface Entry {
+  readonly writes: boolean;
+  readonly request: Buffer | undefined;
 }
+
+/** etcdserverpb.InternalRaftRequest: put, delete_range, txn. */
+const WRITES = [4, 5, 6];
+/** v2, where members tell their addresses up to 3.5 (a bare v2 request has its method in this field), and cluster_member_attr_set. */
+const OF_MEMBERS = [2, 1301];
 
 interface Fields {
   readonly numbers: ReadonlyMap<number, bigint>;

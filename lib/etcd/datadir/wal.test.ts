@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { identifyCluster } from './member-identity.ts';
 import { encodeSnapFile, snapFileName } from './snap-file.ts';
-import { encodeWal } from './wal.ts';
+import { readRequests } from './wal-tail.ts';
+import { encodeWal, WAL_FILE_NAME } from './wal.ts';
+import { encodeMessage } from './wire.ts';
 
 const CLUSTER = identifyCluster({
   token: 'etcd-cluster',
@@ -31,6 +35,48 @@ test('a raft snapshot is what etcdutl 3.5 writes for the same cluster', () => {
   assert.equal(snapFileName(CLUSTER), '0000000000000001-0000000000000002.snap');
   assert.equal(snap.length, 7030);
   assert.equal(digest(snap), '738ecd8db3c7d319cae9a64cc319f820298027818c35597957d119abc5c292da');
+});
+
+test('what a log asks of the store is read as it was written, without what is about members', async () => {
+  await using folder = await temporaryFolder();
+  const [member] = CLUSTER.members;
+  assert.ok(member !== undefined);
+  const put = encodeMessage([4, Buffer.from('a put')]);
+  const ofMembers = [2, 1301].map((field) => encodeMessage([field, Buffer.from('x')]));
+  const wal = encodeWal(CLUSTER, member, [put, undefined, ...ofMembers, put]);
+  await writeFile(folder.join(WAL_FILE_NAME), Buffer.concat([wal, Buffer.alloc(4096)]));
+
+  const behind = await readRequests(folder.path, 2n);
+  assert.deepEqual(behind.requests, [put, undefined, undefined, undefined, put]);
+  const { entries, committed, writes, lastIndex, broken } = behind.tail;
+  assert.deepEqual([entries, committed, writes, lastIndex, broken], [5, 5, 2, 7n, undefined]);
+  assert.deepEqual((await readRequests(folder.path, 6n)).requests, [put]);
+  assert.deepEqual((await readRequests(folder.path, 7n)).requests, []);
+});
+
+test('a log that ends before the database does, or isn’t there, is broken', async () => {
+  await using folder = await temporaryFolder();
+  assert.match((await readRequests(folder.path, 2n)).tail.broken ?? '', /no file/);
+  const [member] = CLUSTER.members;
+  assert.ok(member !== undefined);
+  await writeFile(folder.join(WAL_FILE_NAME), encodeWal(CLUSTER, member));
+  assert.equal((await readRequests(folder.path, 2n)).tail.broken, undefined);
+  assert.match((await readRequests(folder.path, 3n)).tail.broken ?? '', /ends at entry 2/);
+});
+
+test('a log whose last record was being written ends before it', async () => {
+  await using folder = await temporaryFolder();
+  const [member] = CLUSTER.members;
+  assert.ok(member !== undefined);
+  const put = encodeMessage([4, Buffer.alloc(1000, 1)]);
+  const whole = encodeWal(CLUSTER, member, [put]);
+  const longer = encodeWal(CLUSTER, member, [put, put]);
+  // The second put begins where the hard state of the shorter log does.
+  const torn = Buffer.alloc(longer.length);
+  longer.copy(torn, 0, 0, whole.length + 500);
+  await writeFile(folder.join(WAL_FILE_NAME), torn);
+  const { requests, tail } = await readRequests(folder.path, 2n);
+  assert.deepEqual([requests.length, tail.torn, tail.broken], [1, true, undefined]);
 });
 
 function digest(bytes: Buffer): string {

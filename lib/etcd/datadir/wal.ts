@@ -16,6 +16,7 @@ const CRC = 4n;
 const SNAPSHOT = 5n;
 
 const TERM = 1n;
+const NORMAL_ENTRY = 0n;
 const CONF_CHANGE_ENTRY = 1n;
 const ADD_NODE = 0n;
 
@@ -23,8 +24,15 @@ const ADD_NODE = 0n;
  * The records at the start of a new member's WAL: as if the cluster had, in term 1, taken in each of its members
  * (entries 1 to n, applied) and then made a snapshot. In the form of etcd 3.5, which 3.4 to 3.7 accept; byte for byte
  * what etcdutl 3.5 and 3.6 write.
+ *
+ * `requests` follow as committed entries, which a member applies when it starts, with or without a leader: each an
+ * etcdserverpb.InternalRaftRequest, or undefined for an entry that asks for nothing.
  */
-export function encodeWal(cluster: ClusterIdentity, member: MemberIdentity): Buffer {
+export function encodeWal(
+  cluster: ClusterIdentity,
+  member: MemberIdentity,
+  requests: readonly (Buffer | undefined)[] = [],
+): Buffer {
   const voters = cluster.members.map(({ id }) => id);
   const last = BigInt(voters.length);
   const log = new RecordLog();
@@ -36,8 +44,18 @@ export function encodeWal(cluster: ClusterIdentity, member: MemberIdentity): Buf
     log.add(ENTRY, encodeMessage([1, CONF_CHANGE_ENTRY], [2, TERM], [3, BigInt(index + 1)], [4, change]));
   }
   // The vote of term 1 is the same in all members' dirs: nobody could be elected otherwise.
-  log.add(HARD_STATE, encodeMessage([1, TERM], [2, voters[0] ?? 0n], [3, last]));
+  const hardState = (commit: bigint): Buffer => encodeMessage([1, TERM], [2, voters[0] ?? 0n], [3, commit]);
+  log.add(HARD_STATE, hardState(last));
   log.add(SNAPSHOT, encodeMessage([1, last], [2, TERM], [3, encodeConfState(voters)]));
+  for (const [at, request] of requests.entries()) {
+    const entry: Field[] = [
+      [1, NORMAL_ENTRY],
+      [2, TERM],
+      [3, last + BigInt(at + 1)],
+    ];
+    log.add(ENTRY, encodeMessage(...entry, ...(request === undefined ? [] : [[4, request] as const])));
+  }
+  if (requests.length > 0) log.add(HARD_STATE, hardState(last + BigInt(requests.length)));
   return log.bytes();
 }
 

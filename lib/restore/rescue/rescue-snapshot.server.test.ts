@@ -12,9 +12,10 @@ import { sample, testRandom } from '../../../test/harness/sampling.ts';
 import { assertStatus } from '../../../test/harness/snapshot-judges.ts';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
 import { ETCD_VERSIONS, type EtcdVersion, needs } from '../../../test/harness/tools.ts';
-import { DamagedDatabaseError, databaseOf, rescueSnapshot, type RescueTools } from './rescue-snapshot.ts';
+import { databaseOf, rescueSnapshot } from './rescue-snapshot.ts';
+import { type CopyTools, DamagedDatabaseError } from './sound-copy.ts';
 
-const TOOLS: RescueTools = { onProgress: () => undefined, signal: new AbortController().signal };
+const TOOLS: CopyTools = { onProgress: () => undefined, signal: new AbortController().signal };
 
 for (const version of sample(ETCD_VERSIONS, 1, 'rescued versions')) {
   test(
