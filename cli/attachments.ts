@@ -35,8 +35,8 @@ export function attachmentsShowCommand(session: Session): Command {
     .summary('which files of a node a backup took along')
     .description(
       `Lists the files of a node that a backup holds beside etcd's data: certificates,
-keys, EncryptionConfiguration, static manifests. They are always encrypted; their
-names, too, are read with the key.`,
+keys, EncryptionConfiguration, static manifests. They are always encrypted;
+their names, too, are read with the key.`,
     )
     .argument('[backup]', BACKUP, 'latest')
     .option('--node <name>', 'of this node, where the backup has files of several');
@@ -55,9 +55,10 @@ export function attachmentsExtractCommand(session: Session): Command {
   const command = new Command('extract')
     .summary("put a node's files in their places on new hardware")
     .description(
-      `Puts the files of a node that a backup took along below --root, with their modes,
-owners and times: all of them, or on any error none. What is there and differs is
-named and left alone unless --overwrite says otherwise; then it is kept aside.
+      `Puts the files of a node that a backup took along below --root, with their
+modes, owners and times: all of them, or on any error none. What is there and
+differs is named and left alone unless --overwrite says otherwise; then it is
+kept aside.
 
 A running kubelet starts static pods as soon as their manifests appear: with
 --no-manifests they stay away until etcd's data is in its place.`,

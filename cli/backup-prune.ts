@@ -43,7 +43,8 @@ point; of each the newest base is kept, or where it has none, the end of the
 newest segment.
 
   every point of the last day, one an hour for a week, one a day for a month:
-  etcdguardian backup prune --keep-within 24h --keep-hourly 168 --keep-daily 31 --dry-run
+  etcdguardian backup prune --keep-within 24h --keep-hourly 168 \\
+    --keep-daily 31 --dry-run
 
 What is removed is hidden at once and deleted by the first "backup sweep" after
 24 hours; until then "backup undelete" brings backups back, and "points

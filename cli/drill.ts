@@ -53,8 +53,8 @@ export function drillRunCommand(session: Session): Command {
     .description(
       `Restores the newest restore point of a store (or any: --to-time, --to-revision,
 --backup, --snapshot) by the same code as "restore", into a folder that goes
-again, and starts etcd on it. Then: HashKV equals what was foretold, every key is
-there, the proof recorded with the backup holds, your queries (--queries) are
+again, and starts etcd on it. Then: HashKV equals what was foretold, every key
+is there, the proof recorded with the backup holds, your queries (--queries) are
 answered as you want; with --kube-apiserver, an API server on it is ready, reads
 a Secret, and lists every resource type. The time until it served is told: what
 a recovery takes on this machine.

@@ -60,7 +60,7 @@ all before it marked as compacted, so that no Kubernetes watcher or cache takes
 new data for old (--no-bump leaves revisions as they were).
 
 On one node:       … --store s3://b/p --key-file k --data-dir /var/lib/etcd
-Before a mistake:  … --to-time 14:05   or --to-revision, as "history get" told it
+Before a mistake:  … --to-time 14:05   or --to-revision, as "history get" told
 On each of three:  … --name m1 --initial-cluster \\
   m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380,m3=https://10.0.0.3:2380
 All dirs at once:  … --all-members --data-dir /restored   makes /restored/m1, …
@@ -70,8 +70,8 @@ within 24 hours joins the restore, and one for a member that was made already
 begins another, which members of the first can't join. A rehearsal elsewhere is
 best done with --no-record.
 
-No API server may run meanwhile. Afterwards start all members of etcd first, then
-the API servers. "restore cluster" and "restore node" see to all of that.`,
+No API server may run meanwhile. Afterwards start all members of etcd first,
+then the API servers. "restore cluster" and "restore node" see to all of that.`,
     )
     .addOption(
       new Option(
