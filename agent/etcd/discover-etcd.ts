@@ -142,7 +142,7 @@ function notFound({ manifestsDir, unitDirs, etcdUnit, k3sDir }: DiscoverySetting
     'agent.no-etcd',
     `no etcd was found on this node: no static pod of it in ${manifestsDir}, no ${etcdUnit} in ${unitDirs.join(', ')}, no k3s or RKE2 in ${k3sDir}`,
     {
-      hint: 'Run agents on the nodes of etcd only, mount those folders, or give its endpoints (ETCDGUARDIAN_ETCD_ENDPOINTS).',
+      hint: 'An agent: run it on the nodes of etcd only, mount those folders, or give its endpoints (ETCDGUARDIAN_ETCD_ENDPOINTS). By hand: see --manifests-dir and --etcd-unit, or make the data dir alone with "etcdguardian restore --data-dir".',
     },
   );
 }

@@ -154,7 +154,7 @@ function changing(folder: string): GuardianError {
 
 function unreadable(folder: string, cause: unknown): GuardianError {
   return new GuardianError('pki.credentials', `no credentials in ${folder}: ${reasonOf(cause)}`, {
-    hint: `It must hold ${Object.values(FILES).join(', ')}: check the mount, or enrol.`,
+    hint: `It must hold ${Object.values(FILES).join(', ')}: check the path or the mount. A person gets such a folder from "etcdguardian pki issue", an agent by enrolling.`,
     retryable: true,
     cause,
   });

@@ -81,7 +81,7 @@ function derived(request: RestoreRequest, point: RestorePoint, why: string): Set
     ...(request.token === undefined ? ['--initial-cluster-token'] : []),
     ...(request.bump === 'auto' ? ['--bump-to'] : []),
   ];
-  const warning = `${why}: its token and first revision follow from the data and the members alone. A second restore of both would repeat them, and members left over from this one could join it: before that, remove what this restore made, and give a new ${chosen.join(' and ')}`;
+  const warning = `${why}: its token and first revision follow from the data and the members alone. A second restore of this data for these members would repeat them, and members left over from this one could join it: before that, remove what this restore made, and give a new ${chosen.join(' and ')}`;
   return { plan, joined: undefined, warnings: chosen.length === 0 ? [] : [warning] };
 }
 
