@@ -5,7 +5,9 @@ import type { Fence } from '../lib/agent-api/request-parts.ts';
 import type { RestoreState } from '../lib/agent-api/restore-messages.ts';
 import { GuardianError, hasCode } from '../lib/guardian-error.ts';
 import { commonTerm } from '../lib/restore/cluster/common-term.ts';
+import { commitVerified } from '../lib/restore/cluster/coordinate-restore.ts';
 import { connectNodes } from '../lib/restore/cluster/connect-nodes.ts';
+import type { Participant } from '../lib/restore/cluster/participant.ts';
 import {
   agentCaller,
   agentPlaces,
@@ -37,6 +39,9 @@ a person has to decide for it: --commit keeps the restored data, --roll-back the
 old. A node that was named with --without must not come back with its disk as it
 is: wipe its etcd, and add it as a new member.
 
+Where all nodes answer, --commit works as long as none of them has given up. Those
+that have all given up go back by themselves, and can't be committed any more.
+
 What any node that answers has decided already stands, and can't be decided
 otherwise. Who decided is written into the journals.
 
@@ -63,11 +68,24 @@ begin. Nodes that aren't going back yet go back first: say it again then.`,
         });
       const notServing = options.notServing === true;
       const by = `${userName()}@${hostname()}`;
-      await onAllNodes(session, options, operation, (agent, fence) =>
-        agent.settle(
-          { fence, commit: options.commit === true, withoutNodes: options.without, by, notServing },
-          { signal: session.terminal.signal, timeoutMs: LONG_MS },
-        ),
+      // As the coordinator would have; where that can't be, the nodes say why.
+      const isCommitted = options.commit === true && options.without.length === 0;
+      await onAllNodes(
+        session,
+        options,
+        operation,
+        (agent, fence) =>
+          agent.settle(
+            { fence, commit: options.commit === true, withoutNodes: options.without, by, notServing },
+            { signal: session.terminal.signal, timeoutMs: LONG_MS },
+          ),
+        isCommitted
+          ? async (participants) => {
+              const { signal } = session.terminal;
+              const tools = { holder: `cli/${by}`, isOurs: () => false, onStep: () => undefined, signal };
+              await commitVerified({ operation }, participants, tools);
+            }
+          : undefined,
       );
     },
   );
@@ -100,6 +118,7 @@ async function onAllNodes(
   options: SettleOptions,
   operation: string,
   call: Call,
+  before?: (participants: readonly Participant[]) => Promise<void>,
 ): Promise<void> {
   const { terminal } = session;
   const { signal } = terminal;
@@ -116,7 +135,8 @@ async function onAllNodes(
       hint: '"etcdguardian restore status --all" lists what they know.',
     });
   using connected = connectNodes(places, caller);
-  const { agents } = connected;
+  const { agents, participants } = connected;
+  await before?.(participants);
   const term = await termOf(agents, operation, signal);
   const fence = { operation, term };
   const first = await Promise.allSettled(agents.map((agent) => call(agent, fence)));

@@ -92,7 +92,7 @@ export async function restorePart(tools: PartTools, options: RestorePartOptions 
       settle: async (request) =>
         restoreStateMessage(
           await settle(request, {
-            ...{ journal, steps, peers, terms, log, signal },
+            ...{ journal, steps, peers, terms, clock, log, signal },
             endStaging: (operation) => stages.cancel(operation),
           }),
         ),

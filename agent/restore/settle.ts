@@ -7,7 +7,7 @@ import type { PartTools } from '../agent-part.ts';
 import type { Peers } from './peers.ts';
 import type { Steps } from './steps.ts';
 
-export interface SettleTools extends Pick<PartTools, 'terms' | 'log' | 'signal'> {
+export interface SettleTools extends Pick<PartTools, 'terms' | 'clock' | 'log' | 'signal'> {
   readonly journal: Journal;
   readonly steps: Steps;
   readonly peers: Peers;
@@ -18,16 +18,19 @@ export interface SettleTools extends Pick<PartTools, 'terms' | 'log' | 'signal'>
 /**
  * What a person has decided about a restore whose other nodes don't come back; the journal says who. Rejects with
  * `restore.unknown`, with `restore.committed` and `restore.order` where this node or a peer has decided otherwise for good,
- * and with `restore.peers-away` for peers that neither have settled nor are named as not to be waited for. A way back that is
+ * with `restore.given-up` for a commit where all have given up, and with `restore.peers-away` for peers that neither have settled nor are named as not to be waited for. A way back that is
  * under way goes on by itself; it ends where etcd doesn't serve on the old data only if that was said.
  */
 export async function settle(request: SettleRequest, tools: SettleTools): Promise<JournalEntry> {
-  const { journal, steps, peers, endStaging, terms, log, signal } = tools;
+  const { journal, steps, peers, endStaging, terms, clock, log, signal } = tools;
   const { commit, withoutNodes, by, notServing } = request;
   const fence = await terms.admit(request.fence);
   const { operation } = fence;
-  // As at its deadline: from here on no coordinator makes it commit.
-  if (journal.find(operation)?.state === 'Verified') await steps.take(operation, 'giveUp', { fence });
+  // As at its deadline: from here on no coordinator makes it commit. Where nobody is lost, and it shall be committed, that
+  // would be its end: all that have given up go back.
+  const mayGiveUp = !commit || withoutNodes.length > 0;
+  if (mayGiveUp && journal.find(operation)?.state === 'Verified')
+    await steps.take(operation, 'giveUp', { fence });
   const entry = await steps.state(operation);
   if (entry === undefined) throw unknown(operation);
   const answers = entry.state === 'Verified' ? await peers.ask(entry, signal) : [];
@@ -52,7 +55,9 @@ export async function settle(request: SettleRequest, tools: SettleTools): Promis
     await endStaging(operation);
   }
   const reason = { code: 'restore.settled', message: because, hint: '', retryable: false };
-  return await steps.take(operation, decided.move, { fence, because, reason });
+  // What is committed so goes on at once, before its deadline, too.
+  const deadlineMs = decided.move === 'commit' ? clock().getTime() : undefined;
+  return await steps.take(operation, decided.move, { fence, deadlineMs, because, reason });
 }
 
 function unknown(operation: string): GuardianError {
@@ -76,6 +81,12 @@ function refused(
         hint: 'Bring their agents back, which settles it without you. Name those that never come back with --without.',
         retryable: true,
       },
+    );
+  if (code === 'restore.given-up')
+    return new GuardianError(
+      code,
+      `restore ${operation} can't be committed: all nodes have given it up, and each may be going back already`,
+      { hint: 'They go back by themselves; then restore again.' },
     );
   const where =
     nodes.length === 0

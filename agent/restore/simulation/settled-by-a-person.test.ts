@@ -5,6 +5,62 @@ import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 import { OPERATION } from './simulated-node.fixture.ts';
 
 const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+/** All have voted when their coordinator dies, long before their deadlines. */
+async function votedAndLeft(seed: string): Promise<SimulatedCluster> {
+  const cluster = new SimulatedCluster(seededRandom(seed), 3, {});
+  const { time, nodes, network } = cluster;
+  cluster.onStep = ({ states }) => {
+    if ([...states.values()].filter(({ state }) => state === 'Verified').length === nodes.length)
+      for (const { name } of nodes) network.part(name, 'c1');
+  };
+  cluster.startCoordinator(false);
+  const isVoted = (): boolean => statesOf(cluster).every((state) => state === 'Verified');
+  await time.pass(HOUR_MS, isVoted);
+  assert.ok(isVoted());
+  await time.pass(time.nowMs + 100, () => false);
+  cluster.coordinators[0]?.process.kill();
+  return cluster;
+}
+
+function statesOf({ nodes }: SimulatedCluster): (string | undefined)[] {
+  return nodes.map(({ disk }) => disk.journals.get(OPERATION)?.state);
+}
+
+test('what all have verified is committed when a person says so, and its API servers start at once', async () => {
+  for (let run = 0; run < 20; run++) {
+    const cluster = await votedAndLeft(`committed by a person ${run}`);
+    const { time, invariants } = cluster;
+    const saidMs = time.nowMs;
+    void cluster.settle({ commit: true });
+    await time.pass(saidMs + MINUTE_MS, () => statesOf(cluster).every((state) => state === 'Resumed'));
+    assert.deepEqual([invariants.broken, statesOf(cluster)], [undefined, ['Resumed', 'Resumed', 'Resumed']]);
+    assert.ok(time.nowMs - saidMs < 8_000, `${time.nowMs - saidMs} ms`);
+  }
+});
+
+test('what is committed without a node that is lost goes on at once, before its deadline', async () => {
+  const cluster = await votedAndLeft('committed without one');
+  const { time, network, nodes, invariants } = cluster;
+  const [, , lost] = nodes;
+  assert.ok(lost !== undefined);
+  lost.process?.kill();
+  for (const name of ['n1', 'n2', 'p2', 'p3']) network.part(lost.name, name);
+  const saidMs = time.nowMs;
+  for (let times = 0; times < 2; times++) {
+    let isTold = false;
+    void cluster.settle({ commit: true, withoutNodes: [lost.name] }).then(() => (isTold = true));
+    await time.pass(saidMs + HOUR_MS, () => isTold);
+  }
+  await time.pass(
+    saidMs + HOUR_MS,
+    () => statesOf(cluster)[0] === 'Resumed' && statesOf(cluster)[1] === 'Resumed',
+  );
+  assert.deepEqual([invariants.broken, statesOf(cluster)], [undefined, ['Resumed', 'Resumed', 'Verified']]);
+  // The deadline is 20 s away; some of it is the command's own, as a node doesn't answer.
+  assert.ok(time.nowMs - saidMs < 15_000, `${time.nowMs - saidMs} ms`);
+});
 
 test('a way back on which etcd never serves again ends when a person says so, with the old and the new data kept', async () => {
   for (const count of [1, 3]) {

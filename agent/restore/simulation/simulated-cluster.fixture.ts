@@ -2,6 +2,7 @@ import type { RestoreState, SettleRequest } from '../../../lib/agent-api/restore
 import { GuardianError } from '../../../lib/guardian-error.ts';
 import {
   type Budgets,
+  commitVerified,
   concludeRestore,
   coordinateRestore,
   type CoordinatorTools,
@@ -170,21 +171,25 @@ export class SimulatedCluster {
 
   /** By a person, on all nodes that answer, as the command does; resolves to what those told that did. */
   async settle(decision: Partial<SettleRequest>): Promise<readonly PromiseSettledResult<RestoreState>[]> {
-    const name = `p${++this.started}`;
-    const process = new VirtualProcess(name, this.time);
-    const all = <T>(work: (agent: SimulatedAgent) => Promise<T>, ms = ANSWER_MS) =>
+    const { name, process, participants, tools } = this.newCoordinator('p');
+    if (decision.commit === true && (decision.withoutNodes ?? []).length === 0)
+      await commitVerified({ operation: OPERATION }, participants, tools);
+    const all = <T>(
+      nodes: readonly SimulatedNode[],
+      ms: number,
+      work: (agent: SimulatedAgent) => Promise<T>,
+    ) =>
       Promise.allSettled(
-        this.nodes.map((node) => this.network.call(process, name, node, () => work(this.agent(node)), ms)),
+        nodes.map((node) => this.network.call(process, name, node, () => work(this.agent(node)), ms)),
       );
-    const { term } = await commonTerm(
-      (atLeast) => all((agent) => agent.takeTerm({ holder: name, atLeast, operation: OPERATION })),
-      1n,
-    );
-    const said = { commit: false, withoutNodes: [], by: name, notServing: false, ...decision };
-    return await all(
-      (agent) => agent.settle({ ...said, fence: { operation: OPERATION, term } }),
-      SETTLED_WITHIN_MS,
-    );
+    const { term, taken } = await commonTerm((atLeast) => {
+      const wish = { holder: name, atLeast, operation: OPERATION };
+      return all(this.nodes, ANSWER_MS, (agent) => agent.takeTerm(wish));
+    }, 1n);
+    const answering = this.nodes.filter((_, at) => taken[at]?.status === 'fulfilled');
+    const fence = { operation: OPERATION, term };
+    const said = { commit: false, withoutNodes: [], by: name, notServing: false, ...decision, fence };
+    return await all(answering, SETTLED_WITHIN_MS, (agent) => agent.settle(said));
   }
 
   /** The same process takes terms for other work. */
@@ -258,11 +263,17 @@ export class SimulatedCluster {
     );
   }
 
-  private newCoordinator(): { participants: readonly Participant[]; tools: CoordinatorTools } {
-    const name = `c${++this.started}`;
+  private newCoordinator(letter: 'c' | 'p' = 'c'): {
+    name: string;
+    process: VirtualProcess;
+    participants: readonly Participant[];
+    tools: CoordinatorTools;
+  } {
+    const name = `${letter}${++this.started}`;
     const process = new VirtualProcess(name, this.time);
-    this.coordinators.push({ name, process });
+    if (letter === 'c') this.coordinators.push({ name, process });
     return {
+      ...{ name, process },
       participants: this.nodes.map((node) => this.participant(node, name, process)),
       tools: {
         holder: `restore/${name}`,

@@ -100,6 +100,18 @@ export async function concludeRestore(
 }
 
 /**
+ * Commits, for a person, what nobody leads any more: if all nodes answer, have verified, and have not given up. Undefined
+ * where that isn't so: nothing was done then. Never rejects.
+ */
+export async function commitVerified(
+  { operation }: Pick<RestoreOrder, 'operation'>,
+  participants: readonly Participant[],
+  tools: CoordinatorTools,
+): Promise<RestoreOutcome | undefined> {
+  return await new Coordinator(operation, participants, tools).commitVerified();
+}
+
+/**
  * Makes room on nodes that have staged for a restore which isn't led on, where it is certain that none has committed. Who
  * doesn't answer soon lets go of it by itself. Never rejects.
  */
@@ -181,6 +193,11 @@ class Coordinator {
       if (nodes.nobodyCommitted || this.isEverybody(seen)) return await this.goBack(failure);
     }
     return this.outcome({ kind: 'unknown', failure: this.notKnown(seen, failure) });
+  }
+
+  async commitVerified(): Promise<RestoreOutcome | undefined> {
+    const seen = await this.nodes.surveyed(SOON_MS);
+    return this.nodes.allVoted && this.isEverybody(seen) ? await this.goForward() : undefined;
   }
 
   /** Nobody commits before all have voted, and all were seen to under one term. */

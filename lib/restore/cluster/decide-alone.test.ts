@@ -68,6 +68,11 @@ test('a person decides only what no node has decided, and only for nodes that ar
     [settleMove('voted', [answer('aborted'), gone], on), 'restore.order'],
     [settleMove('voted', [answer('open'), gone], on), 'restore.order'],
     [settleMove('open', [], on), 'restore.order'],
+    // Each of them may be going back already.
+    [settleMove('voted', [given, given], on), 'restore.given-up'],
+    [settleMove('voted', [], on), 'restore.given-up'],
+    // Not lost at all.
+    [settleMove('voted', [given, answer('voted', false, 'gone')], on), 'restore.peers-away'],
     [settleMove('committed', [], back), 'restore.committed'],
   ] as const;
   for (const [refusal, code] of refusals)

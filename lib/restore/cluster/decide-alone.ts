@@ -80,14 +80,15 @@ export type SettleMove =
   | { readonly move: 'commit' | 'rollBack' | 'nothing' }
   | {
       readonly move: 'refuse';
-      readonly code: 'restore.committed' | 'restore.order' | 'restore.peers-away';
+      readonly code: 'restore.committed' | 'restore.order' | 'restore.peers-away' | 'restore.given-up';
       readonly nodes: readonly string[];
     };
 
 /**
  * Whether a person's decision may stand: against what a node has decided for good it never does, here or at a peer, and it
- * takes the place of nobody's answer but those whom it names. A peer that has voted must have given up, too, so that no
- * commit reaches it meanwhile. No clock, no network.
+ * takes the place of nobody's answer but those whom it names, and who tell nothing. A peer that has voted must have given up,
+ * too, so that no commit reaches it meanwhile. Where all tell that they have given up, it can't be committed: each of them
+ * may be going back already, as `moveByPeers` has it. No clock, no network.
  */
 export function settleMove(
   own: Fate,
@@ -104,8 +105,12 @@ export function settleMove(
   if (against.length > 0) return { move: 'refuse', code, nodes: against.map(({ node }) => node) };
   const isSettled = ({ fate, givenUp }: PeerAnswer): boolean =>
     fate !== undefined && (fate !== 'voted' || givenUp);
-  const silent = answers.filter((answer) => !isSettled(answer) && !withoutNodes.includes(answer.node));
+  const isLeftOut = ({ fate, node }: PeerAnswer): boolean =>
+    fate === undefined && withoutNodes.includes(node);
+  const silent = answers.filter((answer) => !isSettled(answer) && !isLeftOut(answer));
   if (silent.length > 0)
     return { move: 'refuse', code: 'restore.peers-away', nodes: silent.map(({ node }) => node) };
+  if (commit && moveByPeers(answers).move === 'rollBack')
+    return { move: 'refuse', code: 'restore.given-up', nodes: [] };
   return { move: commit ? 'commit' : 'rollBack' };
 }

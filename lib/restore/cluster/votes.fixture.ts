@@ -1,4 +1,4 @@
-import { moveByPeers, type PeerAnswer } from './decide-alone.ts';
+import { moveByPeers, type PeerAnswer, settleMove } from './decide-alone.ts';
 
 /** The protocol without time, disks and steps: votes, terms, giving up, and what coordinators and peers do of it. */
 export interface Model {
@@ -29,9 +29,14 @@ export interface Rules {
   readonly termsOfAll: boolean;
   /** A given-up node refuses a commit. */
   readonly refusesGivenUp: boolean;
+  /** Whether a person who leaves out nobody may commit on a node that has given up. */
+  readonly mayCommit: (answers: readonly PeerAnswer[]) => boolean;
 }
 
-export const REAL_RULES: Rules = { decide: moveByPeers, termsOfAll: true, refusesGivenUp: true };
+export const REAL_RULES: Rules = {
+  ...{ decide: moveByPeers, termsOfAll: true, refusesGivenUp: true },
+  mayCommit: (answers) => settleMove('voted', answers, { commit: true, withoutNodes: [] }).move === 'commit',
+};
 
 const LETTER = { open: 'o', voted: 'v', committed: 'c', aborted: 'a' } as const;
 
@@ -55,7 +60,7 @@ export function* following(model: Model, rules: Rules): Generator<Model> {
   for (const message of model.sent) yield* arrived(model, message, rules);
 }
 
-function* byNode(model: Model, at: number, { decide }: Rules): Generator<Model> {
+function* byNode(model: Model, at: number, { decide, mayCommit }: Rules): Generator<Model> {
   const node = model.nodes[at];
   if (node === undefined) return;
   // A deadline may pass at any time.
@@ -74,7 +79,7 @@ function* byNode(model: Model, at: number, { decide }: Rules): Generator<Model> 
     peer === at ? [] : [answerOf(letter, peer)],
   );
   const { move } = decide(answers);
-  if (move === 'commit') yield withNode(model, at, { ...node, fate: 'committed' });
+  if (move === 'commit' || mayCommit(answers)) yield withNode(model, at, { ...node, fate: 'committed' });
   if (move === 'rollBack') yield withNode(model, at, { ...node, fate: 'aborted' });
 }
 

@@ -64,6 +64,10 @@ for (const [nodes, coordinators] of SIZES)
 const WRONG: Readonly<Record<string, Rules>> = {
   'a node that has given up still takes a commit': { ...REAL_RULES, refusesGivenUp: false },
   'who concludes reads before it has all terms': { ...REAL_RULES, termsOfAll: false },
+  'a person commits what all have given up': {
+    ...REAL_RULES,
+    mayCommit: (answers) => answers.every(({ givenUp }) => givenUp),
+  },
   'peers that have voted are as good as given up': {
     ...REAL_RULES,
     decide: (answers) =>
