@@ -23,3 +23,12 @@ test('a program that somebody else kills is told from one that the drill ends it
   assert.equal(killed.ended(), 'SIGKILL');
   assert.deepEqual(folder.killed, ['etcd']);
 });
+
+test("half a byte of a program's memory is no reason for Go to end: the limit is a whole number", async () => {
+  await using parent = await temporaryFolder();
+  await using folder = await drillFolder(parent.path);
+  const args = ['--eval', 'console.log(process.env.GOMEMLIMIT)'];
+  await using told = await startProgram({ ...endless, args, memoryBytes: 2 ** 28 + 0.5 }, folder);
+  await told.exited;
+  assert.deepEqual(await told.lastWords(), [`${2 ** 28 + 1}`]);
+});

@@ -41,7 +41,12 @@ export async function startProgram(
   try {
     const child = spawn(program, args, {
       cwd: folder.path,
-      env: { PATH: process.env.PATH, HOME: folder.path, TMPDIR: folder.path, GOMEMLIMIT: `${memoryBytes}` },
+      env: {
+        PATH: process.env.PATH,
+        HOME: folder.path,
+        TMPDIR: folder.path,
+        GOMEMLIMIT: `${Math.ceil(memoryBytes)}`,
+      },
       stdio: ['ignore', file.fd, file.fd],
     });
     try {
