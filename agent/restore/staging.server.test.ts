@@ -50,23 +50,34 @@ describe('what is staged by an agent', needs('etcd 3.6.16', 'versitygw'), () => 
     await settle(next.operation);
   });
 
-  async function stage(order: RestoreOrder): Promise<{ readonly revision: bigint }> {
+  test('goes within the time of a hold when its coordinator dies before the first', async () => {
+    const order = scene.order(backup);
+    await assert.rejects(stage(fromSilence(order), 1_000), { code: 'restore.cancelled' });
+    const { state } = await scene.agent.restoreStatus({ operation: order.operation });
+    assert.equal(state, 'Failed');
+  });
+
+  async function stage(order: RestoreOrder, holdMs = 600_000): Promise<{ readonly revision: bigint }> {
     const { operation } = order;
     const participant = scene.participant();
     const { signal } = new AbortController();
     const term = await participant.takeTerm({ holder: 'restore/test', atLeast: 0n, operation }, signal);
-    const call = { fence: { operation, term }, budgetMs: 600_000 };
+    const call = { fence: { operation, term }, budgetMs: 3_600_000, holdMs };
     return await participant.stage(order.stage, call, () => undefined, signal);
   }
 
   /** Is being staged from a store that takes calls and never answers; what it comes to is asked for by the call. */
   async function stagingFromSilence(order: RestoreOrder): Promise<() => Promise<unknown>> {
     const asked = silent.calls();
-    const store = { ...order.stage.store, endpoint: silent.endpoint };
-    const ended = stage({ ...order, stage: { ...order.stage, store } });
+    const ended = stage(fromSilence(order));
     ended.catch(() => undefined);
     await eventually('the store is asked', () => Promise.resolve(silent.calls() > asked));
     return () => ended;
+  }
+
+  function fromSilence(order: RestoreOrder): RestoreOrder {
+    const store = { ...order.stage.store, endpoint: silent.endpoint };
+    return { ...order, stage: { ...order.stage, store } };
   }
 
   async function settle(operation: string): Promise<string> {

@@ -40,14 +40,17 @@ export async function begun(
       hint: 'It happens once. Ask for its status; for another one, create another EtcdRestore.',
     });
   const now = tools.clock().getTime();
+  // Its coordinator may be gone before it has said once that it is there.
+  const heldMs = now + request.holdMs;
+  const deadlineMs = request.holdMs > 0 ? Math.min(heldMs, request.deadlineMs) : request.deadlineMs;
   const samePlan = before !== undefined && planText(before.plan) === planText(plan);
   if (samePlan && before.state !== 'Failed') {
-    return await written({ ...before, term, deadlineMs: request.deadlineMs, sinceMs: now });
+    return await written({ ...before, term, deadlineMs, sinceMs: now });
   }
   const { place, client } = await tools.etcd.current();
   const entry: JournalEntry = {
     ...{ format: 1, operation, term, state: 'Staging', furthest: 'Staging', sinceMs: now, message: '' },
-    ...{ subject: request.subject, deadlineMs: request.deadlineMs, plan, etcd: etcdOfNode(place) },
+    ...{ subject: request.subject, deadlineMs, plan, etcd: etcdOfNode(place) },
   };
   // What couldn't be stopped later is found out now.
   const { etcd, apiServers } = services(entry);

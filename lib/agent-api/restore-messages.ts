@@ -19,6 +19,7 @@ export const stageRequest = z.object({
   grafts: z.array(graftedKey),
   subject: text,
   graftPrefixes: z.array(bytes),
+  holdMs: exact,
 });
 export type StageRequest = z.output<typeof stageRequest>;
 

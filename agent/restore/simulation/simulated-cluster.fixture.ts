@@ -17,7 +17,7 @@ import type { Participant } from '../../../lib/restore/cluster/participant.ts';
 import type { SeededRandom } from '../../../test/harness/seeded-random.ts';
 import { Invariants } from './invariants.fixture.ts';
 import { type SimulatedAgent, simulatedAgent } from './simulated-agent.fixture.ts';
-import { SimulatedNetwork } from './simulated-network.fixture.ts';
+import { hungUp, SimulatedNetwork } from './simulated-network.fixture.ts';
 import {
   comesUp,
   loseUnsynced,
@@ -314,9 +314,9 @@ export class SimulatedCluster {
       node: node.name,
       takeTerm: (wish) => call((agent) => agent.takeTerm(wish)),
       look: () => call((agent) => Promise.resolve(agent.look())),
-      async stage(_order, { fence, budgetMs }) {
-        const at = deadline(budgetMs);
-        await call((agent) => agent.stage(fence, at), budgetMs);
+      async stage(_order, { fence, budgetMs, holdMs = budgetMs }, _onUpdate, signal) {
+        const at = deadline(Math.min(budgetMs, holdMs));
+        await Promise.race([call((agent) => agent.stage(fence, at), budgetMs), hungUp(signal)]);
         return { hashKv: 1, clusterId: 1n, memberId: 1n, revision: 2n, keys: 1 };
       },
       step(name, { fence, budgetMs, reason }): Promise<RestoreState> {

@@ -112,6 +112,14 @@ export class SimulatedNetwork {
   }
 }
 
+/** Rejects when a caller waits no longer; what was called goes on. */
+export async function hungUp(signal: AbortSignal): Promise<never> {
+  await new Promise((resolve) => {
+    signal.addEventListener('abort', resolve, { once: true });
+  });
+  throw new Error('it hung up', { cause: signal.reason });
+}
+
 function pair(a: string, b: string): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }

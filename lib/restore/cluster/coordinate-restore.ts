@@ -161,7 +161,7 @@ class Coordinator {
       this.tell('Staging');
       const letGo = nodes.hold(holdMs);
       try {
-        await nodes.stageAll(stage, stageMs, tools.signal, (update) => {
+        await nodes.stageAll(stage, { budgetMs: stageMs, holdMs }, tools.signal, (update) => {
           this.tell('Staging', update);
         });
         requireOneCluster(nodes.states.values());

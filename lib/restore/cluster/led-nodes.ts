@@ -5,7 +5,7 @@ import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { commonTerm, type TakenTerms } from './common-term.ts';
 import { insist, isAway } from './insist.ts';
 import { isCommitted } from './next-move.ts';
-import type { NodeView, Participant, StageOrder, StepName } from './participant.ts';
+import type { NodeView, Participant, StageCall, StageOrder, StepName } from './participant.ts';
 import { agentAway } from './plan-members.ts';
 import { fateOf, restoreStateName, stageOf } from './restore-states.ts';
 import { otherUnderWay } from './restore-under-way.ts';
@@ -156,34 +156,37 @@ export class LedNodes {
     return seen.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []));
   }
 
+  /** The first that fails ends it for all, and is what this rejects with; what goes on at the others then is left to a way back. */
   async stageAll(
     order: StageOrder,
-    budgetMs: number,
+    times: Pick<StageCall, 'budgetMs' | 'holdMs'>,
     signal: AbortSignal,
     onUpdate: (update: { readonly node: string; readonly update: TaskUpdate }) => void,
   ): Promise<void> {
+    const ending = new AbortController();
+    const until = AbortSignal.any([signal, ending.signal]);
+    let first: { readonly error: unknown } | undefined;
     const ends = await this.eachOfThem(async (participant) => {
       const { node } = participant;
-      const end = await this.leading(participant, signal, (fence) =>
-        participant.stage(
-          order,
-          { fence, budgetMs },
-          (update) => {
-            onUpdate({ node, update });
-          },
-          signal,
-        ),
-      ).catch((error: unknown) => ({ error }));
+      const tell = (update: TaskUpdate): void => {
+        onUpdate({ node, update });
+      };
+      const end = await this.leading(participant, until, (fence) =>
+        participant.stage(order, { fence, ...times }, tell, until),
+      ).catch((error: unknown) => {
+        first ??= { error };
+        ending.abort(error);
+        return undefined;
+      });
       const { held } = this;
       const status = () => participant.status(this.operation, this.never);
       // Also of one that failed: it tells that nobody has committed.
       const state =
-        'error' in end ? await status().catch(() => undefined) : await this.bear(status, this.never);
+        end === undefined ? await status().catch(() => undefined) : await this.bear(status, this.never);
       if (state !== undefined) this.note(node, state, held);
-      if ('error' in end) throw end.error;
     });
-    const failed = ends.find((end) => end.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
+    const failed = first ?? ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw 'error' in failed ? failed.error : failed.reason;
   }
 
   /**

@@ -16,8 +16,13 @@ export interface StepCall {
   readonly reason?: Problem | undefined;
 }
 
+export interface StageCall extends StepCall {
+  /** So long it is kept without a `hold`; undefined: as long as `budgetMs`. */
+  readonly holdMs?: number | undefined;
+}
+
 /** What a coordinator gives all participants to stage; each finds itself among the members. */
-export type StageOrder = Omit<Sent<StageRequest>, 'fence' | 'deadlineMs'>;
+export type StageOrder = Omit<Sent<StageRequest>, 'fence' | 'deadlineMs' | 'holdMs'>;
 
 /** What a node tells about who may lead there, and what is led. */
 export interface NodeView {
@@ -42,7 +47,7 @@ export interface Participant {
   look(signal: AbortSignal): Promise<NodeView>;
   stage(
     order: StageOrder,
-    call: StepCall,
+    call: StageCall,
     onUpdate: (update: TaskUpdate) => void,
     signal: AbortSignal,
   ): Promise<NonNullable<TaskUpdate['stage']>>;
@@ -61,8 +66,8 @@ export function agentParticipant(client: AgentClient, clockSkewMs: number, now: 
       return term;
     },
     look: (signal) => client.describe({}, { signal, timeoutMs: LOOK_MS }),
-    async stage(order, { fence, budgetMs }, onUpdate, signal) {
-      const request = { ...order, fence, deadlineMs: deadlineMs(budgetMs) };
+    async stage(order, { fence, budgetMs, holdMs }, onUpdate, signal) {
+      const request = { ...order, fence, deadlineMs: deadlineMs(budgetMs), holdMs };
       for await (const update of client.stage(request, { signal })) {
         onUpdate(update);
         if (update.stage !== undefined) return update.stage;
