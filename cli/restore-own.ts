@@ -6,6 +6,7 @@ import { GuardianError, hasCode, reasonOf } from '../lib/guardian-error.ts';
 import { uidOfNamespace } from '../lib/keyspace/cluster-uid.ts';
 import { valueEncoding } from '../lib/keyspace/value-encoding.ts';
 import { connectNodes, type NodeCaller } from '../lib/restore/cluster/connect-nodes.ts';
+import { isAway } from '../lib/restore/cluster/insist.ts';
 import type { NodeFacts } from '../lib/restore/cluster/node-facts.ts';
 import { keysInFile } from '../lib/restore/own/keys-in-file.ts';
 import { type KeyReader, type OwnObjects, readOwnObjects } from '../lib/restore/own/read-own-objects.ts';
@@ -101,7 +102,7 @@ export async function keptOwn(
         );
       } catch (error) {
         signal.throwIfAborted();
-        if (!isAway(error)) throw withWayOut(error);
+        if (!mayBeElsewhere(error)) throw withWayOut(error);
         if (isSilent(error)) silent.add(agent);
         if (!serializable) failures.push(`${agent.node}: ${reasonOf(error)}`);
       }
@@ -191,8 +192,9 @@ function nothing(cluster: string, why: string): KeptOwn {
 }
 
 /** Its etcd doesn't serve, or its agent is gone: another one may do. */
-function isAway(error: unknown): boolean {
-  return error instanceof GuardianError && (error.code.startsWith('etcd.') || AWAY.has(error.code));
+export function mayBeElsewhere(error: unknown): boolean {
+  if (isAway(error)) return true;
+  return error instanceof GuardianError && (error.code.startsWith('etcd.') || NO_ETCD.has(error.code));
 }
 
 /** Nothing answers there, whatever it is asked. */
@@ -204,9 +206,7 @@ const SILENT: ReadonlySet<string> = new Set([
   ...['etcd.connect-timeout', 'etcd.dns', 'etcd.refused', 'etcd.unreachable'],
 ]);
 
-const AWAY: ReadonlySet<string> = new Set([
-  ...['agent.unreachable', 'agent.connection-lost', 'agent.deadline', 'agent.no-etcd', 'agent.etcd-config'],
-]);
+const NO_ETCD: ReadonlySet<string> = new Set(['agent.no-etcd', 'agent.etcd-config']);
 
 function withWayOut(error: unknown): unknown {
   if (!hasCode(error, 'agent.too-many-keys')) return error;
