@@ -232,6 +232,12 @@ export const CONTROL_PLANE_SETTINGS = {
     'after it such a drill is ended',
     durationMs.default(6 * 3_600_000),
   ),
+  drillsStartLimitMs: setting(
+    'ETCDGUARDIAN_DRILLS_START_LIMIT',
+    '--drills-start-limit <duration>',
+    'a drill that has not begun so long after it was ordered is given up',
+    durationMs.default(900_000),
+  ),
   drillsEtcdImage: setting(
     'ETCDGUARDIAN_DRILLS_ETCD_IMAGE',
     '--drills-etcd-image <image>',

@@ -30,13 +30,14 @@ export const FIRST_RETRY_MS = 3_600_000;
 /**
  * The one drill that is due now, if any: what somebody asks for, then the series that is longest without a drill. But who
  * has waited for twice the cadence comes before those who ask, in turn, however many backups were never drilled.
- * `everyMs` 0: nothing is due by itself.
+ * `everyMs` 0: nothing is due by itself. `isPutOff`: its drill could not be prepared, and others go first.
  */
 export function chooseDrill(
   backups: readonly EtcdBackup[],
   series: readonly DrillSeries[],
   everyMs: number,
   now: Date,
+  isPutOff: (backup: EtcdBackup) => boolean = () => false,
 ): DrillChoice {
   const nowMs = now.getTime();
   const asked: Candidate[] = [];
@@ -45,10 +46,12 @@ export function chooseDrill(
     const requested = unservedRequest(backup);
     if (requested === undefined) continue;
     const why = whyNotDrilled(backup);
-    if (why === undefined) asked.push({ backup, requested, heldMs: ofSeries(backup, series, now) });
-    else if (why !== 'unfinished') refused.push({ backup, requested, ...why });
+    if (why === undefined) {
+      if (!isPutOff(backup)) asked.push({ backup, requested, heldMs: ofSeries(backup, series, now) });
+    } else if (why !== 'unfinished') refused.push({ backup, requested, ...why });
   }
-  const scheduled = everyMs === 0 ? [] : series.flatMap((one) => nextOf(one, everyMs, now) ?? []);
+  const next = everyMs === 0 ? [] : series.flatMap((one) => nextOf(one, everyMs, now) ?? []);
+  const scheduled = next.filter(({ backup }) => !isPutOff(backup));
   const due = scheduled.filter(({ dueMs }) => dueMs <= nowMs);
   const overdue = due.filter(({ dueMs }) => nowMs - dueMs >= everyMs);
   const [first] = [longestDue(overdue), longestWithout(asked), longestWithout(due)].flat();

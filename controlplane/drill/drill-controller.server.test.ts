@@ -15,8 +15,8 @@ import { DRILL_ANNOTATION } from '../../lib/kubernetes/drill-annotation.ts';
 import { fromBase64, SECRETS } from '../core-resources.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { Died, dyingAtOwn } from '../namespace-restore/dying-client.fixture.ts';
-import { DRILL_ANNOTATIONS, drillJob, type Job, JOBS } from './drill-job.ts';
-import { drillName } from './drill-request.ts';
+import { DRILL_ANNOTATIONS, DRILL_LABELS, drillJob, type Job, JOBS } from './drill-job.ts';
+import { drillName, drillNames } from './drill-request.ts';
 import { allow, refuseStatusOf } from './drill-rules.fixture.ts';
 import { containerStatus, type DrillScene, PASSED, startDrillScene } from './drill-scene.fixture.ts';
 
@@ -244,7 +244,7 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
     const { namespace = '', name, uid = '' } = backup.metadata;
     const order = {
       ...{
-        name: drillName(backup),
+        ...{ name: drillName(backup), secret: 'x' },
         backup: { namespace, name, uid },
         arguments: [],
         files: {},
@@ -260,7 +260,11 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
     await using replica = scene.start();
     const lost = await scene.drilled('back');
     assert.equal(lost.result, 'Unknown');
-    assert.match(lost.message ?? '', /never told an end: it came back with a restored etcd/);
+    assert.match(lost.message ?? '', /never told an end, and was removed: it came back with a restored etcd/);
+    await replica.looked();
+    const brought = (await scene.jobs('back')).filter(({ metadata }) => metadata.name === order.name);
+    assert.ok(brought.every(({ metadata }) => metadata.deletionTimestamp !== undefined));
+    await scene.collectGarbage();
 
     const { job } = await eventually('another is begun', async () => {
       const begun = (await scene.jobs('back')).find((one) => one.metadata.name !== order.name);
@@ -272,28 +276,38 @@ describe('drills in the cluster', needs(...KUBE_PROGRAMS), () => {
 
     const other = await scene.completed('blocked');
     const template = { ...drillJob({ ...order, name: 'x' }, settings).spec };
-    const annotations = { [DRILL_ANNOTATIONS.uid]: 'of-another' };
-    const metadata = { name: drillName(other), annotations };
-    await kube.create(JOBS, NAMESPACE, { apiVersion: 'batch/v1', kind: 'Job', metadata, spec: template });
-    const { message } = await scene.drilled('blocked');
-    assert.match(message ?? '', /a Job drill-blocked-\S+ that is not ours is in the way. Delete it/);
-    await replica.looked();
-    assert.deepEqual(await scene.jobs('blocked'), []);
+    const strangers = drillNames(other).slice(0, 2);
+    for (const [index, taken] of strangers.entries()) {
+      // Whose annotations or whose labels are not ours.
+      const annotations = { [DRILL_ANNOTATIONS.uid]: index === 0 ? 'of-another' : other.metadata.uid };
+      const metadata = { name: taken, annotations, ...(index === 0 ? { labels: DRILL_LABELS } : {}) };
+      await kube.create(JOBS, NAMESPACE, { apiVersion: 'batch/v1', kind: 'Job', metadata, spec: template });
+    }
+    const { job: beside } = await scene.begun('blocked');
+    assert.equal(beside.metadata.name, drillName(other, 2));
+    await told('blocked', /^DrillNameTaken: Job \S+ is not ours and in the way.*kubectl delete job drill-/);
+    await scene.hold(beside, PASSED);
+    assert.equal((await scene.drilled('blocked')).result, 'Passed');
     await remove('blocked');
+    for (const name of strangers) await kube.delete({ resource: JOBS, namespace: NAMESPACE, name });
   });
 
   test('a status that can’t be written holds up no other drill', async () => {
-    const stubborn = await scene.completed('stubborn');
+    await scene.completed('stubborn');
     await refuseStatusOf(scene.installation.kube, 'stubborn');
     await using replica = scene.start();
     const { job } = await scene.begun('stubborn');
     await scene.hold(job, PASSED);
     await eventually('it is told', () => replica.lines.some(({ event }) => event === 'drill-not-written'));
+    await told('stubborn', /^DrillPassed: /);
+    await scene.later(2 * HOUR_MS);
+    await replica.looked();
+    assert.equal((await scene.jobs('stubborn')).length, 1);
     await scene.completed('obliging');
     const other = await scene.begun('obliging');
     await scene.hold(other.job, PASSED);
     assert.equal((await scene.drilled('obliging')).result, 'Passed');
-    assert.equal((await scene.get('stubborn')).metadata.resourceVersion, stubborn.metadata.resourceVersion);
+    assert.equal((await scene.get('stubborn')).status?.validationResult, undefined);
     await remove('stubborn', 'obliging');
   });
 

@@ -5,7 +5,7 @@ import type { DrillOrder, DrillSettings } from './drill-order.ts';
 import { type DrillPodSettings, drillPodSettings } from './drill-pod-settings.ts';
 
 const order: DrillOrder = {
-  name: 'drill-1',
+  ...{ name: 'drill-1', secret: 'drill-1-secret' },
   backup: { namespace: 'prod', name: 'nightly-1', uid: 'uid-1' },
   at: new Date('2026-11-22T01:02:03Z'),
   arguments: ['--store', 's3://bucket/prefix', '--key-file', '/drill/order/keys'],
@@ -122,14 +122,14 @@ test('secrets lie in the Secret alone, which goes with the Job', () => {
   assert.doesNotMatch(JSON.stringify(job), /very secret/);
   assert.deepEqual(podOf(order).containers[0].env?.at(-1), {
     name: 'AWS_SECRET_ACCESS_KEY',
-    valueFrom: { secretKeyRef: { name: 'drill-1', key: 'env.AWS_SECRET_ACCESS_KEY' } },
+    valueFrom: { secretKeyRef: { name: 'drill-1-secret', key: 'env.AWS_SECRET_ACCESS_KEY' } },
   });
   assert.deepEqual(
     podOf(order).volumes.find(({ name }) => name === 'order'),
     {
       name: 'order',
       secret: {
-        ...{ secretName: 'drill-1', defaultMode: 0o400 },
+        ...{ secretName: 'drill-1-secret', defaultMode: 0o400 },
         items: [
           { key: 'keys', path: 'keys' },
           { key: 'store-ca.crt', path: 'store-ca.crt' },
@@ -137,8 +137,11 @@ test('secrets lie in the Secret alone, which goes with the Job', () => {
       },
     },
   );
-  const secret = drillSecret(order, { name: 'drill-1', uid: 'job-1' }, 'guardian');
-  assert.equal(secret.immutable, true);
+  const { metadata } = drillJob(order, settings());
+  const secret = drillSecret(order, { metadata: { ...metadata, uid: 'job-1' } }, 'guardian');
+  assert.deepEqual([secret.immutable, secret.metadata.name], [true, 'drill-1-secret']);
+  const older = { metadata: { name: 'drill-1', uid: 'job-1' } };
+  assert.equal(drillSecret(order, older, 'guardian').metadata.name, 'drill-1');
   assert.deepEqual(secret.metadata.ownerReferences, [
     { apiVersion: 'batch/v1', kind: 'Job', name: 'drill-1', uid: 'job-1', controller: true },
   ]);

@@ -39,6 +39,9 @@ export const DRILL_ANNOTATIONS = {
   at: 'etcdguardian.io/ordered-at',
 } as const;
 
+/** On a Job: the name of its Secret, if that isn't its own. */
+const SECRET_ANNOTATION = 'etcdguardian.io/drill-secret';
+
 /** Kept so long, for people; then Kubernetes removes it with its pod and Secret. */
 const KEPT_SECONDS = 3_600;
 
@@ -51,6 +54,7 @@ export function drillJob(order: DrillOrder, settings: DrillSettings): Job {
     [DRILL_ANNOTATIONS.name]: backup.name,
     [DRILL_ANNOTATIONS.uid]: backup.uid,
     [DRILL_ANNOTATIONS.at]: at.toISOString(),
+    [SECRET_ANNOTATION]: order.secret,
   };
   return {
     ...{ apiVersion: 'batch/v1', kind: 'Job' },
@@ -63,26 +67,33 @@ export function drillJob(order: DrillOrder, settings: DrillSettings): Job {
   };
 }
 
-/** What the drill needs and nobody else may see; it goes with the Job. */
+/** What the drill needs and nobody else may see; it goes with the Job, whatever that is called by now. */
 export function drillSecret(
-  order: Pick<DrillOrder, 'name' | 'files' | 'environment'>,
-  job: { readonly name: string; readonly uid: string },
+  order: Pick<DrillOrder, 'files' | 'environment'>,
+  { metadata }: Pick<Job, 'metadata'>,
   namespace: string,
 ): Secret & { readonly immutable: true } {
+  const { name, uid = '' } = metadata;
+  const secretName = secretNameOf({ metadata });
   const values = Object.entries(order.environment).map(
-    ([name, value]) => [entryOf(name), Buffer.from(value)] as const,
+    ([variable, value]) => [entryOf(variable), Buffer.from(value)] as const,
   );
   const entries = [...Object.entries(order.files), ...values];
   return {
     ...{ apiVersion: 'v1', kind: 'Secret', type: 'Opaque', immutable: true },
     metadata: {
-      ...{ name: order.name, namespace, labels: DRILL_LABELS },
-      ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', ...job, controller: true }],
+      ...{ name: secretName, namespace, labels: DRILL_LABELS },
+      ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name, uid, controller: true }],
     },
     data: Object.fromEntries(
-      entries.map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')] as const),
+      entries.map(([entry, bytes]) => [entry, Buffer.from(bytes).toString('base64')] as const),
     ),
   };
+}
+
+/** Jobs of older versions have Secrets of their own names. */
+export function secretNameOf({ metadata: { name, annotations } }: Pick<Job, 'metadata'>): string {
+  return annotations?.[SECRET_ANNOTATION] ?? name;
 }
 
 /** The backup that a Job drills, and since when; undefined where it doesn't say. */

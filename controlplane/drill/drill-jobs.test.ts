@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { at, backupNamed, drilled } from './drill-backups.fixture.ts';
 import { DRILL_ANNOTATIONS, type Job } from './drill-job.ts';
-import { stateOfJob } from './drill-jobs.ts';
-import { drillName, SERVED_ANNOTATION, unservedRequest } from './drill-request.ts';
+import { type JobState, stateOfJob } from './drill-jobs.ts';
+import type { DrillPod } from './drill-outcome.ts';
+import { drillName, drillNames, SERVED_ANNOTATION, unservedRequest } from './drill-request.ts';
 
 function jobOf(backup: EtcdBackup, begun: number, type?: 'Complete' | 'Failed'): Job {
   const { namespace = '', name, uid = '' } = backup.metadata;
@@ -26,48 +27,145 @@ function jobOf(backup: EtcdBackup, begun: number, type?: 'Complete' | 'Failed'):
 
 const backup = backupNamed('a');
 const recorded = backupNamed('a', { drill: drilled(3), held: 3 });
-const CASES: readonly (readonly [what: string, Job, EtcdBackup | undefined, now: number, kind: string])[] = [
-  ['one that goes on holds the place', jobOf(backup, 1), backup, 2, 'active'],
-  ['one whose backup is gone too', jobOf(backup, 1), undefined, 2, 'active'],
-  [
-    'one of a backup of that name that is gone too',
-    jobOf(backup, 1),
-    backupNamed('a', { metadata: { uid: 'new' } }),
-    2,
-    'active',
-  ],
-  ['one that has ended is to be written down', jobOf(backup, 1, 'Complete'), backup, 2, 'ended'],
-  ['a failed one too', jobOf(backup, 1, 'Failed'), backup, 2, 'ended'],
-  ['however late somebody looks', jobOf(backup, 1, 'Failed'), backup, 1_000, 'ended'],
-  ['one whose backup is gone is not', jobOf(backup, 1, 'Complete'), undefined, 2, 'past'],
-  ['one that is written down is past', jobOf(backup, 1, 'Complete'), recorded, 4, 'past'],
-  [
-    'so is one of another backup of that name',
-    jobOf(backup, 1, 'Complete'),
-    backupNamed('a', { metadata: { uid: 'new' } }),
-    2,
-    'past',
-  ],
-  ['one from before a restore that never ended is lost', jobOf(backup, 1), backup, 8, 'lost'],
-  ['though it had some grace', jobOf(backup, 1), backup, 7.1, 'active'],
-  [
-    'one that was written down and goes on after its time holds nothing up',
-    jobOf(backup, 1),
-    recorded,
-    8,
-    'past',
-  ],
+const another = backupNamed('a', { metadata: { uid: 'new' } });
+const RUNNING = podOf('Running', { running: {} });
+const PENDING = podOf('Pending');
+
+function podOf(phase: string, state?: object, deleted?: number): DrillPod {
+  return {
+    metadata: {
+      name: 'pod',
+      ...(deleted === undefined ? {} : { deletionTimestamp: at(deleted).toISOString() }),
+    },
+    status: { phase, ...(state === undefined ? {} : { containerStatuses: [{ name: 'drill', state }] }) },
+  };
+}
+
+function deleted(job: Job, hours: number): Job {
+  return { ...job, metadata: { ...job.metadata, deletionTimestamp: at(hours).toISOString() } };
+}
+
+function told(job: Job, status: NonNullable<Job['status']>): Job {
+  return { ...job, status };
+}
+
+interface Case {
+  readonly what: string;
+  readonly job: Job;
+  readonly of?: EtcdBackup | undefined;
+  readonly pods?: readonly DrillPod[];
+  readonly now: number;
+  readonly kind: JobState['kind'];
+}
+
+const ENDING = { conditions: [{ type: 'FailureTarget', status: 'True' }] };
+const CASES: readonly Case[] = [
+  {
+    what: 'one that goes on holds the place',
+    job: jobOf(backup, 1),
+    pods: [RUNNING],
+    now: 2,
+    kind: 'active',
+  },
+  {
+    what: 'one whose backup is gone too',
+    ...{ job: jobOf(backup, 1), of: undefined, pods: [RUNNING], now: 2, kind: 'active' },
+  },
+  {
+    what: 'one of a backup of that name that is gone too',
+    ...{ job: jobOf(backup, 1), of: another, pods: [RUNNING], now: 2, kind: 'active' },
+  },
+  {
+    what: 'one that has ended is to be written down',
+    ...{ job: jobOf(backup, 1, 'Complete'), now: 2, kind: 'ended' },
+  },
+  { what: 'a failed one too', job: jobOf(backup, 1, 'Failed'), now: 2, kind: 'ended' },
+  { what: 'however late somebody looks', job: jobOf(backup, 1, 'Failed'), now: 1_000, kind: 'ended' },
+  {
+    what: 'one whose backup is gone is not',
+    ...{ job: jobOf(backup, 1, 'Complete'), of: undefined, now: 2, kind: 'past' },
+  },
+  {
+    what: 'one that is written down is past',
+    ...{ job: jobOf(backup, 1, 'Complete'), of: recorded, now: 4, kind: 'past' },
+  },
+  {
+    what: 'so is one of another backup of that name',
+    ...{ job: jobOf(backup, 1, 'Complete'), of: another, now: 2, kind: 'past' },
+  },
+  { what: 'one from before a restore that never ended is lost', job: jobOf(backup, 1), now: 8, kind: 'lost' },
+  {
+    what: 'and though it was written down it is not forgotten before it is gone',
+    ...{ job: jobOf(backup, 1), of: recorded, now: 8, kind: 'lost' },
+  },
+  {
+    what: 'while its pod runs it is not, whatever the clock says',
+    ...{ job: jobOf(backup, 1), pods: [RUNNING], now: 1_000, kind: 'active' },
+  },
+  {
+    what: 'nor while its pod may still end',
+    ...{ job: jobOf(backup, 1), pods: [podOf('Running', { running: {} }, 7.9)], now: 8, kind: 'active' },
+  },
+  {
+    what: 'but when that was told to end long ago, as on a node that is no more',
+    ...{ job: jobOf(backup, 1), pods: [podOf('Running', { running: {} }, 7)], now: 8, kind: 'lost' },
+  },
+  { what: 'one has time to begin', job: jobOf(backup, 1), pods: [PENDING], now: 1.2, kind: 'active' },
+  { what: 'also without a pod', job: jobOf(backup, 1), now: 1.2, kind: 'active' },
+  {
+    what: 'one that can’t begin is late',
+    ...{ job: jobOf(backup, 1), pods: [PENDING], now: 1.3, kind: 'late' },
+  },
+  { what: 'also without a pod, when time is over', job: jobOf(backup, 1), now: 1.3, kind: 'late' },
+  {
+    what: 'also while something is copied for it',
+    ...{ job: jobOf(backup, 1), pods: [podOf('Pending', { waiting: {} })], now: 1.3, kind: 'late' },
+  },
+  {
+    what: 'whatever became of its backup',
+    ...{ job: jobOf(backup, 1), of: undefined, pods: [PENDING], now: 1.3, kind: 'late' },
+  },
+  {
+    what: 'one whose pod has ended only waits for its own end',
+    ...{ job: jobOf(backup, 1), pods: [podOf('Failed')], now: 1.3, kind: 'active' },
+  },
+  {
+    what: 'also when the pod is gone',
+    ...{ job: told(jobOf(backup, 1), { failed: 1 }), now: 1.3, kind: 'active' },
+  },
+  {
+    what: 'also when its controller is about to end it',
+    ...{ job: told(jobOf(backup, 1), ENDING), now: 6.9, kind: 'active' },
+  },
+  {
+    what: 'one that is removed holds the place',
+    job: deleted(jobOf(backup, 1), 2),
+    now: 2.1,
+    kind: 'leaving',
+  },
+  {
+    what: 'until its pod has ended',
+    ...{ job: deleted(jobOf(backup, 1), 2), pods: [RUNNING], now: 9, kind: 'leaving' },
+  },
+  {
+    what: 'but not for ever',
+    ...{ job: deleted(jobOf(backup, 1), 2), pods: [podOf('Succeeded')], now: 3, kind: 'past' },
+  },
 ];
 
-for (const [what, job, known, now, kind] of CASES)
+for (const { what, job, pods = [], now, kind, ...given } of CASES)
   test(`of Jobs: ${what}`, () => {
-    const state = stateOfJob(job, known, at(now));
+    const of = 'of' in given ? given.of : backup;
+    const state = stateOfJob(job, { pods, backup: of, now: at(now), startLimitMs: 900_000 });
     assert.equal(state.kind, kind);
-    if (state.kind === 'ended' || state.kind === 'lost') assert.equal(state.requested, 'now');
+    if (state.kind === 'ended') assert.equal(state.requested, 'now');
+    if (state.kind !== 'late' && state.kind !== 'lost') return;
+    assert.deepEqual([state.requested, state.backup], ['now', of === backup ? backup : undefined]);
   });
 
 test('a Job with our labels that names no backup is none of ours', () => {
-  const state = stateOfJob({ metadata: { name: 'x' }, spec: {} }, undefined, at(1));
+  const facts = { pods: [], backup: undefined, now: at(1), startLimitMs: 1 };
+  const state = stateOfJob({ metadata: { name: 'x' }, spec: {} }, facts);
   assert.equal(state.kind, 'past');
 });
 
@@ -80,6 +178,8 @@ test('a Job has a name of its own for each drill of a backup, and the same until
     backupNamed('a', { drill: drilled(4, 'Unknown', 1) }),
   ].map(drillName);
   assert.equal(new Set(names).size, names.length);
+  const choices = drillNames(backup);
+  assert.deepEqual([choices[0], new Set([...choices, ...names]).size], [names[0], names.length + 3]);
   assert.equal(drillName(backupNamed('a', { annotation: 'new', completed: 7 })), names[0]);
 });
 

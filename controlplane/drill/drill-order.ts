@@ -2,8 +2,13 @@ import type { DrillPodSettings } from './drill-pod-settings.ts';
 
 /** A drill to be held. */
 export interface DrillOrder {
-  /** Of the Job and of its Secret. */
+  /** Of the Job. */
   readonly name: string;
+  /**
+   * Of its Secret: another one for each Job, or one that is made again under the same name might mount what goes with the
+   * one before.
+   */
+  readonly secret: string;
   /** What is drilled. */
   readonly backup: { readonly namespace: string; readonly name: string; readonly uid: string };
   readonly at: Date;

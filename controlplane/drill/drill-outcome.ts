@@ -2,7 +2,7 @@ import type { LastDrill } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { type DrillSummary, parseDrillSummary } from '../../lib/restore/drill/drill-summary.ts';
 import { visibleText } from '../../lib/visible-text.ts';
-import type { Job } from './drill-job.ts';
+import { type Job, orderOf } from './drill-job.ts';
 import { endOf } from './drill-jobs.ts';
 import { DRILL_CONTAINER } from './drill-pod.ts';
 
@@ -76,6 +76,30 @@ export function drillOutcome(job: Job, pods: readonly DrillPod[], seen: string |
   };
 }
 
+/** What becomes of a drill that could not begin, and was ended. */
+export function notBegun(
+  job: Job,
+  pods: readonly DrillPod[],
+  seen: string | undefined,
+  limitMs: number,
+): DrillOutcome {
+  const why = pods.map(troubleOf).find((one) => one !== undefined) ?? seen ?? silenceOf(job);
+  const after = `it had not begun ${Math.ceil(limitMs / 1_000)} s after it was ordered, and was ended`;
+  return {
+    ...{ result: 'Unknown', endedAt: undefined, figures: {} },
+    message: limited(`the drill could not be held: ${why} (${after})`),
+  };
+}
+
+/** What becomes of a drill whose time was over long ago. */
+export function notEnded(job: Job, overMs: number): DrillOutcome {
+  const { at } = orderOf(job) ?? {};
+  return {
+    ...{ result: 'Unknown', endedAt: new Date(overMs), figures: {} },
+    message: `Job ${job.metadata.name}, begun at ${at?.toISOString() ?? ''}, never told an end, and was removed: it came back with a restored etcd, or nobody runs Jobs`,
+  };
+}
+
 /** Why a pod doesn't run, or didn't, in its own words; undefined while it does. */
 export function troubleOf({ status = {} }: DrillPod): string | undefined {
   const { phase, reason, message, conditions = [] } = status;
@@ -106,6 +130,22 @@ export function silenceOf({ metadata: { name, namespace = '' } }: Job): string {
 export function hasMounted({ status }: DrillPod): boolean {
   const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
   return containers.some(({ state }) => state?.running !== undefined || state?.terminated !== undefined);
+}
+
+/** Whether the drill itself has begun, and is to be waited for. */
+export function hasBegun(pod: DrillPod): boolean {
+  const { running, terminated } = drillContainer(pod)?.state ?? {};
+  return hasEnded(pod) || running !== undefined || terminated !== undefined;
+}
+
+/** Whether containers of it may run; not of a pod that was told to end before `goneMs`, as on a node that is no more. */
+export function mayRun(pod: DrillPod, goneMs: number): boolean {
+  const toldMs = Date.parse(pod.metadata.deletionTimestamp ?? '');
+  return !hasEnded(pod) && !(toldMs < goneMs);
+}
+
+function hasEnded({ status }: DrillPod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
 }
 
 const WAITS_IN_ORDER: ReadonlySet<string> = new Set(['', 'PodInitializing', 'ContainerCreating']);

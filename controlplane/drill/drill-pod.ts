@@ -61,7 +61,7 @@ function drillContainer(order: DrillOrder, pod: DrillPodSettings): object {
   const { images } = order;
   const withApiServer = images.kubeApiserver !== undefined;
   const variables = Object.keys(order.environment).map((name) => ({
-    ...{ name, valueFrom: { secretKeyRef: { name: order.name, key: entryOf(name) } } },
+    ...{ name, valueFrom: { secretKeyRef: { name: order.secret, key: entryOf(name) } } },
   }));
   return {
     ...container(pod, {
@@ -110,7 +110,7 @@ function volumes(order: DrillOrder, pod: DrillPodSettings): object[] {
     { name: 'programs', emptyDir: {} },
     { name: 'work', emptyDir: diskSize === '' ? {} : { sizeLimit: diskSize } },
     // It comes after the Job, which owns it: the pod waits for it.
-    { name: 'order', secret: { secretName: order.name, items: files, defaultMode: 0o400 } },
+    { name: 'order', secret: { secretName: order.secret, items: files, defaultMode: 0o400 } },
     ...(hasEncryption(order, pod)
       ? [{ name: 'encryption', secret: { secretName: encryptionConfigSecret, defaultMode: 0o400 } }]
       : []),

@@ -25,7 +25,7 @@ import { type ControlPlaneMetrics, controlPlaneMetrics } from '../metrics.ts';
 import { objectEvents } from '../object-events.ts';
 import { runControllers } from '../run-controllers.ts';
 import { drills } from './drill-controller.ts';
-import { type Job, JOBS, orderOf } from './drill-job.ts';
+import { type Job, JOBS, orderOf, secretNameOf } from './drill-job.ts';
 
 export const PASSED: DrillSummary = {
   ...{ result: 'passed', revision: '42', etcdVersion: '3.6.16', recoverySeconds: 25.2, keys: 7 },
@@ -59,6 +59,8 @@ export interface DrillScene extends AsyncDisposable {
   end(job: Job, end: 'Complete' | 'DeadlineExceeded' | 'BackoffLimitExceeded'): Promise<void>;
   /** The pod ends with that summary, and the Job with it. */
   hold(job: Job, summary: DrillSummary): Promise<void>;
+  /** What the garbage collector makes of Jobs that were deleted with their pods. */
+  collectGarbage(): Promise<void>;
   /** Reasons of the Events on it, with their notes. */
   events(name: string): Promise<string[]>;
 }
@@ -235,7 +237,7 @@ export async function startDrillScene(): Promise<DrillScene> {
       eventually(`a drill of ${name} was begun`, async () => {
         const job = (await jobs(name)).find(({ status }) => status?.conditions === undefined);
         if (job === undefined) return undefined;
-        const reference = { resource: SECRETS, namespace: NAMESPACE, name: job.metadata.name };
+        const reference = { resource: SECRETS, namespace: NAMESPACE, name: secretNameOf(job) };
         return { job, secret: await kube.get<Secret>(reference) };
       }),
     async hold(job, summary) {
@@ -249,6 +251,15 @@ export async function startDrillScene(): Promise<DrillScene> {
         containerStatuses: [containerStatus('drill', { terminated })],
       });
       await end(job, isPassed ? 'Complete' : 'BackoffLimitExceeded');
+    },
+    async collectGarbage() {
+      const { items } = await kube.list<Job>(JOBS, { namespace: NAMESPACE });
+      for (const { metadata } of items)
+        if (metadata.deletionTimestamp !== undefined)
+          await kube.mergePatch(
+            { resource: JOBS, namespace: NAMESPACE, name: metadata.name },
+            { metadata: { finalizers: null } },
+          );
     },
     async events(name) {
       const { items } = await kube.list<

@@ -58,9 +58,11 @@ export async function prepareDrill(
   const { items } = await tools.kube.list<ProgramPod>(PODS, {
     ...{ namespace: 'kube-system', labelSelector: PROGRAM_PODS, signal },
   });
+  const job = drillName(backup);
   const { drillsEtcdImage = '', drillsKubeApiserverImage = '', drillsKubeApiserver } = tools.settings;
   return {
-    ...{ name: drillName(backup), backup: { namespace, name, uid }, at: tools.clock() },
+    ...{ name: job, secret: `${job}-${randomName(tools.random)}`, at: tools.clock() },
+    backup: { namespace, name, uid },
     ...(await drillInput(backup, secrets, rightsSettings(tools).tenantEndpoints)),
     images: drillImages(items, {
       ...{ guardian: pod.image, etcd: drillsEtcdImage, kubeApiserver: drillsKubeApiserverImage },
@@ -74,3 +76,8 @@ const REHEARSED: EtcdRestoreSpec = {
   ...{ restoreMode: 'Full', quiesceCluster: true, conflictPolicy: 'Fail', dryRun: false },
   versionCompatibility: { check: true, allowMismatch: false },
 };
+
+/** Eight letters and digits. */
+function randomName(random: () => number): string {
+  return Array.from({ length: 8 }, () => Math.floor(random() * 36).toString(36)).join('');
+}

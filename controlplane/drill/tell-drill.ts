@@ -29,6 +29,24 @@ export function tellWaiting(
   log.write('warning', 'drill-waiting', `${keyOf(backup)}: ${text}`, { ...fieldsOf(backup), job });
 }
 
+/** Others come first. */
+export function tellPutOff({ events, log }: TellingTools, backup: EtcdBackup, why: string): void {
+  const text = `its drill can't be prepared now, and is tried again: ${why}`;
+  events.warning(target(backup), 'DrillPutOff', text, 'Drill');
+  log.write('warning', 'drill-put-off', `${keyOf(backup)}: ${text}`, fieldsOf(backup));
+}
+
+/** A Job that nobody of us made, or an older version did, has the name of the next one. */
+export function tellTaken(
+  { events, log, namespace }: TellingTools & Pick<ControlPlaneTools, 'namespace'>,
+  backup: EtcdBackup,
+  job: string,
+): void {
+  const text = `Job ${job} is not ours and in the way: another name is taken. Delete it: kubectl delete job ${job} -n ${namespace}`;
+  events.warning(target(backup), 'DrillNameTaken', text, 'Drill');
+  log.write('warning', 'drill-name-taken', `${keyOf(backup)}: ${text}`, { ...fieldsOf(backup), job });
+}
+
 export function tellRefused({ events, log }: TellingTools, backup: EtcdBackup, message: string): void {
   events.warning(target(backup), 'DrillRefused', message, 'Drill');
   log.write('warning', 'drill-refused', `${keyOf(backup)}: ${message}`, fieldsOf(backup));
