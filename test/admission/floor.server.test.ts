@@ -173,6 +173,29 @@ for (const version of sample(KUBERNETES_VERSIONS, 1, 'floor'))
           assert.equal((await patch('admin', 'EtcdBackup', 'own', asking)).status, 200);
         });
 
+        test('likewise of the runs of a schedule, and what asked before is asked no more', async () => {
+          const ofRuns = (value: string, schedule = '@daily'): object => ({
+            spec: {
+              schedule,
+              backupTemplate: { metadata: { annotations: { 'etcdguardian.io/drill': value } } },
+            },
+          });
+          const change = (by: string, to: object): Promise<ApiResponse> =>
+            patch(by, 'EtcdBackupSchedule', 'drilled', to);
+          await created('admin', 'EtcdBackupSchedule', 'drilled', {
+            schedule: '@daily',
+            backupTemplate: { spec: TENANT_BACKUP },
+          });
+          forbidden(await change('alice', ofRuns('now')), /needs verb restore/);
+          const given = await change('admin', ofRuns('now'));
+          assert.equal(given.status, 200, given.message);
+          forbidden(await change('alice', ofRuns('again')), /needs verb restore/);
+          for (const kept of [ofRuns('now', '@weekly'), ofRuns('')]) {
+            const { status, message } = await change('alice', kept);
+            assert.equal(status, 200, message);
+          }
+        });
+
         test('what is right gets in, without a stamp: it runs nowhere but in our own namespace', async () => {
           const { spec } = (await created('alice', 'EtcdBackup', 'unstamped', TENANT_BACKUP)) as {
             spec: { requestedBy?: object };

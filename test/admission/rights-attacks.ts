@@ -46,6 +46,7 @@ export const RIGHTS_ATTACKS: readonly Attack[] = [
     kind: 'EtcdBackupSchedule',
     spec: template(own({}), { annotations: { 'etcdguardian.io/drill': 'now' } }),
     refused: RESTORE_ALL,
+    floor: true,
   },
   // The whole cluster.
   { what: 'backs up the whole cluster', spec: CLUSTER_BACKUP, refused: BACKUP_ALL, floor: true },
