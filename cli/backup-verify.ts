@@ -24,7 +24,8 @@ export function backupVerifyCommand(session: Session): Command {
 needs no decryption key.
 With --deep: also downloads, decrypts and decompresses, checks every page and
 record, and compares every figure with the manifest, HashKV included: what
-passes can be restored.`,
+passes can be restored. Files of nodes are read as "attachments extract" reads
+them, and written nowhere.`,
     )
     .argument('[backup]', 'its id, an unambiguous beginning of it, or "latest"', 'latest')
     .option('--deep', 'decrypt and check the whole content as well');

@@ -5,6 +5,9 @@ import { checkHighWaterMark } from './high-water.ts';
 import { highWaterName, manifestName, MARKER, removalsFolder, timelineName } from './layout.ts';
 import type { Manifest, StoredContent } from './manifest.ts';
 import { checkMarker } from './marker.ts';
+import { attachmentOfNode, nodeOfAttachment } from './node-files/attachment-of-node.ts';
+import { damagedNodeFiles } from './node-files/node-files-errors.ts';
+import { readNodeFiles } from './node-files/read-node-files.ts';
 import { readManifest } from './read-backup.ts';
 import { removalOf } from './removals.ts';
 import type { BackupPlace, RepositorySettings, VerifyOptions, VerifyReport } from './repository.ts';
@@ -90,9 +93,9 @@ class Verification {
       this.#opening(base, options, () => this.#checkBase(manifest, options)),
     );
     for (const content of attachments) {
-      const read = (): Promise<number> =>
-        readToEnd(readContent(this.#settings, this.#place, content, options));
-      await this.#lookAt(content.name, () => this.#opening(content, options, read));
+      await this.#lookAt(content.name, () =>
+        this.#opening(content, options, () => this.#checkAttachment(content, options)),
+      );
     }
   }
 
@@ -127,6 +130,19 @@ class Verification {
     this.#plainBytes = manifest.base.plainSize;
     this.#problems.push(...problems.map(({ code, message }) => ({ code, message, object })));
     this.#warnings.push(...warnings.map(({ code, message }) => ({ code, message, object })));
+  }
+
+  /** A node's files are read as a restore reads them, up to where it would lay them out. */
+  async #checkAttachment(content: StoredContent, options: ReadContentOptions): Promise<void> {
+    const plain = readContent(this.#settings, this.#place, content, options);
+    const node = nodeOfAttachment(content);
+    if (node === undefined) {
+      await readToEnd(plain);
+      return;
+    }
+    const { node: itself } = await readNodeFiles(plain);
+    if (attachmentOfNode(itself) !== `node.${node}.tar`)
+      throw damagedNodeFiles(`they are of node ${itself}, and named as those of ${node}`);
   }
 
   #reading(contents: readonly StoredContent[]): ReadContentOptions {
