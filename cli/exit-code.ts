@@ -197,7 +197,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['restore.no-agent', 'restore.no-api-server', 'restore.no-etcd'],
     ...['restore.not-serving', 'restore.not-staged', 'restore.not-stopped', 'restore.not-told'],
     ...['restore.order', 'restore.other-cluster', 'restore.other-store', 'restore.point'],
-    ...['restore.service', 'restore.unmanaged'],
+    ...['restore.leases-ended', 'restore.service', 'restore.unmanaged'],
     ...['restore.no-space', 'restore.version', 'store.exists', 'store.failed', 'store.full', 'store.name'],
     ...['store.range', 'store.unsupported', 'verify.grouping'],
   ],

@@ -33,14 +33,15 @@ export async function untilServing(etcd: EtcdOfNode, deadline: Deadline): Promis
 
 /**
  * Whether the running member is the one that was staged, entry by entry. Rejects with `restore.other-member`,
- * `restore.hash-mismatch` and `restore.written`, and with the client's errors.
+ * `restore.hash-mismatch`, `restore.written` and `restore.leases-ended`, and with the client's errors.
  *
  * Its revision may be a later one: leases end by themselves as soon as there is a leader, and take their keys with them.
  * Then it is the hash at the foretold revision that counts. A hash depends on the entries up to its revision and on the
  * compaction alone, so that what came later can't change it; and a compaction behind that revision makes etcd refuse it.
  * What came later must be explained, too: API servers are stopped, so nobody writes, and all there can be are deletions of
- * keys that had a lease. Each of these revisions is looked at. (etcd 3.4 refuses the hash at the very revision of a
- * compaction, which is where restored data begins: there a later revision is no proof.)
+ * keys that had a lease. Each of these revisions is looked at. (etcd before 3.4.27 and 3.5.10 refuses the hash at the very
+ * revision of a compaction, which is where restored data begins: there a later revision is no proof, as a newer hash leaves
+ * out what those keys were. So it isn't verified, and what came later tells why.)
  */
 export async function verifyMember(
   etcd: EtcdOfNode,
@@ -57,7 +58,7 @@ export async function verifyMember(
     const hash =
       newest.header.revision > staged.revision
         ? await hashAt(staged.revision).catch((error: unknown) => {
-            if (hasCode(error, 'etcd.compacted')) return newest;
+            if (hasCode(error, 'etcd.compacted')) return undefined;
             throw error;
           })
         : newest;
@@ -68,6 +69,11 @@ export async function verifyMember(
         `the etcd at ${endpoint} is member ${memberId.toString(16)} of cluster ${clusterId.toString(16)}, not ${staged.memberId.toString(16)} of ${staged.clusterId.toString(16)}`,
         { hint: 'Another etcd answers there, or it runs on another data dir than the agent found.' },
       );
+    }
+    if (hash === undefined) {
+      if (newest.compactRevision > staged.revision) throw compacted(newest.compactRevision);
+      await requireLeasesOnly(client, endpoint, staged, revision, deadline);
+      throw leasesEnded(revision - staged.revision);
     }
     const { hashRevision } = hash;
     if (hash.hash === staged.hashKv && hashRevision === staged.revision) {
@@ -117,6 +123,26 @@ function written({
     'restore.written',
     `something wrote ${visibleText(key.toString())} to the restored etcd at revision ${modRevision}, before it was verified`,
     { hint: 'Stop whatever else uses this etcd, API servers on other machines for one, then restore again.' },
+  );
+}
+
+function compacted(at: bigint): GuardianError {
+  return new GuardianError(
+    'restore.written',
+    `something compacted the restored etcd at revision ${at}, before it was verified`,
+    { hint: 'Stop whatever else uses this etcd, API servers on other machines for one, then restore again.' },
+  );
+}
+
+/** Nobody wrote: each change was looked at. */
+function leasesEnded(changes: bigint): GuardianError {
+  return new GuardianError(
+    'restore.leases-ended',
+    `leases of the restored data ended before it was verified (${changes} revisions), and this version of etcd can't tell the hash before that`,
+    {
+      hint: 'Nothing is wrong with the data, and nobody wrote: the shortest lease was faster. Restore again, or install etcd 3.4.27, 3.5.10 or newer first, which can be asked.',
+      retryable: true,
+    },
   );
 }
 
