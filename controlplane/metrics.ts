@@ -10,6 +10,8 @@ export interface ControlPlaneMetrics {
   readonly backupDuration: Histogram<'backup_mode' | 'status'>;
   /** Of a backup's snapshot; taken out when the EtcdBackup goes. */
   readonly backupSize: Gauge<'backup_name'>;
+  /** When the newest run of a schedule completed, in seconds since 1970; taken out when its EtcdBackup goes. */
+  readonly lastBackup: Gauge<'backup_name'>;
   /** `status` Completed or Failed. */
   readonly backupTotal: Counter<'status'>;
   readonly etcdDbSize: Gauge<'endpoint'>;
@@ -18,6 +20,10 @@ export interface ControlPlaneMetrics {
   readonly validationFailures: Counter<'reason'>;
   /** Seconds; `restore_mode` Full, Incremental or PointInTime. */
   readonly restoreDuration: Histogram<'restore_mode'>;
+  /** Of the whole cluster. `status` Completed or Failed. */
+  readonly restoreTotal: Counter<'status'>;
+  /** Restores of the whole cluster that this replica leads, and that have stopped something or soon do. */
+  readonly restoresRunning: Gauge;
 
   /** `result` Passed, Failed or Unknown. */
   readonly drillTotal: Counter<'result'>;
@@ -66,7 +72,10 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
       buckets: WORK_SECONDS,
     }),
     backupSize: new Gauge(about('backup_size_bytes', 'Size of the snapshot', 'backup_name')),
-    backupTotal: new Counter(about('backup_total', 'Backups that ended', 'status')),
+    lastBackup: new Gauge(
+      about('last_backup_timestamp_seconds', 'When the newest run of a schedule completed', 'backup_name'),
+    ),
+    backupTotal: fromZero(new Counter(about('backup_total', 'Backups that ended', 'status')), ENDS),
     etcdDbSize: new Gauge(about('etcd_db_size_bytes', 'Size of the database file', 'endpoint')),
     etcdRevision: new Gauge(about('etcd_revision', 'Revision of the member', 'endpoint')),
     validationFailures: new Counter(
@@ -76,7 +85,17 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
       ...about('restore_duration_seconds', 'How long restores took', 'restore_mode'),
       buckets: WORK_SECONDS,
     }),
-    drillTotal: new Counter(about('drill_total', 'Rehearsed restores that ended', 'result')),
+    restoreTotal: fromZero(
+      new Counter(about('restore_total', 'Restores of the whole cluster that ended', 'status')),
+      ENDS,
+    ),
+    restoresRunning: new Gauge(
+      about('restores_running', 'Restores of the whole cluster that stop things, or soon do'),
+    ),
+    drillTotal: fromZero(
+      new Counter(about('drill_total', 'Rehearsed restores that ended', 'result')),
+      ['Passed', 'Failed', 'Unknown'].map((result) => ({ result })),
+    ),
     drillRecoverySeconds: new Gauge(
       about('drill_recovery_seconds', 'Until the last rehearsed restore served', 'namespace', 'series'),
     ),
@@ -105,4 +124,15 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
     ),
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
+}
+
+const ENDS = ['Completed', 'Failed'].map((status) => ({ status }));
+
+/** The first of its kind is an increase, too, only where there was a zero before. */
+function fromZero<L extends string>(
+  counter: Counter<L>,
+  all: readonly Readonly<Record<L, string>>[],
+): Counter<L> {
+  for (const labels of all) counter.inc(labels, 0);
+  return counter;
 }

@@ -1,10 +1,10 @@
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { ControlPlaneMetrics } from '../metrics.ts';
-import { metricName } from './backup-labels.ts';
+import { metricName, parentOf } from './backup-labels.ts';
 import { UNSOUND } from './backup-status.ts';
 
-/** Fills `etcdguardian_backup_*` and `etcdguardian_validation_failures_total`. */
+/** Fills `etcdguardian_backup_*`, `etcdguardian_last_backup_timestamp_seconds` and `etcdguardian_validation_failures_total`. */
 export class BackupMetrics {
   readonly #metrics: ControlPlaneMetrics;
   /** By name in metrics: of which completed backup the size is. */
@@ -26,15 +26,17 @@ export class BackupMetrics {
     if (reason !== undefined && UNSOUND.has(reason)) this.#metrics.validationFailures.inc({ reason });
   }
 
-  /** It is there, e.g. after a restart: the newest completed one of a name tells its size. */
+  /** It is there, e.g. after a restart: the newest completed one of a name tells its size and age. */
   seen(key: string, backup: EtcdBackup): void {
     const { phase, completionTime, snapshotSize } = backup.status ?? {};
-    if (phase !== 'Completed' || completionTime === undefined || snapshotSize === undefined) return;
+    if (phase !== 'Completed' || completionTime === undefined) return;
     const name = metricName(backup);
     const known = this.#newest.get(name);
     if (known !== undefined && known.completed >= completionTime) return;
     this.#newest.set(name, { key, completed: completionTime });
-    this.#metrics.backupSize.set({ backup_name: name }, snapshotSize);
+    if (snapshotSize !== undefined) this.#metrics.backupSize.set({ backup_name: name }, snapshotSize);
+    if (parentOf(backup) !== undefined)
+      this.#metrics.lastBackup.set({ backup_name: name }, Date.parse(completionTime) / 1000);
   }
 
   gone(key: string): void {
@@ -42,6 +44,7 @@ export class BackupMetrics {
       if (newest.key !== key) continue;
       this.#newest.delete(name);
       this.#metrics.backupSize.remove({ backup_name: name });
+      this.#metrics.lastBackup.remove({ backup_name: name });
     }
   }
 }

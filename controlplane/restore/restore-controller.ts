@@ -105,6 +105,9 @@ class RestoreReconciler {
     } catch (error) {
       if (hasCode(error, 'kubernetes.conflict')) return { afterMs: CONFLICT_MS };
       throw error;
+    } finally {
+      const stopping = this.#options.runs.list().filter(({ report }) => isUnderWay(report));
+      this.#tools.metrics.restoresRunning.set(stopping.length);
     }
   }
 
@@ -209,13 +212,7 @@ class RestoreReconciler {
       return broughtBack(commit?.operation ?? operation);
     const other = this.#options.runs
       .list()
-      .find(
-        (run) =>
-          run.report.end === undefined &&
-          run.report.step !== 'Planning' &&
-          run.report.step !== 'Applying' &&
-          run.operation !== operation,
-      );
+      .find((run) => isUnderWay(run.report) && run.operation !== operation);
     return other === undefined ? undefined : meanwhile(other.key);
   }
 
@@ -279,6 +276,11 @@ const EARLY: ReadonlySet<string> = new Set(['Planning', 'Applying', 'Staging']);
 const DELETED = new GuardianError('restore.deleted', 'the EtcdRestore was deleted', {
   hint: 'Nothing was stopped or changed.',
 });
+
+/** It has begun to stage, and isn't over. */
+function isUnderWay({ end, step }: RestoreReport): boolean {
+  return end === undefined && step !== 'Planning' && step !== 'Applying';
+}
 
 function refused(operation: string, failure: GuardianError, now: Date): RestoreReport {
   return {

@@ -5,6 +5,7 @@ import type { EventTarget } from '../object-events.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 
 type TellingTools = Pick<ControlPlaneTools, 'events' | 'log' | 'audit'>;
+type EndTools = TellingTools & Pick<ControlPlaneTools, 'metrics'>;
 
 /** Events, a line of the log, and the audit's: for whoever reads which. */
 export function tellRestoreStart({ events, log, audit }: TellingTools, restore: EtcdRestore): void {
@@ -16,11 +17,18 @@ export function tellRestoreStart({ events, log, audit }: TellingTools, restore: 
 }
 
 export function tellRestoreEnd(
-  { events, log, audit }: TellingTools,
+  { events, log, audit, metrics }: EndTools,
   restore: EtcdRestore,
-  { phase, message = '', reason, restoredRevision }: EtcdRestoreStatus,
+  { phase, message = '', reason, restoredRevision, startTime, completionTime }: EtcdRestoreStatus,
 ): void {
   const failed = phase === 'Failed';
+  const { dryRun, restoreMode } = restore.spec;
+  if (!dryRun) metrics.restoreTotal.inc({ status: failed ? 'Failed' : 'Completed' });
+  if (!dryRun && startTime !== undefined && completionTime !== undefined)
+    metrics.restoreDuration.observe(
+      { restore_mode: restoreMode },
+      Math.max(0, Date.parse(completionTime) - Date.parse(startTime)) / 1000,
+    );
   if (failed) events.warning(target(restore), 'RestoreFailed', message);
   else events.normal(target(restore), 'RestoreCompleted', message);
   log.write(
