@@ -34,7 +34,7 @@ describe('a backup whose process is killed', NEEDED_FOR_BACKUP_SCENE, () => {
     const second = await cli.json(backupAnswer, scene.create('steps'));
     const requests = proxy.seen.length - seenBefore;
     let there = [second.id, first.id];
-    for (const moment of sample(BACKUP_MOMENTS, 3, 'moments of killing')) {
+    for (const moment of sample(BACKUP_MOMENTS, 2, 'moments of killing')) {
       await kill(moment, scene.create('steps'));
       const now = await scene.listed('steps');
       const told = `killed ${moment.when} ${moment.step}`;

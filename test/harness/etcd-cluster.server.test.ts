@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startEtcdCluster } from './etcd-cluster.ts';
+import { sample } from './sampling.ts';
 import { ETCD_VERSIONS, needs } from './tools.ts';
 
-for (const version of ETCD_VERSIONS) {
+for (const version of sample(ETCD_VERSIONS, 2, 'clusters of the harness')) {
   test(
     `a cluster of etcd ${version} outlives its leader, takes it back and takes in a learner`,
     needs(`etcd ${version}`, `etcdctl ${version}`),

@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { createAuthority } from './certificates.ts';
 import { startEtcd } from './etcd.ts';
+import { sample } from './sampling.ts';
 import { ETCD_VERSIONS, needs } from './tools.ts';
 
-for (const version of ETCD_VERSIONS) {
+for (const version of sample(ETCD_VERSIONS, 2, 'etcd of the harness')) {
   const programs = needs(`etcd ${version}`, `etcdctl ${version}`);
 
   test(
