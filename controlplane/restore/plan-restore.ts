@@ -11,6 +11,7 @@ import { sentKeys, sentStore } from '../backup/agent-run.ts';
 import { rightsSettings } from '../judge-asked.ts';
 import { readRunSecrets } from '../secrets/backup-secrets.ts';
 import type { ControlPlaneTools } from '../tools.ts';
+import { encryptionAtRestLines } from './encryption-at-rest.ts';
 import { ownObjects } from './own-objects.ts';
 import { findPoint } from './restore-point.ts';
 import type { RestoreSource } from './restore-source.ts';
@@ -55,7 +56,7 @@ export async function planRestore(
   const hasKey = secrets.keys.encryption.length > 0;
   const { facts, backup } = await findPoint(repository, source.place, spec, hasKey, signal);
   const hooks = hooksOf(spec);
-  const plan = planClusterRestore(await nodeFacts(tools, signal), facts, {
+  const planned = planClusterRestore(await nodeFacts(tools, signal), facts, {
     ...{ operation: uid, ownCluster: tools.cluster, quiesce: spec.quiesceCluster },
     checkVersions: spec.versionCompatibility.check,
     allowMismatch: spec.versionCompatibility.allowMismatch,
@@ -63,6 +64,8 @@ export async function planRestore(
     ...{ hooksAllowed: tools.settings.hooks, withoutNodes: withoutNodes(restore) },
     confirm: { endpoints: spec.etcdCluster?.endpoints ?? [], dataDir: spec.etcdCluster?.dataDir },
   });
+  const atRest = encryptionAtRestLines(backup.manifest.encryptionAtRest, source.drill);
+  const plan = { ...planned, lines: [...planned.lines, ...atRest] };
   const network = storeNetwork(storageLocation, rightsSettings(tools).tenantEndpoints);
   return {
     ...{ plan, source, hooks },

@@ -4,6 +4,7 @@ import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/
 import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { SCHEDULE_LABEL } from '../backup/backup-labels.ts';
+import { newestReadingDrill, type ReadingDrill } from './encryption-at-rest.ts';
 import { parseSnapshotLocation, type SnapshotPlace } from '../backup/snapshot-location.ts';
 
 /** What an EtcdRestore restores from. */
@@ -15,6 +16,8 @@ export interface RestoreSource {
   readonly backupName: string | undefined;
   readonly storageLocation: StorageLocation;
   readonly encryption: Encryption | undefined;
+  /** The newest drill with an API server that it, or another run of its schedule, has passed, as far as is known. */
+  readonly drill: ReadingDrill | undefined;
 }
 
 /**
@@ -29,14 +32,15 @@ export async function restoreSource(
 ): Promise<RestoreSource> {
   const { namespace = '' } = metadata;
   const { snapshotLocation, backupName } = spec;
-  const backup =
-    backupName === undefined ? undefined : await namedBackup(client, namespace, backupName, signal);
+  const runs = backupName === undefined ? [] : await namedBackups(client, namespace, backupName, signal);
+  const [backup] = runs;
+  const drill = newestReadingDrill(runs);
   if (snapshotLocation !== undefined) {
     const place = parseSnapshotLocation(snapshotLocation);
     const storageLocation = spec.storageLocation ?? backup?.spec.storageLocation ?? storeOf(place);
     requireSameStore(place, storageLocation);
     return {
-      ...{ place, snapshotLocation, storageLocation },
+      ...{ place, snapshotLocation, storageLocation, drill },
       backupName: undefined,
       encryption: spec.encryption ?? backup?.spec.encryption,
     };
@@ -50,31 +54,31 @@ export async function restoreSource(
     backupName: backup.metadata.name,
     storageLocation: backup.spec.storageLocation,
     encryption: backup.spec.encryption,
+    drill,
   };
 }
 
-/** The backup itself; where it has a schedule, or is one, the newest completed run. */
-async function namedBackup(
+/** The backup itself; where it has a schedule, or is one, its completed runs, the newest first, one at least. */
+async function namedBackups(
   client: KubeClient,
   namespace: string,
   name: string,
   signal: AbortSignal,
-): Promise<EtcdBackup> {
+): Promise<EtcdBackup[]> {
   const reference = { resource: ETCD_BACKUP_RESOURCE, namespace, name };
   try {
     const backup = await client.get<EtcdBackup>(reference, { signal });
-    if ((backup.spec.schedule ?? '') === '') return backup;
+    if ((backup.spec.schedule ?? '') === '') return [backup];
   } catch (error) {
     if (!hasCode(error, 'kubernetes.not-found')) throw error;
   }
   const runs = await client.list<EtcdBackup>(ETCD_BACKUP_RESOURCE, {
     ...{ namespace, signal, labelSelector: `${SCHEDULE_LABEL}=${name}` },
   });
-  const newest = runs.items
+  const completed = runs.items
     .filter(({ status }) => status?.phase === 'Completed' && status.snapshotLocation !== undefined)
-    .sort((a, b) => (b.status?.completionTime ?? '').localeCompare(a.status?.completionTime ?? ''))
-    .at(0);
-  if (newest !== undefined) return newest;
+    .sort((a, b) => (b.status?.completionTime ?? '').localeCompare(a.status?.completionTime ?? ''));
+  if (completed.length > 0) return completed;
   throw new GuardianError(
     'restore.no-backup',
     `there is no EtcdBackup ${namespace}/${name}, and no completed run of a schedule of that name`,
