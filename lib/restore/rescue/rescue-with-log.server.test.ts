@@ -28,38 +28,41 @@ const LAZY = ['--backend-batch-interval=1h', '--backend-batch-limit=1000000'];
 
 const ALL = needs('etcd 3.6.16', 'etcdctl 3.6.16', 'etcdutl 3.5.35', 'etcdutl 3.6.16', 'etcdutl 3.7.3');
 
-for (const version of sample(ETCD_VERSIONS, 1, 'logs brought in')) {
-  const needed = { ...ALL, ...needs(`etcd ${version}`, `etcdctl ${version}`) };
-  for (const args of [[], LAZY]) {
-    const where = args === LAZY ? 'all of it in the log' : 'most of it in the database';
-    test(
-      `a rescued snapshot is what the killed member itself comes up with (etcd ${version}, ${where})`,
-      needed,
-      async () => {
-        await using folder = await temporaryFolder();
-        await using etcd = await startEtcd({ version, args });
-        await fillWithHistory(etcd, testRandom(`brought in ${version} ${where}`));
-        const acknowledged = await writeUntilKilled(etcd);
+const KILLED = ETCD_VERSIONS.flatMap((version) =>
+  [[], LAZY].map((args) => ({
+    ...{ version, args },
+    where: args === LAZY ? 'all of it in the log' : 'most of it in the database',
+  })),
+);
 
-        const out = folder.join('rescued.db');
-        const rescued = await rescueWithLog({ dataDir: etcd.dataDir }, out, optionsFor(version), TOOLS);
-        assert.deepEqual(rescued.warnings, []);
-        assert.equal(rescued.applied.entries, rescued.behind?.entries);
-        assert.ok(rescued.verdict.currentRevision >= acknowledged);
-        assert.deepEqual(
-          rescued.verdict.members.map(({ name }) => name),
-          [etcd.name],
-        );
-        assert.equal(rescued.verdict.consistentIndex, rescued.behind?.lastIndex);
-        await assertStatus(out, rescued.verdict);
-        assert.deepEqual(await readdir(folder.path), ['rescued.db']);
+for (const { version, args, where } of sample(KILLED, 1, 'logs brought in')) {
+  test(
+    `a rescued snapshot is what the killed member itself comes up with (etcd ${version}, ${where})`,
+    { ...ALL, ...needs(`etcd ${version}`, `etcdctl ${version}`) },
+    async () => {
+      await using folder = await temporaryFolder();
+      await using etcd = await startEtcd({ version, args });
+      await fillWithHistory(etcd, testRandom(`brought in ${version} ${where}`));
+      const acknowledged = await writeUntilKilled(etcd);
 
-        await etcd.restart({ args: [] });
-        const { currentRevision: revision, hashKV: hash, compactRevision } = rescued.verdict;
-        assert.deepEqual({ revision, hash, compactRevision }, await liveHash(etcd));
-      },
-    );
-  }
+      const out = folder.join('rescued.db');
+      const rescued = await rescueWithLog({ dataDir: etcd.dataDir }, out, optionsFor(version), TOOLS);
+      assert.deepEqual(rescued.warnings, []);
+      assert.equal(rescued.applied.entries, rescued.behind?.entries);
+      assert.ok(rescued.verdict.currentRevision >= acknowledged);
+      assert.deepEqual(
+        rescued.verdict.members.map(({ name }) => name),
+        [etcd.name],
+      );
+      assert.equal(rescued.verdict.consistentIndex, rescued.behind?.lastIndex);
+      await assertStatus(out, rescued.verdict);
+      assert.deepEqual(await readdir(folder.path), ['rescued.db']);
+
+      await etcd.restart({ args: [] });
+      const { currentRevision: revision, hashKV: hash, compactRevision } = rescued.verdict;
+      assert.deepEqual({ revision, hash, compactRevision }, await liveHash(etcd));
+    },
+  );
 }
 
 /** Kills it while clients write; resolves to the newest revision that one of them was told. */
@@ -88,8 +91,7 @@ const VERSION = '3.6.16';
 test('leases, users and members in the log make no difference to those of the member', DEFAULT, async () => {
   await using folder = await temporaryFolder();
   await using etcd = await startEtcd({ rootPassword: 'secret', args: LAZY });
-  // Of the shortest time there is: a leader would end it.
-  const [, lease = ''] = /lease (\w+) granted/.exec(await etcd.etcdctl('lease', 'grant', '2')) ?? [];
+  const [, lease = ''] = /lease (\w+) granted/.exec(await etcd.etcdctl('lease', 'grant', '3600')) ?? [];
   await etcd.etcdctl('put', '/leased', 'x', `--lease=${lease}`);
   await etcd.etcdctl('member', 'add', 'other', '--learner', '--peer-urls=http://127.0.0.1:1');
   await etcd.etcdctl('put', '/last', 'x');
