@@ -10,7 +10,7 @@ import { runProgram } from '../harness/run-program.ts';
 import { sample } from '../harness/sampling.ts';
 import { needsSmallDisk, smallDisk } from '../harness/small-disk.ts';
 import { type TemporaryFolder, temporaryFolder } from '../harness/temporary-folder.ts';
-import { needs } from '../harness/tools.ts';
+import { needs, requireTool } from '../harness/tools.ts';
 
 const NEEDS = { ...needs('etcd 3.6.16'), ...needsSmallDisk() };
 
@@ -33,8 +33,12 @@ describe('a dead member is rescued', NEEDS, () => {
   after(() => stack.disposeAsync());
 
   /** Runs it within; resolves to its status and what it said. */
-  const rescue = async (within: readonly string[], out: string): Promise<[number | string, string]> => {
-    const command = ['rescue', '--data-dir', etcd.dataDir, '--out', out];
+  const rescue = async (
+    within: readonly string[],
+    out: string,
+    ...more: readonly string[]
+  ): Promise<[number | string, string]> => {
+    const command = ['rescue', '--data-dir', etcd.dataDir, '--out', out, ...more];
     await using running = await cli.start(command, { within });
     return [await running.exited, running.output()];
   };
@@ -69,6 +73,18 @@ describe('a dead member is rescued', NEEDS, () => {
     assert.equal(status, 0, said);
     assert.doesNotMatch(said, /could not be locked/);
     assert.equal((await cli.run(['snapshot', 'verify', out])).status, 0);
+    assert.equal(await digestOf(database), digest);
+  });
+
+  scenery('with its log, from a disk that is mounted read-only', async () => {
+    const out = folder.join('with-log.db');
+    const [status, said] = await rescue(
+      readOnly(etcd.dataDir),
+      out,
+      ...['--etcd', requireTool('etcd', '3.6.16')],
+    );
+    assert.equal(status, 0, said);
+    assert.match(said, /only in its log: nothing: the database had it all/);
     assert.equal(await digestOf(database), digest);
   });
 
