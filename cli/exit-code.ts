@@ -99,6 +99,7 @@ export const CODES_BY_KIND: Readonly<Record<ErrorKind, readonly string[]>> = {
     ...['kubernetes.credentials', 'kubernetes.forbidden', 'kubernetes.unauthorized'],
     ...['etcd.permission-denied', 'etcd.unauthenticated', 'etcd.tls', 'etcd.certificate'],
     ...['agent.certificate', 'agent.identity', 'admission.forbidden'],
+    'repository.other-keys',
     ...['restore.hooks-off', 'restore.encryption-key', 'drill.no-encryption-config'],
     ...['controlplane.secret-denied', 'controlplane.no-requester', 'controlplane.hooks-off'],
     ...[

@@ -39,6 +39,7 @@ export function withFullBackupOptions(command: Command): Command {
     .option('--stream-limit <duration>', 'how long etcd may be kept streaming', '30m')
     .option('--attempts <n>', 'tries, each with the best member that has not failed', '3')
     .option('--retain <duration>', 'ask the store to keep the objects undeletable for so long (Object Lock)')
+    .option('--new-keys', "the store's backups of this cluster have other keys, or are encrypted: begin anew")
     .option('--label <name=value>', 'a mark of your own in the manifest; may be repeated', collect, []);
 }
 

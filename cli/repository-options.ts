@@ -32,6 +32,8 @@ export interface RepositoryOptions {
   readonly cluster?: string;
   readonly keyFile?: string;
   readonly keyPassphraseFile?: string;
+  /** Of commands that write backups: also beside such as other keys open. */
+  readonly newKeys?: boolean;
 }
 
 /** Adds the options that say where backups lie, whose they are, and which keys open them. */
@@ -100,6 +102,7 @@ export async function openRepositoryWith(
       encryption: keys?.encryption,
       signer: keys?.signer,
       verifier: eitherOf(keys?.verifier, await trustedSigners(terminal)),
+      requiresSameKeys: options.newKeys !== true,
       clock,
       randomBytes,
       tool: TOOL,

@@ -14,6 +14,7 @@ import { tailBehind } from './chain-tails.ts';
 import { joinedSteps } from './clock-steps.ts';
 import { damagedDocument, encodeDocument, FORMAT_VERSION } from './document.ts';
 import { segmentName } from './layout.ts';
+import { requireEncryptionStays } from './other-keys.ts';
 import type { RepositorySettings } from './repository.ts';
 import { type SegmentHead, segmentHeadDocument } from './segment-head.ts';
 import { decodeSegment, readSegmentHead, segmentFront } from './segment-object.ts';
@@ -26,6 +27,7 @@ export async function appendSegment(
   options: AppendOptions = {},
 ): Promise<ChainTail> {
   checkFollows(tail, draft);
+  requireEncryptionStays(settings, tail.cluster, tail);
   const name = segmentName(tail, tail.revision);
   const body = await sealed(settings, tail, name, draft, options);
   const front = segmentFront(

@@ -15,6 +15,7 @@ export function tailOf({ cluster, timeline, id, manifest, manifestSha256 }: Chai
     revision: manifest.snapshot.currentRevision,
     predecessor: manifestSha256,
     index: 0,
+    recipients: manifest.base.recipients,
     last: undefined,
   };
 }
@@ -27,6 +28,7 @@ export function tailBehind({ name, size, sha256, head }: StoredSegment): ChainTa
     revision: to,
     predecessor: sha256,
     index: index + 1,
+    recipients: head.recipients,
     last: { name, size, sha256, head },
   };
 }

@@ -70,7 +70,9 @@ export interface SegmentedChain extends ChainPlace {
 
 /** What a chain begins with: every sound backup. */
 export interface ChainBase extends ChainPlace {
-  readonly manifest: Pick<Manifest, 'etcd' | 'snapshot'>;
+  readonly manifest: Pick<Manifest, 'etcd' | 'snapshot'> & {
+    readonly base: Pick<Manifest['base'], 'recipients'>;
+  };
   readonly manifestSha256: string;
 }
 
@@ -83,6 +85,8 @@ export interface ChainTail extends ChainPlace {
   readonly predecessor: string;
   /** Of the next segment, from 0. */
   readonly index: number;
+  /** Who can open what stands before: the last segment, or the base. */
+  readonly recipients: Manifest['base']['recipients'];
   /** The last segment; undefined while there is only a base. */
   readonly last: StoredSegment | undefined;
   /** Names behind the end that hold nothing of use, the last first: somebody put them there; absent: none. */

@@ -4,10 +4,11 @@ import { checkClusterName } from './layout.ts';
 import { newestOnTimeline, newestSound } from './list-backups.ts';
 import type { Anchor } from './manifest.ts';
 import { ensureMarker } from './marker.ts';
+import { requireEncryptionStays, requireKnownSigner } from './other-keys.ts';
 import { breakOfHistory, type TimelineReason } from './pick-timeline.ts';
 import type { BackupRequest, RepositorySettings, Timeline } from './repository.ts';
 import { wasRestoredAs } from './restores.ts';
-import { beginTimelineAfter, newestTimeline } from './timelines.ts';
+import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
 
 export interface ChosenTimeline {
   readonly known: KnownTimeline;
@@ -32,6 +33,9 @@ export async function chooseTimeline(
   await ensureMarker(settings, signal);
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const newest = await newestTimeline(settings, request.cluster, signal);
+    if (newest === undefined) {
+      requireKnownSigner(settings, request.cluster, await listTimelines(settings, request.cluster, signal));
+    }
     const known = newest && (await historyOf(settings, newest, signal));
     if (request.onTimeline !== undefined) {
       if (known === undefined || !continues(known, request)) throw otherTimeline(request, newest);
@@ -124,6 +128,7 @@ async function historyOf(
 ): Promise<KnownTimeline> {
   const { revision, problems } = await readHighWater(settings, timeline.cluster, timeline.timeline, signal);
   const newest = newestSound(await newestOnTimeline(settings, timeline, BACKUPS_TO_ASK, signal));
+  requireEncryptionStays(settings, timeline.cluster, newest?.manifest.base);
   const backedUp = newest?.manifest.snapshot.currentRevision ?? 0n;
   const highWater = backedUp > revision ? backedUp : revision;
   return { ...timeline, highWater, anchors: newest?.manifest.anchors ?? [], warnings: problems };

@@ -128,6 +128,52 @@ test('keys that are missing, others, or come later are told apart', async () => 
   await assert.rejects(collectBytes(unpinned.readBase(unsigned)), { code: 'encryption.plaintext' });
 });
 
+test('a backup that the keys of those before could not open is refused before anything is written', async () => {
+  await using folder = await temporaryFolder();
+  const store = new LocalStore(folder.path);
+  const { repository, snapshot } = await repositoryWithBackup(repositorySettings(store, testKeys()));
+  const before = (await repository.listBackups('prod')).map(({ id }) => id);
+  const names = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const { name } of store.list('')) found.push(name);
+    return found;
+  };
+  const stored = await names();
+
+  const refused = { code: 'repository.other-keys', hint: /--new-keys/ };
+  const keyless = await openRepository({ ...repositorySettings(store), requiresSameKeys: true });
+  await assert.rejects(backUp(keyless, snapshot), { ...refused, message: /in the clear/ });
+  const stranger = { ...repositorySettings(store, testKeys(9)), requiresSameKeys: true };
+  await assert.rejects(backUp(await openRepository(stranger), snapshot), {
+    ...refused,
+    message: /belong to other keys/,
+  });
+  assert.deepEqual(await names(), stored);
+
+  const anew = await openRepository({ ...stranger, requiresSameKeys: false });
+  const { id } = await backUp(anew, snapshot);
+  assert.equal((await anew.find('prod', 'latest')).backup.id, id);
+  // Its keys have a backup there now, and go on with it.
+  await backUp(await openRepository(stranger), snapshot);
+  const sound = (await repository.listBackups('prod')).filter(({ state }) => state === 'sound');
+  assert.deepEqual(
+    sound.map((entry) => entry.id),
+    before,
+  );
+});
+
+test('encryption may begin any day', async () => {
+  await using folder = await temporaryFolder();
+  const store = new LocalStore(folder.path);
+  const { snapshot } = await repositoryWithBackup(repositorySettings(store));
+  const encrypting = await openRepository({
+    ...repositorySettings(store, testKeys()),
+    requiresSameKeys: true,
+  });
+  const { id } = await backUp(encrypting, snapshot);
+  assert.equal((await encrypting.find('prod', 'latest')).backup.id, id);
+});
+
 test('of two clusters in one store each sees its own', async () => {
   await using folder = await temporaryFolder();
   const repository = await openRepository(repositorySettings(new LocalStore(folder.path)));

@@ -147,6 +147,11 @@ export interface RepositorySettings {
   readonly signer?: Signer | undefined;
   /** With it unsigned documents are refused. */
   readonly verifier?: SignatureVerifier | undefined;
+  /**
+   * Nothing is written that the keys of the cluster's backups before can't open; see `requireKnownSigner`. For commands,
+   * whose keys are easily forgotten; default false, for where a resource names them.
+   */
+  readonly requiresSameKeys?: boolean | undefined;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   /** Program and version, for manifests, e.g. `etcdguardian 0.1.0`. */

@@ -103,6 +103,22 @@ test('a list begins with the segment that holds the next revision', async () => 
   }
 });
 
+test('what would lie in the clear does not go on with what is encrypted', async () => {
+  await using folder = await temporaryFolder();
+  const store = new LocalStore(folder.path);
+  const { repository, backup } = await repositoryWithBackup(repositorySettings(store, testKeys()));
+  const first = await repository.segments.append(
+    repository.segments.tailOf(backup),
+    await segmentDraft({ from: 10n, to: 30n }),
+  );
+  const { segments } = await openRepository({ ...repositorySettings(store), requiresSameKeys: true });
+  for (const [tail, draft] of [
+    [segments.tailOf(backup), await segmentDraft({ from: 10n, to: 30n })],
+    [first, await segmentDraft({ from: 30n, to: 40n })],
+  ] as const)
+    await assert.rejects(segments.append(tail, draft), { code: 'repository.other-keys' });
+});
+
 test('a draft that does not follow its tail is refused', async () => {
   await using folder = await temporaryFolder();
   const { repository, backup, snapshot } = await repositoryWithBackup(

@@ -69,6 +69,17 @@ describe('a backup made with a key file', needs('etcd 3.6.16', 'etcdctl 3.6.16')
     await cli.fails(REFUSED, 'keys.unreadable', restore('sealed', 'missing.key'));
   });
 
+  test('is followed by none that its keys do not open, unless that is meant', async () => {
+    await back('followed', 'ours.key');
+    const create = ['backup', 'create', '--endpoints', etcd.endpoint, '--cluster', 'prod'];
+    for (const key of ['other.key', undefined]) {
+      const told = await cli.fails(REFUSED, 'repository.other-keys', [...create, ...withKey('followed', key)]);
+      assert.match(told, /what to do: .*--new-keys/);
+    }
+    const meant = await cli.run([...create, ...withKey('followed', 'other.key'), '--new-keys']);
+    assert.equal(meant.status, 0, meant.stderr);
+  });
+
   test('is verified as stored without a key that opens it, by its public signing key', async () => {
     const shown = await cli.run(['keys', 'show', '--public', '--key-file', folder.join('ours.key')]);
     await writeFile(folder.join('signer.pem'), shown.stdout);

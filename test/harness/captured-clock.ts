@@ -126,6 +126,6 @@ function tailOf(
   };
   return {
     ...{ cluster: 'prod', timeline: '000001', id: 'chain-1', etcdClusterId: 1n, revision, predecessor: '' },
-    ...{ index: 1, last: { name: '', size: 1, sha256: '', head } },
+    ...{ index: 1, recipients: [], last: { name: '', size: 1, sha256: '', head } },
   };
 }

@@ -65,7 +65,7 @@ function tailAhead(aheadMs: number, { sealedAheadMs = aheadMs, looked = true } =
   };
   return {
     ...{ cluster: 'prod', timeline: '000001', id: 'c', etcdClusterId: 1n, revision: 90n, predecessor: '' },
-    ...{ index: 1, last: { name: '', size: 1, sha256: '', head } },
+    ...{ index: 1, recipients: [], last: { name: '', size: 1, sha256: '', head } },
   };
 }
 

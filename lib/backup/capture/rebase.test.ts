@@ -6,7 +6,7 @@ import { type RebaseSettings, Rebasing } from './rebase.ts';
 const MIB = 1 << 20;
 const tail: ChainTail = {
   ...{ cluster: 'c', timeline: '000001', id: '20261122T053000Z-9f3ac1d0', etcdClusterId: 1n, revision: 9n },
-  ...{ predecessor: '00'.repeat(32), index: 0, last: undefined },
+  ...{ predecessor: '00'.repeat(32), index: 0, recipients: [], last: undefined },
 };
 
 /** How many bases are asked for while segments of these sizes are stored behind a base of `baseBytes`. */
