@@ -73,7 +73,10 @@ describe('a backup made with a key file', needs('etcd 3.6.16', 'etcdctl 3.6.16')
     await back('followed', 'ours.key');
     const create = ['backup', 'create', '--endpoints', etcd.endpoint, '--cluster', 'prod'];
     for (const key of ['other.key', undefined]) {
-      const told = await cli.fails(REFUSED, 'repository.other-keys', [...create, ...withKey('followed', key)]);
+      const told = await cli.fails(REFUSED, 'repository.other-keys', [
+        ...create,
+        ...withKey('followed', key),
+      ]);
       assert.match(told, /what to do: .*--new-keys/);
     }
     const meant = await cli.run([...create, ...withKey('followed', 'other.key'), '--new-keys']);
