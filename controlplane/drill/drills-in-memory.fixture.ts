@@ -119,7 +119,7 @@ export async function drillsInMemory(api: DrillApi = {}): Promise<DrillsInMemory
     if (backup === undefined) throw new Error(`no backup ${name}`);
     return backup;
   };
-  const signing = Buffer.from(formatKeyFile((await createKeys('signing', at(0))).keys));
+  const signing = await (signingKey ??= makeSigningKey());
   const settings = controlPlaneSettings({}, { drillsPod: '{"image":"g"}', drillsEtcdImage: 'e' });
   const { drillsPod: pod } = settings;
   if (pod === undefined) throw new Error('no settings of pods');
@@ -149,6 +149,13 @@ export async function drillsInMemory(api: DrillApi = {}): Promise<DrillsInMemory
       passedMs += ms;
     },
   };
+}
+
+/** It takes a second to make one. */
+let signingKey: Promise<Buffer> | undefined;
+
+async function makeSigningKey(): Promise<Buffer> {
+  return Buffer.from(formatKeyFile((await createKeys('signing', at(0))).keys));
 }
 
 const storageLocation = { provider: 'S3', bucket: 'backups', region: 'r' } as const;
