@@ -26,6 +26,8 @@ export async function settle(request: SettleRequest, tools: SettleTools): Promis
   const { commit, withoutNodes, by, notServing } = request;
   const fence = await terms.admit(request.fence);
   const { operation } = fence;
+  // A step that was let in before may end with a vote; none with a lower term begins after it.
+  await steps.settled();
   // As at its deadline: from here on no coordinator makes it commit. Where nobody is lost, and it shall be committed, that
   // would be its end: all that have given up go back.
   const mayGiveUp = !commit || withoutNodes.length > 0;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../../test/harness/seeded-random.ts';
+import { simulateRestore } from './simulate-restore.fixture.ts';
 import { SimulatedCluster } from './simulated-cluster.fixture.ts';
 import { OPERATION } from './simulated-node.fixture.ts';
 
@@ -105,4 +106,9 @@ test('a way back on which etcd never serves again ends when a person says so, wi
     assert.match(String(rivals[0]?.kind === 'rolled-back' && rivals[0].failure), /a hook failed/);
     assert.equal(invariants.broken, undefined);
   }
+});
+
+test('a person’s word that comes while nodes are about to vote splits nothing', async () => {
+  // A story that did: it was decided by what a node had been at before the step that went on.
+  assert.equal((await simulateRestore('load 7384')).broken, undefined);
 });

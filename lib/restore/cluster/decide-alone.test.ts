@@ -71,6 +71,8 @@ test('a person decides only what no node has decided, and only for nodes that ar
     // Each of them may be going back already.
     [settleMove('voted', [given, given], on), 'restore.given-up'],
     [settleMove('voted', [], on), 'restore.given-up'],
+    // It may be about to vote.
+    [settleMove('voted', [given, answer('open')], back), 'restore.peers-away'],
     // Not lost at all.
     [settleMove('voted', [given, answer('voted', false, 'gone')], on), 'restore.peers-away'],
     [settleMove('committed', [], back), 'restore.committed'],

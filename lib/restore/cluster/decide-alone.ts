@@ -87,7 +87,7 @@ export type SettleMove =
 /**
  * Whether a person's decision may stand: against what a node has decided for good it never does, here or at a peer, and it
  * takes the place of nobody's answer but those whom it names, and who tell nothing. A peer that has voted must have given up,
- * too, so that no commit reaches it meanwhile. Where all tell that they have given up, it can't be committed: each of them
+ * too, so that no commit reaches it meanwhile; one that hasn't may be about to. Where all tell that they have given up, it can't be committed: each of them
  * may be going back already, as `moveByPeers` has it. No clock, no network.
  */
 export function settleMove(
@@ -104,7 +104,7 @@ export function settleMove(
   const against = answers.filter(({ fate }) => fate === other || (commit && fate === 'open'));
   if (against.length > 0) return { move: 'refuse', code, nodes: against.map(({ node }) => node) };
   const isSettled = ({ fate, givenUp }: PeerAnswer): boolean =>
-    fate !== undefined && (fate !== 'voted' || givenUp);
+    fate === 'committed' || fate === 'aborted' || (fate === 'voted' && givenUp);
   const isLeftOut = ({ fate, node }: PeerAnswer): boolean =>
     fate === undefined && withoutNodes.includes(node);
   const silent = answers.filter((answer) => !isSettled(answer) && !isLeftOut(answer));
