@@ -45,6 +45,27 @@ test('whoever wants another restore meanwhile is told that one is under way, and
   assert.ok(told > RUNS, `only ${told} were told`);
 });
 
+test('of two restores that begin at once, whichever is refused is told so: nobody wonders whether it was committed', async () => {
+  let refused = 0;
+  for (let run = 0; run < RUNS; run++) {
+    const random = seededRandom(`${SEED} at once ${run}`);
+    const cluster = new SimulatedCluster(random, random.pick([1, 1, 2, 3]), {});
+    const { time, network, outcomes, rivals, invariants } = cluster;
+    network.weather.slowestMs = random.pick([20, 300, 1_000]);
+    cluster.startRival();
+    cluster.startCoordinator(false);
+    await time.pass(HOUR_MS, () => outcomes.length > 0 && rivals.length > 0);
+    const about = `run ${run} of TEST_SEED=${SEED}: ${invariants.told()}`;
+    assert.equal(invariants.broken, undefined, about);
+    for (const outcome of [...outcomes, ...rivals]) {
+      if (outcome.kind === 'restored') continue;
+      assert.equal(outcome.kind, 'rolled-back', about);
+      if (hasCode(outcome.failure, 'restore.busy')) refused += 1;
+    }
+  }
+  assert.ok(refused > 0, 'somebody has to be refused');
+});
+
 test('what was staged, and is led by nobody any more, makes room for another restore within the time of a hold', async () => {
   for (const untilStaged of ['Staging', 'Staged'] as const) {
     const cluster = new SimulatedCluster(seededRandom(`abandoned ${untilStaged}`), 3, {});

@@ -190,7 +190,8 @@ class Coordinator {
     for (const forMs of [SOON_MS, AWAY_MS]) {
       seen = await nodes.surveyed(forMs);
       if (seen.some(({ state }) => state !== undefined && isCommitted(state))) return await this.goForward();
-      if (nodes.nobodyCommitted || this.isEverybody(seen)) return await this.goBack(failure);
+      if (nodes.nobodyCommitted || this.isEverybody(seen) || this.isUnknownToAll(seen))
+        return await this.goBack(failure);
     }
     return this.outcome({ kind: 'unknown', failure: this.notKnown(seen, failure) });
   }
@@ -279,6 +280,15 @@ class Coordinator {
     const members = seen.flatMap(({ state }) => state?.members ?? []);
     const told = seen.filter(({ state }) => state !== undefined);
     return told.length === this.nodes.names.length && members.every(({ node }) => known.has(node));
+  }
+
+  /** It didn't get anywhere: another restore was quicker, to whom the nodes belong now. */
+  private isUnknownToAll(seen: readonly SeenNode[]): boolean {
+    return (
+      this.nodes.nobodyBegan &&
+      seen.length === this.nodes.names.length &&
+      seen.every(({ state }) => state === undefined)
+    );
   }
 
   /** By what a survey has seen. */

@@ -4,10 +4,10 @@ import type { TaskUpdate } from '../../agent-api/task-messages.ts';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import { commonTerm, type TakenTerms } from './common-term.ts';
 import { insist, isAway } from './insist.ts';
-import { isCommitted } from './next-move.ts';
+import { hasGoneOn, isCommitted } from './next-move.ts';
 import type { NodeView, Participant, StageCall, StageOrder, StepName } from './participant.ts';
 import { agentAway } from './plan-members.ts';
-import { fateOf, restoreStateName, stageOf } from './restore-states.ts';
+import { fateOf, restoreStateName } from './restore-states.ts';
 import { otherUnderWay } from './restore-under-way.ts';
 import { realWaiting, type Waiting } from './waiting.ts';
 
@@ -80,6 +80,11 @@ export class LedNodes {
     const isNew = this.begins && ![...this.states.values()].some(hasGoneOn);
     const isOpen = this.openSeen || (this.unknownSeen && isNew);
     return this.abortedSeen || (isOpen && !this.commits);
+  }
+
+  /** All were looked around before, nobody knew of it, and nobody was seen to since. */
+  get nobodyBegan(): boolean {
+    return this.begins && !this.known && this.states.size === 0;
   }
 
   /** All said yes under this one term, and none has given up since. */
@@ -332,12 +337,6 @@ export class LedNodes {
     const { waiting } = this.tools;
     return await insist(call, { forMs, everyMs: EVERY_MS, signal, waiting });
   }
-}
-
-/** Which a node does only after all have staged. */
-function hasGoneOn({ state }: RestoreState): boolean {
-  const name = restoreStateName(state);
-  return name === undefined || ['open', 'committed'].includes(stageOf(name));
 }
 
 function problemOf(error: unknown): Problem {

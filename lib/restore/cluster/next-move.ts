@@ -19,3 +19,9 @@ export function isCommitted({ state, committedMs }: RestoreState): boolean {
   const name = restoreStateName(state);
   return name !== undefined && fateOf(name, committedMs) === 'committed';
 }
+
+/** Beyond staging, which a node goes only after all have staged. */
+export function hasGoneOn({ state }: RestoreState): boolean {
+  const name = restoreStateName(state);
+  return name === undefined || ['open', 'committed'].includes(stageOf(name));
+}
