@@ -2,6 +2,7 @@ import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { type Job, orderOf } from './drill-job.ts';
 import { type DrillPod, hasBegun, mayRun } from './drill-outcome.ts';
 import { drillNames, SERVED_ANNOTATION } from './drill-request.ts';
+import { endOf } from './job-end.ts';
 
 /** What is to be done about a Job of ours. */
 export type JobState =
@@ -68,16 +69,6 @@ function deadlineOf({ spec: { activeDeadlineSeconds } }: Job): number {
 function isCurrent(job: Job, backup: EtcdBackup): boolean {
   return orderOf(job)?.backup.uid === backup.metadata.uid && drillNames(backup).includes(job.metadata.name);
 }
-
-/** The condition that says that it has ended, and how. */
-export function endOf({ status }: Job): { readonly reason: string; readonly message: string } | undefined {
-  const end = status?.conditions?.find(
-    (condition) => ENDS.has(condition.type) && condition.status === 'True',
-  );
-  return end && { reason: end.reason ?? end.type, message: end.message ?? '' };
-}
-
-const ENDS: ReadonlySet<string> = new Set(['Complete', 'Failed']);
 
 /** Whether it says that a pod of it has ended, which may be gone already. */
 function isUnderWay({ status }: Job): boolean {

@@ -3,7 +3,7 @@ import type { KubeObject } from '../../lib/kubernetes/kube-client.ts';
 import { type DrillSummary, parseDrillSummary } from '../../lib/restore/drill/drill-summary.ts';
 import { visibleText } from '../../lib/visible-text.ts';
 import { type Job, orderOf } from './drill-job.ts';
-import { endOf } from './drill-jobs.ts';
+import { endOf } from './job-end.ts';
 import { DRILL_CONTAINER } from './drill-pod.ts';
 
 /** How a drill went, as statuses tell it. */

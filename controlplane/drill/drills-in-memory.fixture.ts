@@ -17,7 +17,7 @@ import { controlPlaneSettings } from '../settings.ts';
 import type { SharedWatch } from '../shared-watch.ts';
 import { at, backupNamed } from './drill-backups.fixture.ts';
 import type { Job } from './drill-job.ts';
-import { endOf } from './drill-jobs.ts';
+import { endOf } from './job-end.ts';
 import { DrillReconciler } from './drill-reconciler.ts';
 
 const NAMESPACE = 'etcd-guardian-system';
