@@ -204,8 +204,8 @@ interface Entry {
   readonly request: Buffer | undefined;
 }
 
-/** etcdserverpb.InternalRaftRequest: put, delete_range, txn. */
-const WRITES = [4, 5, 6];
+/** etcdserverpb.InternalRaftRequest: put, delete_range, txn, and lease_revoke, which deletes the lease's keys. */
+const WRITES = [4, 5, 6, 9];
 /** v2, where members tell their addresses up to 3.5 (a bare v2 request has its method in this field), and cluster_member_attr_set. */
 const OF_MEMBERS = [2, 1301];
 

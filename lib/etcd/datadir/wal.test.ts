@@ -42,15 +42,16 @@ test('what a log asks of the store is read as it was written, without what is ab
   const [member] = CLUSTER.members;
   assert.ok(member !== undefined);
   const put = encodeMessage([4, Buffer.from('a put')]);
+  const leaseRevoke = encodeMessage([9, Buffer.from('a lease')]);
   const ofMembers = [2, 1301].map((field) => encodeMessage([field, Buffer.from('x')]));
-  const wal = encodeWal(CLUSTER, member, [put, undefined, ...ofMembers, put]);
+  const wal = encodeWal(CLUSTER, member, [put, undefined, ...ofMembers, leaseRevoke]);
   await writeFile(folder.join(WAL_FILE_NAME), Buffer.concat([wal, Buffer.alloc(4096)]));
 
   const behind = await readRequests(folder.path, 2n);
-  assert.deepEqual(behind.requests, [put, undefined, undefined, undefined, put]);
+  assert.deepEqual(behind.requests, [put, undefined, undefined, undefined, leaseRevoke]);
   const { entries, committed, writes, lastIndex, broken } = behind.tail;
   assert.deepEqual([entries, committed, writes, lastIndex, broken], [5, 5, 2, 7n, undefined]);
-  assert.deepEqual((await readRequests(folder.path, 6n)).requests, [put]);
+  assert.deepEqual((await readRequests(folder.path, 6n)).requests, [leaseRevoke]);
   assert.deepEqual((await readRequests(folder.path, 7n)).requests, []);
 });
 

@@ -109,6 +109,25 @@ test('leases, users and members in the log make no difference to those of the me
   assert.deepEqual(verdict.members, plain.verdict.members);
 });
 
+const OLD = '3.4.23';
+
+test(
+  'a lease that ended in the log takes its keys along',
+  needs(`etcd ${OLD}`, `etcdctl ${OLD}`),
+  async () => {
+    await using folder = await temporaryFolder();
+    await using etcd = await startEtcd({ version: OLD, args: LAZY });
+    const [, lease = ''] = /lease (\w+) granted/.exec(await etcd.etcdctl('lease', 'grant', '3600')) ?? [];
+    await etcd.etcdctl('put', '/leased', 'x', `--lease=${lease}`);
+    await etcd.etcdctl('lease', 'revoke', lease);
+    const { revision } = await etcd.status();
+    await etcd.kill();
+    const member = { dataDir: etcd.dataDir };
+    const rescued = await rescueWithLog(member, folder.join('out.db'), optionsFor(OLD), TOOLS);
+    assert.deepEqual([rescued.verdict.currentRevision, rescued.verdict.totalKeys], [revision, 0]);
+  },
+);
+
 test('nothing is replayed where the database had everything', DEFAULT, async () => {
   await using folder = await temporaryFolder();
   await using etcd = await startEtcd();
