@@ -112,14 +112,17 @@ test('leases, users and members in the log make no difference to those of the me
 const OLD = '3.4.23';
 
 test(
-  'a lease that ended in the log takes its keys along',
+  'leases that ended in the log take their keys along',
   needs(`etcd ${OLD}`, `etcdctl ${OLD}`),
   async () => {
     await using folder = await temporaryFolder();
     await using etcd = await startEtcd({ version: OLD, args: LAZY });
-    const [, lease = ''] = /lease (\w+) granted/.exec(await etcd.etcdctl('lease', 'grant', '3600')) ?? [];
-    await etcd.etcdctl('put', '/leased', 'x', `--lease=${lease}`);
-    await etcd.etcdctl('lease', 'revoke', lease);
+    // More than what else may be counted as a write.
+    for (let number = 0; number < 5; number++) {
+      const [, lease = ''] = /lease (\w+) granted/.exec(await etcd.etcdctl('lease', 'grant', '3600')) ?? [];
+      await etcd.etcdctl('put', '/leased', 'x', `--lease=${lease}`);
+      await etcd.etcdctl('lease', 'revoke', lease);
+    }
     const { revision } = await etcd.status();
     await etcd.kill();
     const member = { dataDir: etcd.dataDir };
