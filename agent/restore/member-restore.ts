@@ -26,6 +26,8 @@ const LONGEST_MS = 900_000;
 const WAY_BACK_MS = 180_000;
 /** For an etcd that a person doesn't wait for any more. */
 const LAST_TRY_MS = 20_000;
+/** To start API servers on the way back. */
+const API_SERVERS_MS = 20_000;
 
 /**
  * The steps of one node, one after the other, each with its intent on disk before it is done: after a crash at any point
@@ -162,20 +164,26 @@ export class MemberRestore {
     return await this.write({ ...entry, putBack: true });
   }
 
-  /** Resolves to why etcd doesn't serve, where it doesn't. */
+  /** Resolves to why etcd doesn't serve, or else to why an API server can't be started, where that is so. */
   private async serveAgain(entry: JournalEntry, deadline: Deadline): Promise<GuardianError | undefined> {
     const services = this.tools.services(entry);
+    const silences: GuardianError[] = [];
+    const noted = (error: unknown): void => {
+      if (!isSilence(error)) throw error;
+      silences.push(error);
+    };
     try {
       await services.etcd.start(deadline);
       await this.tools.data.untilServing(entry, deadline);
-      return undefined;
     } catch (error) {
-      if (isSilence(error)) return error;
-      throw error;
+      noted(error);
     } finally {
-      // Without etcd they do nothing; but whoever repairs it by hand shall find everything in its place.
-      if (entry.plan.quiesce) for (const server of services.apiServers) await server.start(deadline);
+      // Without etcd they do nothing; but whoever repairs it by hand shall find everything in its place. An etcd that was
+      // waited for in vain has left them no time.
+      const own = this.deadline(API_SERVERS_MS);
+      if (entry.plan.quiesce) for (const server of services.apiServers) await server.start(own).catch(noted);
     }
+    return silences[0];
   }
 
   /**

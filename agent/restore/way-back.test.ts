@@ -23,19 +23,31 @@ test('a way back that a person ends keeps old and restored data, and stops etcd 
     await writeFile(join(dir, 'data'), text);
   }
   const said: string[] = [];
+  let nowMs = 0;
   const service = (label: string): NodeService => ({
     label,
     stop: () => Promise.resolve(void said.push(`stop ${label}`)),
-    start: () => Promise.resolve(void said.push(`start ${label}`)),
+    // As a unit of systemd, which takes a moment.
+    start: async (deadline) => {
+      said.push(`start ${label}`);
+      await Promise.resolve();
+      if (deadline.leftMs() === 0) throw new GuardianError('restore.service', `${label}: no time was left`);
+    },
     isStopped: () => Promise.resolve(true),
   });
   const journal = await openJournal(folder.join('restores'));
   await journal.write(swapped(dataDir));
   const silence = new GuardianError('restore.not-serving', 'it has no leader');
   const restore = new MemberRestore('r1', {
-    ...{ journal, clock: systemClock, signal: new AbortController().signal },
+    ...{ journal, clock: systemClock, nowMs: () => nowMs, signal: new AbortController().signal },
     services: () => ({ etcd: service('etcd'), apiServers: [service('API server')] }),
-    data: { ...memberData, untilServing: () => Promise.reject(silence) },
+    data: {
+      ...memberData,
+      untilServing: (_entry, deadline) => {
+        nowMs += deadline.leftMs();
+        return Promise.reject(silence);
+      },
+    },
   });
   for (const stops of [['stop etcd'], []]) {
     said.length = 0;
