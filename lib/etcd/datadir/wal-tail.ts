@@ -56,6 +56,8 @@ export async function readRequests(walDir: string, index: bigint): Promise<Logge
   const log = await readLog(walDir, new Tail(index, true));
   const { entries, lastIndex } = log.result();
   if (log.startsAt === undefined) log.broken ??= 'no file of it is there';
+  else if (log.reached > index && log.reached > lastIndex)
+    log.broken ??= `a leader had sent a database at entry ${log.reached}, which is not the one in place`;
   else if (log.startsAt <= index && log.reached < index)
     log.broken ??= `it ends at entry ${log.reached}, and the database has ${index}`;
   if (entries > 0 && BigInt(entries) !== lastIndex - index)
@@ -125,7 +127,7 @@ class Tail {
         end + padding > bytes.length ? 'a record is cut off' : this.take(bytes.subarray(at + 8, end));
       if (fault !== undefined) {
         // As after any crash: etcd cuts it off, too.
-        if (isLast && isZeroFrom(bytes, Math.min(end + padding, bytes.length))) this.torn = true;
+        if (isLast && isTorn(bytes, at + 8, size) && isZeroFrom(bytes, end + padding)) this.torn = true;
         else this.broken = `${name}, byte ${at}: ${fault}`;
         return;
       }
@@ -238,6 +240,20 @@ function readFields(message: Buffer): Fields | undefined {
     }
   }
   return { numbers, bytes };
+}
+
+const SECTOR = 512;
+
+/** A sector of it was never written, as etcd has it, or the file ends in it. Else it was damaged afterwards. */
+function isTorn(bytes: Buffer, start: number, size: number): boolean {
+  const end = start + size;
+  if (end > bytes.length) return size <= MAX_FILE;
+  for (let at = start; at < end;) {
+    const next = Math.min(end, at - (at % SECTOR) + SECTOR);
+    if (bytes.subarray(at, next).every((byte) => byte === 0)) return true;
+    at = next;
+  }
+  return false;
 }
 
 function isZeroFrom(bytes: Buffer, start: number): boolean {

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { temporaryFolder } from '../../../test/harness/temporary-folder.ts';
+import { crc32c } from '../crc32c.ts';
 import { identifyCluster } from './member-identity.ts';
 import { encodeSnapFile, snapFileName } from './snap-file.ts';
 import { readRequests } from './wal-tail.ts';
@@ -78,6 +79,50 @@ test('a log whose last record was being written ends before it', async () => {
   await writeFile(folder.join(WAL_FILE_NAME), torn);
   const { requests, tail } = await readRequests(folder.path, 2n);
   assert.deepEqual([requests.length, tail.torn, tail.broken], [1, true, undefined]);
+});
+
+test('a damaged record is broken, not one that was being written, also at the end', async () => {
+  await using folder = await temporaryFolder();
+  const [member] = CLUSTER.members;
+  assert.ok(member !== undefined);
+  const put = encodeMessage([4, Buffer.alloc(1000, 1)]);
+  const room = Buffer.alloc(4096);
+  const whole = encodeWal(CLUSTER, member, [put]);
+  // The frame of the put begins where the log without it ends.
+  const start = encodeWal(CLUSTER, member).length;
+  const read = async (change: (log: Buffer) => void): Promise<readonly unknown[]> => {
+    // Without the hard state behind it.
+    const end = start + 8 + whole.readUInt32LE(start);
+    const log = Buffer.concat([whole.subarray(0, end), room]);
+    change(log);
+    await writeFile(folder.join(WAL_FILE_NAME), log);
+    const { tail } = await readRequests(folder.path, 2n);
+    return [tail.entries, tail.torn, tail.broken === undefined];
+  };
+  assert.deepEqual(await read(() => undefined), [1, false, true]);
+  assert.deepEqual(await read((log) => log.fill(0, start + 600)), [0, true, true]);
+  assert.deepEqual(await read((log) => log.fill(2, start + 600, start + 601)), [0, false, false]);
+  assert.deepEqual(await read((log) => log.fill(1, start + 5, start + 6)), [0, false, false]);
+});
+
+test('a log is broken where a leader had sent a newer database than the one in place', async () => {
+  await using folder = await temporaryFolder();
+  const snapshot = encodeMessage([1, 9n], [2, 1n]);
+  const records = [
+    encodeMessage([1, 4n], [2, 0n]),
+    encodeMessage([1, 5n], [2, BigInt(crc32c(snapshot))], [3, snapshot]),
+  ];
+  const frames = records.map((record) => {
+    const padding = (8 - (record.length % 8)) % 8;
+    const frame = Buffer.alloc(8 + record.length + padding);
+    frame.writeUInt32LE(record.length);
+    if (padding > 0) frame[7] = 0x80 | padding;
+    record.copy(frame, 8);
+    return frame;
+  });
+  await writeFile(folder.join(WAL_FILE_NAME), Buffer.concat(frames));
+  assert.match((await readRequests(folder.path, 2n)).tail.broken ?? '', /database at entry 9/);
+  assert.equal((await readRequests(folder.path, 9n)).tail.broken, undefined);
 });
 
 function digest(bytes: Buffer): string {
