@@ -80,7 +80,7 @@ export function whatToDo(restore: KnownRestore, away: readonly string[]): string
   const { operation, nodes } = restore;
   const committed = nodes.some(({ state }) => isCommitted(state));
   if (isOver(restore) && away.length === 0) {
-    if (!committed) return 'nothing: it was given up, and everything is as it was before';
+    if (!committed) return 'nothing: it was given up; where a node isn’t as it was before, its line says so';
     return nodes.some(({ state }) => state.previousDataDir !== '')
       ? `nothing; when all is well, free the room of the old data: etcdguardian restore clean-up ${operation} --agent …`
       : 'nothing';
@@ -95,6 +95,18 @@ export function whatToDo(restore: KnownRestore, away: readonly string[]): string
   if (back.length > 0)
     return `wait: it goes back, until etcd serves the old data on ${back.join(', ')}. If it never does: etcdguardian restore settle ${operation} --roll-back --not-serving --agent …`;
   return 'wait: it is under way; without a coordinator each node acts when its deadline has passed';
+}
+
+/** Why it went wrong, and on the way back how that goes, too: a person may have ended it. */
+export function whatHappened({
+  state,
+  message,
+  problem,
+}: Pick<RestoreState, 'state' | 'message' | 'problem'>): string {
+  if (problem === undefined) return message;
+  const why = `${problem.message} [${problem.code}]`;
+  const isBack = state === 'RollingBack' || state === 'RolledBack';
+  return isBack && message !== '' ? `${why}; ${message}` : why;
 }
 
 function statusText(restores: readonly KnownRestore[], facts: readonly NodeFacts[], now: Date): string {
@@ -116,7 +128,7 @@ ${table(
     `${state.state}${state.givenUp ? ', given up' : ''}`,
     age(new Date(state.sinceMs), now),
     isOver({ ...restore, nodes: [{ node, state }] }) ? '-' : new Date(state.deadlineMs).toISOString(),
-    state.problem === undefined ? state.message : `${state.problem.message} [${state.problem.code}]`,
+    whatHappened(state),
   ]),
 )}what to do: ${whatToDo(
           restore,
