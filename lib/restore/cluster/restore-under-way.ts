@@ -35,7 +35,7 @@ export function outcomeNotKnown(
   const why = [...away, ...lost].join(', and ');
   return new GuardianError(
     'restore.peers-away',
-    `whether restore ${operation} was committed is not known${why === '' ? '' : `: ${why}`}. Nothing was touched. It had come to this: ${reasonOf(failure)}`,
+    `whether restore ${operation} was committed is not known${why === '' ? '' : `: ${why}`}. It is left to the nodes as it is. It had come to this: ${reasonOf(failure)}`,
     {
       hint: `${silent.length === 0 ? '' : `Bring the agents of ${silent.join(', ')} back: they may know, and the others follow. `}If nobody ever can tell: restored data counts its revisions on from a thousand million above the old, which shows what each etcd has; "etcdguardian restore status" shows what is left to settle.`,
       retryable: true,
