@@ -157,6 +157,7 @@ async function elect(replica: Replica, signal: AbortSignal): Promise<void> {
         await lead(replica, term, leading);
       } finally {
         metrics.leader.set(0);
+        metrics.forgetLed();
       }
     },
   });

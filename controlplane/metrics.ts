@@ -22,7 +22,7 @@ export interface ControlPlaneMetrics {
   readonly restoreDuration: Histogram<'restore_mode'>;
   /** Of the whole cluster. `status` Completed or Failed. */
   readonly restoreTotal: Counter<'status'>;
-  /** Restores of the whole cluster that this replica leads, and that have stopped something or soon do. */
+  /** Restores of the whole cluster that this process carries out, whoever leads: they take the Lease away. */
   readonly restoresRunning: Gauge;
 
   /** `result` Passed, Failed or Unknown. */
@@ -31,6 +31,8 @@ export interface ControlPlaneMetrics {
   readonly drillRecoverySeconds: Gauge<'namespace' | 'series'>;
   /** When a drill was last held to its end, in seconds since 1970. */
   readonly lastDrill: Gauge<'namespace' | 'series'>;
+  /** Of series that are drilled by themselves: since when none was held, in seconds since 1970. */
+  readonly noDrillSince: Gauge<'namespace' | 'series'>;
 
   /** 1 while this replica leads. */
   readonly leader: Gauge;
@@ -51,6 +53,8 @@ export interface ControlPlaneMetrics {
   /** Of the node's clock, against ours. */
   readonly agentClockSkewSeconds: Gauge<'node'>;
 
+  /** Who leads no more knows nothing of what only a leader sees, also when it leads again. */
+  forgetLed(): void;
   /** In Prometheus' text format. */
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -65,7 +69,7 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
     ...{ name: `etcdguardian_${what}`, help, labelNames, registers: [registry] },
   });
   new Gauge(about('build_info', 'The program that runs', 'version')).set({ version: VERSION }, 1);
-  return {
+  const all = {
     registry,
     backupDuration: new Histogram({
       ...about('backup_duration_seconds', 'How long backups took', 'backup_mode', 'status'),
@@ -102,6 +106,9 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
     lastDrill: new Gauge(
       about('last_drill_timestamp_seconds', 'When a restore was last rehearsed', 'namespace', 'series'),
     ),
+    noDrillSince: new Gauge(
+      about('no_drill_since_timestamp_seconds', 'Since when none was, that is due', 'namespace', 'series'),
+    ),
     leader: new Gauge(about('leader', '1 while this replica leads')),
     reconciles: new Counter(about('reconcile_total', 'Steps of controllers', 'controller', 'result')),
     reconcileSeconds: new Histogram({
@@ -122,6 +129,17 @@ export function controlPlaneMetrics(): ControlPlaneMetrics {
     agentClockSkewSeconds: new Gauge(
       about('agent_clock_skew_seconds', 'Clock of the node against ours', 'node'),
     ),
+  };
+  const led = [
+    ...[all.backupSize, all.lastBackup, all.etcdDbSize, all.etcdRevision, all.agentUp],
+    ...[all.agentClockSkewSeconds, all.certificateEnds],
+    ...[all.drillRecoverySeconds, all.lastDrill, all.noDrillSince],
+  ];
+  return {
+    ...all,
+    forgetLed() {
+      for (const gauge of led) gauge.reset();
+    },
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
 }

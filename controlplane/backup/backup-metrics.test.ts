@@ -37,8 +37,25 @@ test('the newest completed run of a schedule tells when that was, until it goes'
   backups.seen('backups/once', ran('once', '2026-11-22T04:00:00Z'));
   backups.gone('backups/a');
   assert.deepEqual(await told(), [newest]);
+  // One that is deleted leaves the word to the one before, or no alert would ever tell how old that is.
+  backups.seen('backups/a', ran('a', '2026-11-22T01:00:00Z', 'nightly'));
   backups.gone('backups/b');
+  const before = Date.parse('2026-11-22T01:00:00Z') / 1000;
+  assert.deepEqual(await told(), [newest.replace(`${at}`, `${before}`)]);
+  backups.gone('backups/a');
   assert.deepEqual(await told(), []);
+});
+
+test('who leads no more, and perhaps again later, tells nothing of what is gone meanwhile', async () => {
+  const metrics = controlPlaneMetrics();
+  new BackupMetrics(metrics).seen('backups/a', ran('a', '2026-11-22T01:00:00Z', 'nightly'));
+  metrics.agentUp.set({ node: 'cp1' }, 0);
+  metrics.certificateEnds.set({ of: 'agent/cp1' }, 1);
+  metrics.backupTotal.inc({ status: 'Failed' });
+  metrics.forgetLed();
+  const { text } = await metrics.read();
+  assert.doesNotMatch(text, /^etcdguardian_(?:last_backup|agent_up|certificate_ends)[a-z_]*\{/m);
+  assert.match(text, /^etcdguardian_backup_total\{status="Failed"\} 1$/m);
 });
 
 test('what never happened is counted as zero, so that its first time is an increase', async () => {

@@ -4,11 +4,18 @@ import type { ControlPlaneMetrics } from '../metrics.ts';
 import { metricName, parentOf } from './backup-labels.ts';
 import { UNSOUND } from './backup-status.ts';
 
+interface Completed {
+  readonly completionTime: string;
+  readonly snapshotSize: number | undefined;
+  /** Of a schedule: one on its own has no rhythm that it could miss. */
+  readonly isRun: boolean;
+}
+
 /** Fills `etcdguardian_backup_*`, `etcdguardian_last_backup_timestamp_seconds` and `etcdguardian_validation_failures_total`. */
 export class BackupMetrics {
   readonly #metrics: ControlPlaneMetrics;
-  /** By name in metrics: of which completed backup the size is. */
-  readonly #newest = new Map<string, { readonly key: string; readonly completed: string }>();
+  /** By name in metrics, and by key. */
+  readonly #completed = new Map<string, Map<string, Completed>>();
 
   constructor(metrics: ControlPlaneMetrics) {
     this.#metrics = metrics;
@@ -31,20 +38,30 @@ export class BackupMetrics {
     const { phase, completionTime, snapshotSize } = backup.status ?? {};
     if (phase !== 'Completed' || completionTime === undefined) return;
     const name = metricName(backup);
-    const known = this.#newest.get(name);
-    if (known !== undefined && known.completed >= completionTime) return;
-    this.#newest.set(name, { key, completed: completionTime });
-    if (snapshotSize !== undefined) this.#metrics.backupSize.set({ backup_name: name }, snapshotSize);
-    if (parentOf(backup) !== undefined)
-      this.#metrics.lastBackup.set({ backup_name: name }, Date.parse(completionTime) / 1000);
+    const all = this.#completed.get(name) ?? new Map<string, Completed>();
+    this.#completed.set(name, all);
+    all.set(key, { completionTime, snapshotSize, isRun: parentOf(backup) !== undefined });
+    this.#tell(name, all);
   }
 
   gone(key: string): void {
-    for (const [name, newest] of this.#newest) {
-      if (newest.key !== key) continue;
-      this.#newest.delete(name);
-      this.#metrics.backupSize.remove({ backup_name: name });
-      this.#metrics.lastBackup.remove({ backup_name: name });
+    for (const [name, all] of this.#completed) {
+      if (!all.delete(key)) continue;
+      if (all.size === 0) this.#completed.delete(name);
+      this.#tell(name, all);
     }
+  }
+
+  #tell(name: string, all: ReadonlyMap<string, Completed>): void {
+    const { backupSize, lastBackup } = this.#metrics;
+    const labels = { backup_name: name };
+    const newest = [...all.values()].reduce<Completed | undefined>(
+      (best, one) => (best !== undefined && best.completionTime >= one.completionTime ? best : one),
+      undefined,
+    );
+    if (newest === undefined) backupSize.remove(labels);
+    else if (newest.snapshotSize !== undefined) backupSize.set(labels, newest.snapshotSize);
+    if (newest?.isRun === true) lastBackup.set(labels, Date.parse(newest.completionTime) / 1000);
+    else lastBackup.remove(labels);
   }
 }

@@ -1,7 +1,14 @@
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { keyOf } from '../../lib/kubernetes/object-key.ts';
 import { unservedRequest } from './drill-request.ts';
-import { type DrillSeries, lastDrill, lastHeldMs, type Refusal, whyNotDrilled } from './drill-series.ts';
+import {
+  type DrillSeries,
+  drilledByItself,
+  lastDrill,
+  lastHeldMs,
+  type Refusal,
+  whyNotDrilled,
+} from './drill-series.ts';
 
 /** What is to be done about drills. */
 export interface DrillChoice {
@@ -77,9 +84,7 @@ interface Scheduled extends Candidate {
 
 /** The newest backup of a series that asks for it, and when. */
 function nextOf(series: DrillSeries, everyMs: number, now: Date): Scheduled | undefined {
-  const backup = series.runs.find(
-    ({ spec: { validation } }) => validation.enabled && validation.consistencyCheck,
-  );
+  const backup = drilledByItself(series);
   if (backup === undefined) return undefined;
   const heldMs = lastHeldMs(series, now);
   if (series.isAlone && heldMs !== undefined) return undefined;

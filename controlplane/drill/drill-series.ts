@@ -131,6 +131,11 @@ function pastMs(time: string | undefined, now: Date): number | undefined {
   return Number.isNaN(ms) || ms > now.getTime() ? undefined : ms;
 }
 
+/** The newest of its runs that asks for drills by the cadence. */
+export function drilledByItself({ runs }: DrillSeries): EtcdBackup | undefined {
+  return runs.find(({ spec: { validation } }) => validation.enabled && validation.consistencyCheck);
+}
+
 /** It has a schedule: it is its runs that are backups. */
 export function isRecurring({ spec }: EtcdBackup): boolean {
   return (spec.schedule ?? '') !== '';

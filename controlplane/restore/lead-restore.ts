@@ -18,7 +18,7 @@ import { judgeRestore } from './judge-restore.ts';
 import { type Census, takeCensus } from './post-care/census.ts';
 import { type PlannedRestore, planRestore } from './plan-restore.ts';
 import { hookFailed, type HookCalls, hooksOf, type RestoreHooks, runRestoreHooks } from './restore-hooks.ts';
-import type { RestoreEnd, RestoreReport } from './restore-report.ts';
+import { isUnderWay, type RestoreEnd, type RestoreReport } from './restore-report.ts';
 import { isOfNamespaces, restoreNamespaces } from './restore-namespaces.ts';
 import { type RestoreSource, restoreSource } from './restore-source.ts';
 import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
@@ -223,7 +223,9 @@ class LedRestore implements RestoreRun {
       this.#lead.tools.log.write('error', 'restore-ended', `${this.key}: ${errorText(change.end.failure)}`, {
         ...{ restore: this.key, operation: this.operation, kind: change.end.kind },
       });
-    this.#lead.runs.changed(this.key);
+    const { runs, tools } = this.#lead;
+    tools.metrics.restoresRunning.set(runs.list().filter(({ report }) => isUnderWay(report)).length);
+    runs.changed(this.key);
   }
 }
 

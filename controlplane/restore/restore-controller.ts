@@ -17,7 +17,7 @@ import {
   rememberedRestores,
   reportOf,
 } from './remembered-restores.ts';
-import type { RestoreReport } from './restore-report.ts';
+import { isUnderWay, type RestoreReport } from './restore-report.ts';
 import type { RestoreRun, RestoreRuns } from './restore-runs.ts';
 import { restoreStatus } from './restore-status.ts';
 import { type RestoreWatch, restoreWatch } from './restore-watch.ts';
@@ -105,9 +105,6 @@ class RestoreReconciler {
     } catch (error) {
       if (hasCode(error, 'kubernetes.conflict')) return { afterMs: CONFLICT_MS };
       throw error;
-    } finally {
-      const stopping = this.#options.runs.list().filter(({ report }) => isUnderWay(report));
-      this.#tools.metrics.restoresRunning.set(stopping.length);
     }
   }
 
@@ -276,11 +273,6 @@ const EARLY: ReadonlySet<string> = new Set(['Planning', 'Applying', 'Staging']);
 const DELETED = new GuardianError('restore.deleted', 'the EtcdRestore was deleted', {
   hint: 'Nothing was stopped or changed.',
 });
-
-/** It has begun to stage, and isn't over. */
-function isUnderWay({ end, step }: RestoreReport): boolean {
-  return end === undefined && step !== 'Planning' && step !== 'Applying';
-}
 
 function refused(operation: string, failure: GuardianError, now: Date): RestoreReport {
   return {

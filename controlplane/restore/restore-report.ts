@@ -25,3 +25,8 @@ export type RestoreEnd =
   | { readonly kind: 'namespaces'; readonly outcome: NamespaceRestoreOutcome }
   | { readonly kind: 'refused'; readonly failure: unknown; readonly all: readonly unknown[] }
   | (RestoreOutcome & { readonly hooksFailed: readonly string[] });
+
+/** It has begun to stage, and isn't over. */
+export function isUnderWay({ end, step }: RestoreReport): boolean {
+  return end === undefined && step !== 'Planning' && step !== 'Applying';
+}

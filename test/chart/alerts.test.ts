@@ -73,6 +73,11 @@ test(
   },
 );
 
+test('that a restore runs is told though nobody leads: it takes the Lease away', HELM, async () => {
+  const runs = (await alertsOf()).find(({ alert }) => alert === 'EtcdGuardianRestoreRuns');
+  assert.doesNotMatch(runs?.expr ?? 'leader', /leader/);
+});
+
 test('alerts ask for metrics that there are', HELM, async () => {
   const there = await metricsThatExist();
   const alerts = await alertsOf();
@@ -116,4 +121,8 @@ test('hours are as the values say, and what is off rings no alarm', HELM, async 
   for (const name of ['EtcdGuardianDrillOld', 'EtcdGuardianAgentAway'])
     assert.equal(named(fewer, name), undefined);
   await assert.rejects(alertsOf('monitoring.prometheusRule.backupHours=0'), /schema/);
+  await assert.rejects(
+    alertsOf('monitoring.prometheus.enabled=false'),
+    /needs monitoring\.prometheus\.enabled/,
+  );
 });
