@@ -44,10 +44,10 @@ describe('someone who can write the store', needs('etcd 3.6.16', 'etcdctl 3.6.16
   const storeWith = async (many: number): Promise<AttackedStore> => {
     const name = `store-${(stores += 1)}`;
     const options = localStoreOptions(folder, name);
-    const backUp = async (cluster = 'prod', key = keyFile): Promise<BackupAnswer> => {
+    const backUp = async (cluster = 'prod', key = keyFile, ...more: string[]): Promise<BackupAnswer> => {
       await putOne(etcd, 'counter', name);
       const from = ['--endpoints', etcd.endpoint, '--cluster', cluster];
-      return cli.json(backupAnswer, ['backup', 'create', ...from, ...options, '--key-file', key]);
+      return cli.json(backupAnswer, ['backup', 'create', ...from, ...options, '--key-file', key, ...more]);
     };
     const backups: BackupAnswer[] = [];
     for (let number = 0; number < many; number++) backups.unshift(await backUp());
@@ -193,7 +193,7 @@ describe('someone who can write the store', needs('etcd 3.6.16', 'etcdctl 3.6.16
     const store = await storeWith(1);
     const [ours] = store.backups;
     assert.ok(ours);
-    const forged = await store.backUp('prod', await makeKeys('forger'));
+    const forged = await store.backUp('prod', await makeKeys('forger'), '--new-keys');
     const shown = await listed(store);
     assert.deepEqual(shown.sort(), [`${forged.id} signature.untrusted`, `${ours.id} sound`].sort());
     assert.equal(await latestForANewcomer(store), ours.revision);
@@ -220,5 +220,5 @@ interface AttackedStore {
   readonly backups: readonly BackupAnswer[];
   path(...parts: readonly string[]): string;
   chain(place: Pick<BackupAnswer, 'cluster' | 'timeline' | 'id'>): string;
-  backUp(cluster?: string, key?: string): Promise<BackupAnswer>;
+  backUp(cluster?: string, key?: string, ...more: string[]): Promise<BackupAnswer>;
 }
