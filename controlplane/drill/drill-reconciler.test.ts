@@ -102,6 +102,38 @@ describe('a drill that can’t begin', () => {
     assert.equal(jobs[0]?.metadata.deletionTimestamp, undefined);
   });
 
+  test('nor one whose Job was made though the answer was lost, and that our copy doesn’t show yet', async () => {
+    let isLost = true;
+    let isBehind = true;
+    const { look, jobs } = await drillsInMemory({
+      ...{ backups: ['first', 'second'], isBehind: () => isBehind },
+      onJob() {
+        if (isLost) throw new GuardianError('kubernetes.timeout', 'no answer', { retryable: true });
+      },
+    });
+    await look(1);
+    isLost = false;
+    await look(1 + MINUTE);
+    assert.deepEqual(drilledBy(jobs), ['first']);
+    isBehind = false;
+    await look(1 + 2 * MINUTE);
+    assert.deepEqual(drilledBy(jobs), ['first']);
+  });
+
+  test('but what runs without a Job for longer than any drill may is waited for no more', async () => {
+    let orphans: readonly Job[] = [];
+    const { look, jobs } = await drillsInMemory({
+      pods: (job) => [heldPodOf(job)],
+      orphans: () => orphans.map(heldPodOf),
+    });
+    await look(1);
+    orphans = jobs.splice(0);
+    await look(7);
+    assert.deepEqual(jobs, []);
+    await look(7.2);
+    assert.deepEqual(drilledBy(jobs), ['nightly']);
+  });
+
   test('nor one whose Job was deleted while its pod goes on', async () => {
     let orphans: readonly Job[] = [];
     const { look, jobs } = await drillsInMemory({

@@ -26,6 +26,7 @@ import { DrillRecords } from './drill-records.ts';
 import { drillSeries, type DrillSeries, lastDrill, lastHeldMs, recordOf } from './drill-series.ts';
 import { DrillFollower } from './follow-drill.ts';
 import { isFinal } from './is-final.ts';
+import { endOf } from './job-end.ts';
 import { type DrillTools, prepareDrill } from './prepare-drill.ts';
 import { PutOff } from './put-off.ts';
 import { recordForParent, recordOfOutcome, recordOfRefusal } from './record-drill.ts';
@@ -113,7 +114,7 @@ export class DrillReconciler {
     // Its end wakes us.
     if (this.#parts.restores.list().some(isUnderWay)) return again(LONGEST_WAIT_MS);
     if (choice.drill !== undefined) {
-      if (await this.#isOrphanRunning(jobs, now, signal)) return again(LOOK_MS);
+      if (await this.#isAnotherUnderWay(jobs, now, signal)) return again(LOOK_MS);
       return again(await this.#begin(choice.drill, series, signal));
     }
     const waitMs = choice.nextMs === undefined ? LONGEST_WAIT_MS : choice.nextMs - now.getTime();
@@ -166,14 +167,23 @@ export class DrillReconciler {
     return isBusy;
   }
 
-  /** Whoever deletes a Job doesn't wait for its pod to end. */
-  async #isOrphanRunning(jobs: readonly Job[], now: Date, signal: AbortSignal): Promise<boolean> {
+  /**
+   * What our copy of the Jobs doesn't show: one that was made just now, perhaps by a call whose answer was lost; a pod whose
+   * Job was deleted, since nobody waits for its end then, for as long as a drill may take.
+   */
+  async #isAnotherUnderWay(known: readonly Job[], now: Date, signal: AbortSignal): Promise<boolean> {
+    const { kube, namespace, settings } = this.#tools;
+    const { items } = await kube.list<Job>(JOBS, { namespace, labelSelector: DRILL_SELECTOR, signal });
+    const uids = new Set(known.map(({ metadata: { uid } }) => uid));
+    if (items.some((job) => !uids.has(job.metadata.uid) && endOf(job) === undefined)) return true;
     const pods = await this.#pods(signal);
+    const goneMs = now.getTime() - GRACE_MS;
     return pods.some(
       (pod) =>
         pod.status?.phase === 'Running' &&
-        mayRun(pod, now.getTime() - GRACE_MS) &&
-        !jobs.some((job) => isOwnedBy(pod.metadata, job)),
+        mayRun(pod, goneMs) &&
+        (orderOf(pod)?.at.getTime() ?? 0) + settings.drillsDeadlineMs >= goneMs &&
+        !items.some((job) => isOwnedBy(pod.metadata, job)),
     );
   }
 

@@ -25,6 +25,10 @@ const NAMESPACE = 'etcd-guardian-system';
 /** What an API server in memory does; what is thrown is its answer. */
 export interface DrillApi {
   readonly onSecret?: () => void;
+  /** A Job was made. */
+  readonly onJob?: (job: KubeObject) => void;
+  /** Whether the control plane's copy of the Jobs shows none yet. */
+  readonly isBehind?: () => boolean;
   readonly onStatus?: (name: string) => void;
   /** Secrets that specs name are read. */
   readonly onRead?: (name: string) => void;
@@ -55,6 +59,8 @@ export interface DrillsInMemory {
 export async function drillsInMemory(api: DrillApi = {}): Promise<DrillsInMemory> {
   const {
     onSecret,
+    onJob,
+    isBehind = () => false,
     onStatus,
     onRead,
     pods = () => [],
@@ -93,6 +99,7 @@ export async function drillsInMemory(api: DrillApi = {}): Promise<DrillsInMemory
         return Promise.reject(new GuardianError('kubernetes.exists', `${plural} has it already`));
       const made = { ...object, metadata: { ...object.metadata, uid: `uid-${(uids += 1)}` } };
       all.push(made);
+      if (plural === 'jobs') onJob?.(made);
       return Promise.resolve(made);
     },
     delete({ name }: KubeReference): Promise<void> {
@@ -137,7 +144,7 @@ export async function drillsInMemory(api: DrillApi = {}): Promise<DrillsInMemory
   const reconciler = new DrillReconciler({
     ...{ tools, pod, schedules: watchOf(() => []), restores: watchOf(() => []) },
     ...{ backups: watchOf(() => [...backups.values()]), monotonicMs: () => passedMs },
-    jobs: { list: () => [...jobs] },
+    jobs: { list: () => (isBehind() ? [] : [...jobs]) },
   });
   return {
     ...{ jobs, secrets, told, lines, written, backup: backupOf },
@@ -168,10 +175,13 @@ function watchOf<T extends KubeObject>(list: () => readonly T[]): SharedWatch<T>
 }
 
 /** A pod of it whose first container is in that state. */
-export function podOf({ metadata: { name, uid = '' } }: Job, state: object): KubeObject & { status: object } {
+export function podOf(
+  { metadata: { name, uid = '', annotations = {} } }: Job,
+  state: object,
+): KubeObject & { status: object } {
   const owner = { apiVersion: 'batch/v1', kind: 'Job', name, uid };
   return {
-    metadata: { name: `${name}-x`, ownerReferences: [owner] },
+    metadata: { name: `${name}-x`, annotations, ownerReferences: [owner] },
     status: { phase: 'Pending', initContainerStatuses: [{ name: 'carrier', state }] },
   };
 }
