@@ -78,6 +78,15 @@ test('that a restore runs is told though nobody leads: it takes the Lease away',
   assert.doesNotMatch(runs?.expr ?? 'leader', /leader/);
 });
 
+test(
+  'a capture that went over to another agent rings no alarm by what the first one still tells',
+  HELM,
+  async () => {
+    const lags = (await alertsOf()).find(({ alert }) => alert === 'EtcdGuardianCaptureLags');
+    assert.match(lags?.expr ?? '', /capture_lag_seconds and etcdguardian_agent_capture_running == 1\)/);
+  },
+);
+
 test('alerts ask for metrics that there are', HELM, async () => {
   const there = await metricsThatExist();
   const alerts = await alertsOf();
