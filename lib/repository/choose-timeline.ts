@@ -1,12 +1,12 @@
 import { GuardianError } from '../guardian-error.ts';
 import { capturedUpTo, readHighWater } from './high-water.ts';
 import { checkClusterName } from './layout.ts';
-import { newestOnTimeline, newestSound } from './list-backups.ts';
+import { findBackup, newestOnTimeline, newestSound } from './list-backups.ts';
 import type { Anchor } from './manifest.ts';
 import { ensureMarker } from './marker.ts';
 import { requireEncryptionStays, requireKnownSigner } from './other-keys.ts';
 import { breakOfHistory, type TimelineReason } from './pick-timeline.ts';
-import type { BackupRequest, RepositorySettings, Timeline } from './repository.ts';
+import type { BackupRequest, RepositorySettings, SoundBackup, Timeline } from './repository.ts';
 import { wasRestoredAs } from './restores.ts';
 import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
 
@@ -31,6 +31,10 @@ export async function chooseTimeline(
 ): Promise<ChosenTimeline> {
   checkClusterName(request.cluster);
   await ensureMarker(settings, signal);
+  if (settings.encryption === undefined && settings.requiresSameKeys === true) {
+    const latest = await latestOf(settings, request.cluster, signal);
+    requireEncryptionStays(settings, request.cluster, latest?.manifest.base);
+  }
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const newest = await newestTimeline(settings, request.cluster, signal);
     if (newest === undefined) {
@@ -61,6 +65,21 @@ export async function chooseTimeline(
 }
 
 const MOST_ATTEMPTS = 10;
+
+/** Of whatever timeline; undefined where there is none that can be read. */
+async function latestOf(
+  settings: RepositorySettings,
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<SoundBackup | undefined> {
+  try {
+    return (await findBackup(settings, cluster, 'latest', { signal })).backup;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof GuardianError) || error.retryable) throw error;
+    return undefined;
+  }
+}
 
 function continues(newest: Timeline, { onTimeline, etcdClusterId }: BackupRequest): boolean {
   return newest.timeline === onTimeline && newest.etcdClusterId === etcdClusterId;
@@ -128,7 +147,6 @@ async function historyOf(
 ): Promise<KnownTimeline> {
   const { revision, problems } = await readHighWater(settings, timeline.cluster, timeline.timeline, signal);
   const newest = newestSound(await newestOnTimeline(settings, timeline, BACKUPS_TO_ASK, signal));
-  requireEncryptionStays(settings, timeline.cluster, newest?.manifest.base);
   const backedUp = newest?.manifest.snapshot.currentRevision ?? 0n;
   const highWater = backedUp > revision ? backedUp : revision;
   return { ...timeline, highWater, anchors: newest?.manifest.anchors ?? [], warnings: problems };

@@ -138,17 +138,21 @@ test('a backup that the keys of those before could not open is refused before an
     for await (const { name } of store.list('')) found.push(name);
     return found;
   };
-  const stored = await names();
 
   const refused = { code: 'repository.other-keys', hint: /--new-keys/ };
   const keyless = await openRepository({ ...repositorySettings(store), requiresSameKeys: true });
+  await assert.rejects(backUp(keyless, snapshot), { ...refused, message: /in the clear/ });
+  // Also where the newest timeline has no backup yet.
+  const interrupted = { cluster: 'prod', etcdClusterId: 99n, clusterRevision: 1n };
+  await (await repository.beginBackup(interrupted)).discard();
+  const begun = await names();
   await assert.rejects(backUp(keyless, snapshot), { ...refused, message: /in the clear/ });
   const stranger = { ...repositorySettings(store, testKeys(9)), requiresSameKeys: true };
   await assert.rejects(backUp(await openRepository(stranger), snapshot), {
     ...refused,
     message: /belong to other keys/,
   });
-  assert.deepEqual(await names(), stored);
+  assert.deepEqual(await names(), begun);
 
   const anew = await openRepository({ ...stranger, requiresSameKeys: false });
   const { id } = await backUp(anew, snapshot);
