@@ -1,5 +1,6 @@
 import type { KeyQueue } from './controller.ts';
 import { RateLimit } from '../lib/rate-limit.ts';
+import { doubledMs } from './doubled-delay.ts';
 import { systemTiming, type Timing } from './timing.ts';
 
 export interface KeyQueueLimits {
@@ -194,8 +195,7 @@ export function backOffMs(
   { retryMs, longestRetryMs }: Pick<KeyQueueLimits, 'retryMs' | 'longestRetryMs'>,
   random: () => number,
 ): number {
-  const fullMs = Math.min(longestRetryMs, retryMs * 2 ** Math.min(failures - 1, 30));
-  return fullMs * (0.5 + random() / 2);
+  return doubledMs(failures, retryMs, longestRetryMs) * (0.5 + random() / 2);
 }
 
 /** `namespace/name`; keys without a namespace share one turn. */

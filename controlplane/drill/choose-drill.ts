@@ -1,5 +1,6 @@
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { keyOf } from '../../lib/kubernetes/object-key.ts';
+import { doubledMs } from '../doubled-delay.ts';
 import { unservedRequest } from './drill-request.ts';
 import {
   type DrillSeries,
@@ -98,7 +99,7 @@ function nextOf(series: DrillSeries, everyMs: number, now: Date): Scheduled | un
 }
 
 export function retryAfterMs(attempts = 1, everyMs: number): number {
-  return Math.min(FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 30), everyMs);
+  return doubledMs(attempts, FIRST_RETRY_MS, everyMs);
 }
 
 function ofSeries(backup: EtcdBackup, all: readonly DrillSeries[], now: Date): number | undefined {

@@ -2,6 +2,7 @@ import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { errorFields, errorText } from '../../lib/log-lines.ts';
+import { doubledMs } from '../doubled-delay.ts';
 import { isFinal } from './is-final.ts';
 import type { DrillTools } from './prepare-drill.ts';
 import { withRecord, writeRecord, type WrittenRecord } from './record-drill.ts';
@@ -107,7 +108,7 @@ export class DrillRecords {
       if (!(error instanceof GuardianError)) throw error;
       what.attempts += 1;
       const firstMs = isFinal(error) ? FIRST_REFUSED_MS : FIRST_MS;
-      const waitMs = Math.min(LONGEST_MS, firstMs * 2 ** Math.min(what.attempts - 1, 30));
+      const waitMs = doubledMs(what.attempts, firstMs, LONGEST_MS);
       what.againMs = this.#monotonicMs() + waitMs;
       this.#unwritten.set(uid, what);
       if (!isFinal(error) && what.attempts < QUIET_TRIES) return;

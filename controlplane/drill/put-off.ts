@@ -1,4 +1,5 @@
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import { doubledMs } from '../doubled-delay.ts';
 
 /** After the first failure; then twice as long each time, up to an hour. */
 const FIRST_MS = 5_000;
@@ -20,8 +21,8 @@ export class PutOff {
 
   add({ metadata: { uid = '' } }: EtcdBackup): void {
     const failures = (this.#all.get(uid)?.failures ?? 0) + 1;
-    const waitMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures - 1, 30));
-    this.#all.set(uid, { failures, untilMs: this.#monotonicMs() + waitMs });
+    const untilMs = this.#monotonicMs() + doubledMs(failures, FIRST_MS, LONGEST_MS);
+    this.#all.set(uid, { failures, untilMs });
   }
 
   /** It was prepared. */
