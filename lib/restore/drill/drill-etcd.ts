@@ -1,9 +1,9 @@
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectEtcd } from '../../etcd/client/connect-etcd.ts';
 import type { EtcdClient } from '../../etcd/client/etcd-client.ts';
 import { GuardianError, reasonOf } from '../../guardian-error.ts';
 import type { DrillFolder } from './drill-folder.ts';
+import { memoryFor, quotaFor, socketIn } from './etcd-limits.ts';
 import { type RunningProgram, startProgram } from './drill-program.ts';
 
 /** An etcd that nobody but this drill can reach. */
@@ -40,8 +40,8 @@ export const CLIENT_SOCKET = 'unix://client:0';
  */
 export async function startDrillEtcd(options: DrillEtcdOptions, folder: DrillFolder): Promise<DrillEtcd> {
   const { program, dataDir, databaseBytes, startTimeoutMs, signal } = options;
-  const socketPath = path.join(folder.path, 'client:0');
-  if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH) {
+  const socketPath = socketIn(folder, 'client:0');
+  if (socketPath === undefined) {
     throw new GuardianError('drill.work-dir', `${folder.path} is too long a path for a socket`, {
       hint: 'give a shorter one with --work-dir',
     });
@@ -56,11 +56,11 @@ export async function startDrillEtcd(options: DrillEtcdOptions, folder: DrillFol
         ...[`--listen-client-urls=${CLIENT_SOCKET}`, `--advertise-client-urls=${CLIENT_SOCKET}`],
         ...['--listen-peer-urls=unix://peer:0', `--initial-advertise-peer-urls=${DRILL_PEER_URL}`],
         `--initial-cluster=${DRILL_MEMBER}=${DRILL_PEER_URL}`,
-        `--quota-backend-bytes=${Math.max(LEAST_QUOTA, 2 * databaseBytes)}`,
+        `--quota-backend-bytes=${quotaFor(databaseBytes)}`,
         // Alone, it needn't wait for anybody before it elects itself.
         ...['--heartbeat-interval=10', '--election-timeout=100'],
       ],
-      memoryBytes: LEAST_MEMORY + databaseBytes / 2,
+      memoryBytes: memoryFor(databaseBytes),
     },
     folder,
   );
@@ -71,12 +71,8 @@ export async function startDrillEtcd(options: DrillEtcdOptions, folder: DrillFol
   return { client, endpoint: ENDPOINT, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-/** Of `sun_path`, without the zero at its end; see unix(7). */
-const LONGEST_SOCKET_PATH = 107;
 /** A name; what it leads to is the socket. */
 const ENDPOINT = 'http://127.0.0.1:1';
-const LEAST_QUOTA = 8 * 2 ** 30;
-const LEAST_MEMORY = 512 * 2 ** 20;
 const LOOK_MS = 25;
 
 async function serving(

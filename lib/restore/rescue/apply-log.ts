@@ -1,8 +1,8 @@
 import { request } from 'node:http';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuardianError, reasonOf } from '../../guardian-error.ts';
 import { complaintOf } from '../drill/drill-etcd.ts';
+import { memoryFor, quotaFor, socketIn } from '../drill/etcd-limits.ts';
 import type { DrillFolder } from '../drill/drill-folder.ts';
 import { type RunningProgram, startProgram } from '../drill/drill-program.ts';
 
@@ -41,8 +41,8 @@ export interface ApplyLogOptions {
  */
 export async function applyLog(options: ApplyLogOptions, folder: DrillFolder): Promise<void> {
   const { program, version, dataDir, databaseBytes } = options;
-  const socketPath = path.join(folder.path, 'metrics:0');
-  if (Buffer.byteLength(socketPath) > LONGEST_SOCKET_PATH) {
+  const socketPath = socketIn(folder, 'metrics:0');
+  if (socketPath === undefined) {
     throw new GuardianError('rescue.work-dir', `${folder.path} is too long a path for a socket`, {
       hint: 'Give a shorter one with --work-dir.',
     });
@@ -58,23 +58,19 @@ export async function applyLog(options: ApplyLogOptions, folder: DrillFolder): P
         ...['--listen-peer-urls=unix://peer:0', `--initial-advertise-peer-urls=${self.peerUrls[0]}`],
         `--initial-cluster=${self.name}=${self.peerUrls[0]},${other.name}=${other.peerUrls[0]}`,
         '--listen-metrics-urls=unix://metrics:0',
-        `--quota-backend-bytes=${Math.max(LEAST_QUOTA, 2 * databaseBytes)}`,
+        `--quota-backend-bytes=${quotaFor(databaseBytes)}`,
         // Each change is in the file at once: what is applied needs no end in order to be kept.
         '--backend-batch-limit=1',
         // The file is thrown away unless this machine gets to the end; etcd 3.4 doesn't know the flag.
         ...(version.startsWith('3.4.') ? [] : ['--unsafe-no-fsync']),
       ],
-      memoryBytes: LEAST_MEMORY + databaseBytes / 2,
+      memoryBytes: memoryFor(databaseBytes),
     },
     folder,
   );
   await applied(etcd, socketPath, options);
 }
 
-/** Of `sun_path`, without the zero at its end; see unix(7). */
-const LONGEST_SOCKET_PATH = 107;
-const LEAST_QUOTA = 8 * 2 ** 30;
-const LEAST_MEMORY = 512 * 2 ** 20;
 const LOOK_MS = 25;
 
 async function applied(
