@@ -1,14 +1,14 @@
 import { GuardianError } from '../guardian-error.ts';
 import { capturedUpTo, readHighWater } from './high-water.ts';
 import { checkClusterName } from './layout.ts';
-import { findBackup, newestOnTimeline, newestSound } from './list-backups.ts';
+import { newestOnTimeline, newestSound } from './list-backups.ts';
 import type { Anchor } from './manifest.ts';
 import { ensureMarker } from './marker.ts';
-import { requireEncryptionStays, requireKnownSigner } from './other-keys.ts';
+import { requireEncryption, requireKnownSigner } from './other-keys.ts';
 import { breakOfHistory, type TimelineReason } from './pick-timeline.ts';
-import type { BackupRequest, RepositorySettings, SoundBackup, Timeline } from './repository.ts';
+import type { BackupRequest, RepositorySettings, Timeline } from './repository.ts';
 import { wasRestoredAs } from './restores.ts';
-import { beginTimelineAfter, listTimelines, newestTimeline } from './timelines.ts';
+import { beginTimelineAfter, newestTimeline } from './timelines.ts';
 
 export interface ChosenTimeline {
   readonly known: KnownTimeline;
@@ -31,15 +31,10 @@ export async function chooseTimeline(
 ): Promise<ChosenTimeline> {
   checkClusterName(request.cluster);
   await ensureMarker(settings, signal);
-  if (settings.encryption === undefined && settings.requiresSameKeys === true) {
-    const latest = await latestOf(settings, request.cluster, signal);
-    requireEncryptionStays(settings, request.cluster, latest?.manifest.base);
-  }
+  await requireEncryption(settings, request.cluster, signal);
   for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
     const newest = await newestTimeline(settings, request.cluster, signal);
-    if (newest === undefined) {
-      requireKnownSigner(settings, request.cluster, await listTimelines(settings, request.cluster, signal));
-    }
+    if (newest === undefined) await requireKnownSigner(settings, request.cluster, signal);
     const known = newest && (await historyOf(settings, newest, signal));
     if (request.onTimeline !== undefined) {
       if (known === undefined || !continues(known, request)) throw otherTimeline(request, newest);
@@ -65,21 +60,6 @@ export async function chooseTimeline(
 }
 
 const MOST_ATTEMPTS = 10;
-
-/** Of whatever timeline; undefined where there is none that can be read. */
-async function latestOf(
-  settings: RepositorySettings,
-  cluster: string,
-  signal: AbortSignal | undefined,
-): Promise<SoundBackup | undefined> {
-  try {
-    return (await findBackup(settings, cluster, 'latest', { signal })).backup;
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!(error instanceof GuardianError) || error.retryable) throw error;
-    return undefined;
-  }
-}
 
 function continues(newest: Timeline, { onTimeline, etcdClusterId }: BackupRequest): boolean {
   return newest.timeline === onTimeline && newest.etcdClusterId === etcdClusterId;

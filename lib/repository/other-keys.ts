@@ -1,18 +1,22 @@
 import { GuardianError } from '../guardian-error.ts';
 import type { Manifest } from './manifest.ts';
-import type { RepositorySettings, TimelineEntry } from './repository.ts';
+import { findBackup } from './list-backups.ts';
+import type { RepositorySettings, SoundBackup } from './repository.ts';
+import { listTimelines } from './timelines.ts';
 
 /**
- * Throws `repository.other-keys` where a cluster has backups that others signed, and none that these keys vouch for: what
- * is written now could never be listed or restored beside them. What nobody signed is no reason: encryption may begin
- * any day.
+ * For a cluster without any timeline that the given keys vouch for. Rejects with `repository.other-keys` where others signed
+ * its backups: what is written now could never be listed or restored beside them. What nobody signed is no reason:
+ * encryption may begin any day.
  */
-export function requireKnownSigner(
-  settings: Pick<RepositorySettings, 'requiresSameKeys' | 'store' | 'verifier'>,
+export async function requireKnownSigner(
+  settings: RepositorySettings,
   cluster: string,
-  timelines: readonly TimelineEntry[],
-): void {
-  if (settings.requiresSameKeys !== true || timelines.some(({ state }) => state === 'sound')) return;
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (settings.requiresSameKeys !== true) return;
+  const timelines = await listTimelines(settings, cluster, signal);
+  if (timelines.some(({ state }) => state === 'sound')) return;
   const foreign = timelines.flatMap((entry) => (entry.state === 'damaged' ? [entry.problem] : []));
   const problem = foreign.find(({ code }) => code === 'signature.untrusted');
   if (problem === undefined) return;
@@ -20,6 +24,32 @@ export function requireKnownSigner(
     `the backups of cluster ${cluster} in ${settings.store.location} belong to other keys than the given ones: ${problem.message}`,
     problem,
   );
+}
+
+/** Rejects with `repository.other-keys` where a backup in the clear would follow encrypted ones. */
+export async function requireEncryption(
+  settings: RepositorySettings,
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (settings.requiresSameKeys !== true || settings.encryption !== undefined) return;
+  const latest = await latestOf(settings, cluster, signal);
+  requireEncryptionStays(settings, cluster, latest?.manifest.base);
+}
+
+/** Of whatever timeline; undefined where there is none that can be read. */
+async function latestOf(
+  settings: RepositorySettings,
+  cluster: string,
+  signal: AbortSignal | undefined,
+): Promise<SoundBackup | undefined> {
+  try {
+    return (await findBackup(settings, cluster, 'latest', { signal })).backup;
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (!(error instanceof GuardianError) || error.retryable) throw error;
+    return undefined;
+  }
 }
 
 /** Throws `repository.other-keys` where what is to be written in the clear would follow what is encrypted. */
