@@ -1,4 +1,5 @@
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
+import { errorFields } from '../../lib/log-lines.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { CANCEL_ANNOTATION } from '../backup/backup-controller.ts';
 import { failureOf } from '../backup/backup-status.ts';
@@ -15,6 +16,12 @@ import { type Slots, slotsOf } from './slots.ts';
 export interface ScheduleStep {
   readonly status: object;
   readonly again: Again | undefined;
+}
+
+/** What became of a slot: a run, nothing, or a refusal that its schedule tells. */
+interface Begun {
+  readonly run?: EtcdBackup;
+  readonly refused?: ScheduleNews['scheduled'];
 }
 
 /** Clocks are looked at so often, since they may step. */
@@ -74,12 +81,13 @@ export class ScheduleReconciler {
     );
 
     // 2. Begin it.
-    const began = decision.kind === 'run' ? await this.#begin(source, decision, slots, signal) : undefined;
+    const begun = decision.kind === 'run' ? await this.#begin(source, decision, slots, signal) : undefined;
+    const began = begun?.run;
     if (decision.kind === 'skip') this.#skip(key, source, decision);
     await this.#pruneFailed(runs, signal);
 
     // 3. Tell.
-    const scheduled = decision.kind === 'suspended' ? no('Suspended', SUSPENDED) : YES;
+    const scheduled = begun?.refused ?? (decision.kind === 'suspended' ? no('Suspended', SUSPENDED) : YES);
     const next = decision.kind === 'suspended' ? undefined : decision.next;
     const all =
       began === undefined
@@ -121,7 +129,7 @@ export class ScheduleReconciler {
     { slot, replace, missed }: Decision & { readonly kind: 'run' },
     slots: Slots,
     signal: AbortSignal,
-  ): Promise<EtcdBackup | undefined> {
+  ): Promise<Begun> {
     const { events, log, kube } = this.#tools;
     const { namespace = '', name: parent, uid } = source.metadata;
     const name = runName(parent, slot, slots, source.timeZone);
@@ -145,23 +153,34 @@ export class ScheduleReconciler {
       );
       events.normal(about, 'RunBegun', `${name} was begun`);
       log.write('info', 'run-begun', `${source.kind} ${namespace}/${parent}: ${name} was begun`, { slot });
-      return run;
+      return { run };
     } catch (error) {
-      if (error instanceof GuardianError && REFUSED.has(error.code)) {
-        events.warning(about, 'RunRefused', `${name} can't be created: ${failureOf(error).message}`);
-        throw error;
-      }
+      if (error instanceof GuardianError && REFUSED.has(error.code))
+        return this.#refused(source, name, error);
       if (!hasCode(error, 'kubernetes.exists')) throw error;
       const there = await kube.get<EtcdBackup>(reference, { signal });
-      if (isRunOf(there, uid)) return there;
+      if (isRunOf(there, uid)) return { run: there };
       events.warning(
         about,
         'NameTaken',
         `an EtcdBackup ${name} that isn't a run of this schedule is in the way: this run is left out`,
       );
       this.#skipped.set(`${namespace}/${parent}`, slot);
-      return undefined;
+      return {};
     }
+  }
+
+  /** It is tried again when the schedule is looked at next: rights, quotas and policies come back by themselves. */
+  #refused(source: ScheduleSource, name: string, error: GuardianError): Begun {
+    const { events, log } = this.#tools;
+    const { namespace = '', name: parent } = source.metadata;
+    // Without the time in it, so that what is refused each minute is one Event that counts.
+    const why = failureOf(error).message.replaceAll(name, `${parent}-…`);
+    const message = `runs can't be created: ${why}`;
+    events.warning(target(source), 'RunRefused', message);
+    const text = `${source.kind} ${namespace}/${parent}: ${name} can't be created`;
+    log.write('warning', 'run-refused', text, errorFields(error));
+    return { refused: no('RunRefused', message) };
   }
 
   async #cancel(namespace: string, name: string, by: string, signal: AbortSignal): Promise<void> {

@@ -10,12 +10,26 @@ import {
   type EtcdBackupSchedule,
   ETCD_BACKUP_SCHEDULE_RESOURCE,
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import { hasCode } from '../../lib/guardian-error.ts';
+import type { KubeObject, KubeResource } from '../../lib/kubernetes/kube-client.ts';
 import { mayUser } from '../../lib/kubernetes/access-review.ts';
 import { type BackupScene, startBackupScene } from '../backup/backup-scene.fixture.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { dailyFarFrom, hourlyFarFrom } from './far-slots.fixture.ts';
 
 const HOUR_MS = 3_600_000;
+
+const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' };
+type KubeEvent = KubeObject & { readonly reason: string; readonly regarding: { readonly name: string } };
+
+function admission(plural: string): KubeResource {
+  return { group: 'admissionregistration.k8s.io', version: 'v1', plural };
+}
+
+function scheduled({ status }: EtcdBackupSchedule): Condition | undefined {
+  return status?.conditions?.find(({ type }) => type === 'Scheduled');
+}
 
 describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
   let scene: BackupScene;
@@ -73,6 +87,51 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
       const done = all.filter(({ status }) => status?.phase === 'Completed');
       return done.length === count && all.length === count ? done : undefined;
     });
+
+  /** From now on the API server takes none; resolves to what lifts that. */
+  const refuseRunsOf = async (name: string): Promise<() => Promise<void>> => {
+    const { kube } = scene.installation;
+    const policy = { resource: admission('validatingadmissionpolicies'), name };
+    const binding = { resource: admission('validatingadmissionpolicybindings'), name };
+    const [apiGroups, apiVersions, resources] = [['etcdguardian.io'], ['*'], ['etcdbackups']];
+    await kube.create(policy.resource, undefined, {
+      ...{
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'ValidatingAdmissionPolicy',
+        metadata: { name },
+      },
+      spec: {
+        matchConstraints: { resourceRules: [{ apiGroups, apiVersions, resources, operations: ['CREATE'] }] },
+        validations: [
+          {
+            expression: `!object.metadata.name.startsWith('${name}-')`,
+            message: 'no runs today',
+            reason: 'Forbidden',
+          },
+        ],
+      },
+    });
+    await kube.create(binding.resource, undefined, {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      ...{ kind: 'ValidatingAdmissionPolicyBinding', metadata: { name } },
+      spec: { policyName: name, validationActions: ['Deny'] },
+    });
+    const probe = {
+      ...{ apiVersion: 'etcdguardian.io/v1alpha1', kind: 'EtcdBackup' },
+      metadata: { name: `${name}-probe` },
+      spec: { backupMode: 'Full', storageLocation: scene.location() },
+    };
+    await eventually('runs are refused', () =>
+      kube.create(ETCD_BACKUP_RESOURCE, NAMESPACE, probe, { dryRun: true }).then(
+        () => false,
+        (error: unknown) => hasCode(error, 'kubernetes.forbidden'),
+      ),
+    );
+    return async () => {
+      await kube.delete(binding);
+      await kube.delete(policy);
+    };
+  };
 
   test('begins a run for each slot, owned and named by it, and tells which was the last good one', async () => {
     await create('hourly', { aiOptimization: { enabled: true } });
@@ -205,5 +264,44 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
       return seen.status?.phase === 'Completed' ? seen : undefined;
     });
     assert.equal(status?.lastSuccessfulBackup, run?.metadata.name);
+  });
+
+  test('tells that its runs are refused, in one Event for all, and goes on when they may be made again', async () => {
+    const { kube } = scene.installation;
+    const allowAgain = await refuseRunsOf('unwanted');
+    await create('unwanted', {});
+    await eventually(
+      'it is scheduled',
+      async () => (await get('unwanted')).status?.nextBackupTime !== undefined,
+    );
+    await later('unwanted', HOUR_MS);
+    const told = await eventually('it is told', async () => {
+      const schedule = await get('unwanted');
+      return scheduled(schedule)?.reason === 'RunRefused' ? schedule : undefined;
+    });
+    assert.equal(scheduled(told)?.status, 'False');
+    assert.match(
+      told.status?.message ?? '',
+      /^runs can't be created: .*"unwanted-…" is forbidden.*no runs today/,
+    );
+    const next = told.status?.nextBackupTime;
+    await later('unwanted', HOUR_MS);
+    await eventually(
+      'the next one is refused',
+      async () => (await get('unwanted')).status?.nextBackupTime !== next,
+    );
+    const events = await kube.list<KubeEvent>(EVENTS, { namespace: NAMESPACE });
+    const refusals = events.items.filter(
+      ({ regarding, reason }) => regarding.name === 'unwanted' && reason === 'RunRefused',
+    );
+    assert.equal(refusals.length, 1);
+    assert.deepEqual(await runs('unwanted'), []);
+
+    await allowAgain();
+    await eventually('its run is made', async () => {
+      await later('unwanted', 1);
+      return (await runs('unwanted')).length > 0;
+    });
+    await eventually('it says so', async () => scheduled(await get('unwanted'))?.reason === 'Scheduled');
   });
 });

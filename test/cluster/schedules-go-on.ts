@@ -62,7 +62,7 @@ export function schedulesGoOn(told: () => Story): void {
           lines.some((line) => line.includes(`"requestURI":"${path}`) && line.includes(`"verb":"${verb}"`));
         return has('delete', `${API}/team-a/etcdbackups/often-`) && has('patch', EVENTS);
       },
-      180_000,
+      300_000,
     );
   });
 }
