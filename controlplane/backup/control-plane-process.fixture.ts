@@ -23,7 +23,7 @@ export async function startControlPlaneProcess(
       join(ROOT, 'cli/main.ts'),
       ...['controlplane', '--kubeconfig', scene.installation.server.kubeconfig, '--listen-host', '127.0.0.1'],
       ...['--pages-port', '0', '--enrolment-port', '0', '--spool-dir', scene.folder.join('child')],
-      ...['--lease-duration', '2s', '--renew-deadline', '1500ms', '--retry-period', '200ms'],
+      ...['--lease-duration', '3s', '--renew-deadline', '2s', '--retry-period', '200ms'],
       ...['--external-backups', '1'],
       ...args,
     ],
