@@ -1,4 +1,4 @@
-import { type Client, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { GuardianError, hasCode, reasonOf } from '../../guardian-error.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { CallOptions } from './etcd-client.ts';
@@ -37,7 +37,7 @@ export class EndpointConnection {
   readonly endpoint: Endpoint;
   private readonly settings: ConnectionSettings;
   private open: { readonly channel: Channel; readonly material: TlsMaterial } | undefined;
-  private opening: Promise<Client> | undefined;
+  private opening: Promise<Channel> | undefined;
   /** What etcd gave us for our credentials; its token is undefined where authentication is off. */
   private pass: { readonly token: string | undefined } | undefined;
 
@@ -86,8 +86,10 @@ export class EndpointConnection {
   ): Promise<DuplexCall<Request>> {
     const metadata = metadataWith(await this.freshToken(options));
     metadata.set('hasleader', 'true');
-    const client = await this.ready(options.signal);
-    const stream = client.makeBidiStreamRequest(rpc.path, asIs, asIs, metadata);
+    const channel = await this.ready(options.signal);
+    this.signalOf(options).throwIfAborted();
+    const stream = channel.client.makeBidiStreamRequest(rpc.path, asIs, asIs, metadata);
+    stream.once('status', channel.begin());
     return {
       reader: readCall(stream),
       write: (request) => {
@@ -109,11 +111,13 @@ export class EndpointConnection {
     options: CallOptions,
   ): Promise<Reply> {
     const signal = this.signalOf(options);
-    const client = await this.ready(options.signal);
+    const channel = await this.ready(options.signal);
+    signal.throwIfAborted();
     const deadline = Date.now() + (options.timeoutMs ?? this.settings.requestTimeoutMs);
     const { error, reply } = await new Promise<{ error: ServiceError | null; reply: Buffer | undefined }>(
       (resolve) => {
-        const call = client.makeUnaryRequest<Buffer, Buffer>(
+        const ended = channel.begin();
+        const call = channel.client.makeUnaryRequest<Buffer, Buffer>(
           rpc.path,
           asIs,
           asIs,
@@ -121,6 +125,7 @@ export class EndpointConnection {
           metadataWith(token),
           { deadline },
           (error, reply) => {
+            ended();
             signal.removeEventListener('abort', cancel);
             resolve({ error, reply });
           },
@@ -166,14 +171,14 @@ export class EndpointConnection {
     return signal === undefined ? closing : AbortSignal.any([signal, closing]);
   }
 
-  private async ready(signal: AbortSignal | undefined): Promise<Client> {
+  private async ready(signal: AbortSignal | undefined): Promise<Channel> {
     const { tls, closing } = this.settings;
     (signal ?? closing).throwIfAborted();
     closing.throwIfAborted();
     const material = await tls.current();
     const { open } = this;
     const same = open?.material === material ? open.channel : undefined;
-    if (same?.isReady() === true) return same.client;
+    if (same?.isReady() === true) return same;
 
     // Calls that come at once share one connection, and one reason why there is none.
     this.opening ??= this.connect(material, same);
@@ -186,13 +191,13 @@ export class EndpointConnection {
   }
 
   /** `broken` is the channel so far, when it was made with the same material. */
-  private async connect(material: TlsMaterial, broken: Channel | undefined): Promise<Client> {
+  private async connect(material: TlsMaterial, broken: Channel | undefined): Promise<Channel> {
     const { closing, channel: settings } = this.settings;
     try {
       const channel = await openChannel(this.route(material), settings, closing, broken);
       if (channel !== this.open?.channel) this.open?.channel.retire();
       this.open = { channel, material };
-      return channel.client;
+      return channel;
     } catch (error) {
       if (broken !== undefined) this.open = undefined;
       throw error;

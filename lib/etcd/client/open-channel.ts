@@ -18,7 +18,9 @@ export interface ChannelSettings {
 export interface Channel {
   readonly client: Client;
   isReady(): boolean;
-  /** Takes no further calls; those that run go on, and the connection ends with the last one. */
+  /** A call begins; what is returned tells its end, once. */
+  begin(): () => void;
+  /** To be used for no further calls; those that run go on, and the connection ends with the last one. */
   retire(): void;
   /** Ends it at once, with the calls that run. */
   destroy(): void;
@@ -85,11 +87,26 @@ function newChannel(route: Route, settings: ChannelSettings): Channel {
     ...(settings.keepalive ? KEEPALIVE : {}),
     'grpc-node.flow_control_window': settings.flowControlWindow,
   });
+  let running = 0;
+  let retired = false;
+  // Not before: gRPC lets calls go on when a channel is closed, but its next ping then fails, and ends them.
+  const closeWhenUnused = (): void => {
+    if (retired && running === 0) client.close();
+  };
   return {
     client,
     isReady: () => client.getChannel().getConnectivityState(false) === connectivityState.READY,
+    begin: () => {
+      running++;
+      return () => {
+        running--;
+        closeWhenUnused();
+      };
+    },
     retire: () => {
-      client.close();
+      retired = true;
+      // Whoever was just given this channel begins first.
+      setImmediate(closeWhenUnused);
     },
     destroy: () => {
       client.close();

@@ -33,6 +33,14 @@ test('the same files give the same object, changed ones a new one', async () => 
   assert.equal(source.complaint, undefined);
 });
 
+test('looks at the same files at the same time give the same object', async () => {
+  await using authority = await createAuthority();
+  const { certificateFile: certFile, keyFile } = await authority.issue();
+  const source = tlsMaterialSource({ caFile: authority.certificateFile, certFile, keyFile });
+  const looks = await Promise.all(Array.from({ length: 5 }, () => source.current()));
+  for (const look of looks) assert.equal(look, looks[0]);
+});
+
 test('what was good stays while files are cut short, empty, gone or unreadable', async () => {
   await using folder = await temporaryFolder();
   await using authority = await createAuthority();

@@ -117,9 +117,10 @@ function follow<T>(texts: readonly PemText[], parse: (...pems: string[]) => T): 
         }
         const value = parse(...(await Promise.all(texts.map((each) => each.read()))), names);
         if ((await versions()) !== before) throw new Error('they change while being read');
-        good = { value, versions: before };
+        // Of several looks at the same files the first one's value is everyone's: another would mean other connections.
+        if (good?.versions !== before) good = { value, versions: before };
         complaint = undefined;
-        return value;
+        return good.value;
       } catch (error) {
         complaint = `${names}: ${reasonOf(error)}`;
         if (good !== undefined) return good.value;
