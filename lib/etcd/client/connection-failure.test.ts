@@ -73,6 +73,22 @@ const cases: readonly [
     false,
   ],
   [
+    'a plain connection that ends without a word, which may also be an etcd that goes down',
+    { step: 'http2', hungUp: true },
+    'http://e:1',
+    'etcd.tls',
+    /most likely it wants TLS/,
+    true,
+  ],
+  [
+    "an etcd that can't use its own certificate right now",
+    { step: 'tls', error: { code: 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR', message: 'internal error' } },
+    'https://e:1',
+    'etcd.tls',
+    /can't speak TLS now/,
+    true,
+  ],
+  [
     'a plain connection that is reset',
     { step: 'http2', error: { code: 'ECONNRESET', message: 'read ECONNRESET' } },
     'http://e:1',

@@ -125,6 +125,14 @@ function tlsBrokenOff(route: Route, walk: Walk, now: Date): GuardianError {
       { retryable: true },
     );
   }
+  if (code.endsWith('_ALERT_INTERNAL_ERROR')) {
+    // Go's answer when etcd, which reads its files at each handshake, finds no pair that fits: they may be half-written.
+    return tlsError(
+      `${url} can't speak TLS now: it has an internal error`,
+      "try again; if it stays, look at etcd's log and at the files of its --cert-file and --key-file",
+      { retryable: true },
+    );
+  }
   if (identity === undefined && alert) {
     return tlsError(
       `${url} wants a client certificate`,
@@ -170,8 +178,8 @@ function ourCertificateRefused(route: Route, identity: Identity, code: string, n
 }
 
 function plainBrokenOff(url: string, walk: Walk): GuardianError {
-  // What etcd does to plain HTTP/2 when it listens with TLS only.
-  if (walk.hungUp === true) return wantsTls(url);
+  // What etcd does to plain HTTP/2 when it listens with TLS only; one that goes down can't be told from that.
+  if (walk.hungUp === true) return wantsTls(url, true);
   return new GuardianError(
     'etcd.unreachable',
     `${url} broke the connection off (${walk.error?.message ?? ''})`,
@@ -182,10 +190,11 @@ function plainBrokenOff(url: string, walk: Walk): GuardianError {
   );
 }
 
-function wantsTls(url: string): GuardianError {
+function wantsTls(url: string, retryable = false): GuardianError {
   return tlsError(
     `${url} hangs up on plain http: most likely it wants TLS`,
     "write https:// and give the CA (and a client certificate) that go with etcd's",
+    { retryable },
   );
 }
 

@@ -38,6 +38,8 @@ const cases: readonly [code: status, details: string, error: string, retryable: 
     true,
   ],
   [status.UNAVAILABLE, 'etcdserver: server stopped', 'etcd.unavailable', true],
+  [status.UNKNOWN, 'raft: stopped', 'etcd.unavailable', true],
+  [status.UNKNOWN, 'raft proposal dropped', 'etcd.unavailable', true],
   [status.DEADLINE_EXCEEDED, 'Deadline exceeded after 10.001s', 'etcd.deadline', true],
   [status.DEADLINE_EXCEEDED, 'etcdserver: context deadline exceeded', 'etcd.deadline', true],
   [status.UNAVAILABLE, 'Connection dropped', 'etcd.connection-lost', true],

@@ -116,6 +116,14 @@ const MEANINGS: readonly Meaning[] = [
     retryable: true,
   },
   {
+    // etcd hands these of its raft library on as they are: it is going down, or just handed its leadership over.
+    says: /^raft(: stopped| proposal dropped)$/,
+    error: 'etcd.unavailable',
+    what: "can't answer now",
+    hint: 'the member is going down, or its cluster changes its leader: try again',
+    retryable: true,
+  },
+  {
     // grpc-js's words for HTTP/2's ENHANCE_YOUR_CALM. It pings half as often when it connects again.
     says: /^Bandwidth exhausted/,
     error: 'etcd.connection-lost',
