@@ -14,6 +14,8 @@ const { route, paths } = options;
 const metadata = tokenMetadata(options.token);
 /** What both calls ask with. */
 const NO_FIELDS = framed(Buffer.alloc(0));
+/** In how many parts the time is counted that etcd may say nothing. */
+const IDLE_STEPS = 20;
 const last = Promise.withResolvers<FromReceiver>();
 const order = new SnapshotOrder();
 const slots = new SlotFiller(memory, slotSize, (slot, length) => {
@@ -21,9 +23,11 @@ const slots = new SlotFiller(memory, slotSize, (slot, length) => {
   tell({ kind: 'filled', slot, length, totalBytes, receivedBytes, storageVersion });
 });
 let waitsForRoom = false;
-const idle = setTimeout(() => {
-  if (!waitsForRoom) last.resolve({ kind: 'idle' });
-}, options.idleTimeoutMs);
+/** Counted, not timed: a process that was stopped itself has heard nothing meanwhile, and blames nobody for it. */
+let silentSteps = 0;
+const listening = setInterval(() => {
+  if (!waitsForRoom && ++silentSteps >= IDLE_STEPS) last.resolve({ kind: 'idle' });
+}, options.idleTimeoutMs / IDLE_STEPS);
 
 function tell(message: FromReceiver): void {
   parentPort?.postMessage(message);
@@ -53,7 +57,7 @@ async function receive(): Promise<FromReceiver> {
     slots.giveBack(free);
     if (!waitsForRoom) return;
     waitsForRoom = false;
-    idle.refresh();
+    silentSteps = 0;
     stream.resume();
   });
   return conclusion(await end);
@@ -62,7 +66,7 @@ async function receive(): Promise<FromReceiver> {
 /** Bytes that make no sense end everything. */
 function reading(cutter: MessageCutter): (bytes: Buffer) => void {
   return (bytes) => {
-    idle.refresh();
+    silentSteps = 0;
     try {
       cutter.write(bytes);
     } catch (error) {
@@ -89,5 +93,6 @@ receive().then(last.resolve, (error: unknown) => {
   last.resolve({ kind: 'ended', end: { code: UNAVAILABLE, details: reasonOf(error) } });
 });
 const told = await last.promise;
+clearInterval(listening);
 slots.flush();
 tell(told);

@@ -54,7 +54,8 @@ export function walkConnection(route: Route, timeoutMs: number, signal: AbortSig
     const fail = (error: NodeJS.ErrnoException): void => {
       end({ error: firstOf(error) });
     };
-    const timer = setTimeout(stop, Math.max(timeoutMs, 0));
+    // After what has come meanwhile was looked at: this process may have been stopped itself.
+    const timer = setTimeout(() => setImmediate(stop), Math.max(timeoutMs, 0));
     signal.addEventListener('abort', stop);
 
     const speakHttp2 = (socket: typeof tcp): void => {
