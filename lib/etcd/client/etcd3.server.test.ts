@@ -30,9 +30,9 @@ test(
 
     const client = await source.current();
     await client.put('a').value('1');
-    const lease = client.lease(60);
+    const lease = client.lease(3_600);
     await lease.put('b').value('2');
-    const lock = await client.lock('job').acquire();
+    const lock = await client.lock('job').ttl(3_600).acquire();
     assert.equal(await source.current(), client);
 
     await copyFile(second.certificateFile, certFile);

@@ -75,8 +75,8 @@ describe('a snapshot', needs('etcd 3.6.16', 'etcdctl 3.6.16', 'toxiproxy-server'
       async () => {
         for await (const piece of snapshot) {
           if (silentSince > 0 || piece.length === 0) continue;
-          await proxy.addToxic({ type: 'timeout', afterMs: 0 });
           silentSince = Date.now();
+          await proxy.addToxic({ type: 'timeout', afterMs: 0 });
         }
       },
       (error) => hasCode(error, 'etcd.snapshot-idle') && error.retryable,
