@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+
+const PROGRAM = [process.execPath, join(import.meta.dirname, 'main.ts')] as const;
+/** More than a pipe takes, and less than an argument may have. */
+const LONG = 'x'.repeat(120_000);
+
+test('whoever takes their time to read gets all of it', async () => {
+  // After its first letter the reader rests for longer than the program lingers.
+  const reader = '{ IFS= read -r -N 1 first; printf %s "$first"; sleep 1; cat; }';
+  const script = `set -o pipefail; "$0" "$@" 2>&1 >/dev/null | ${reader}`;
+  const child = spawn('bash', ['-c', script, ...PROGRAM, LONG], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [told, end] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  assert.ok(told.includes(`'${LONG}'`), `${told.length} characters`);
+  assert.deepEqual(end, [2, null]);
+});
+
+test('what came of it is told by the status, also where nobody reads any more', async () => {
+  const [program, main] = PROGRAM;
+  const child = spawn(program, [main, 'no-such-command'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  child.stderr.destroy();
+  assert.deepEqual(await once(child, 'exit'), [2, null]);
+});
