@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { freePort } from '../../test/harness/free-port.ts';
 import { systemClock } from '../clock.ts';
 import { GuardianError } from '../guardian-error.ts';
 import type { CredentialSource } from '../pki/credential-folder.ts';
@@ -49,7 +50,11 @@ function always(credentials: Credentials): CredentialSource {
 }
 
 function client(port: number, credentials: Credentials | CredentialSource, node = 'node-1'): AgentClient {
-  const made = connectAgent({ address: `127.0.0.1:${port}`, node, credentials, clock: systemClock });
+  const made = connectAgent({
+    ...{ address: `127.0.0.1:${port}`, node, credentials, clock: systemClock },
+    // A loaded machine is no agent that is away.
+    connectTimeoutMs: 60_000,
+  });
   stops.push(() => {
     made.close();
   });
@@ -157,7 +162,7 @@ test('certificates that ended, on either side, are told apart from an agent that
   });
   const foreign = await credentialsFor(await newAuthority(), CONTROL_PLANE);
   await assert.rejects(client(port, foreign).describe({}), { code: 'agent.certificate' });
-  const gone = await serve(HANDLERS);
+  const gone = await serve(HANDLERS, always(agent), await freePort());
   await gone.close(0);
   await assert.rejects(client(gone.port, controlPlane).describe({}), {
     code: 'agent.unreachable',
@@ -166,7 +171,8 @@ test('certificates that ended, on either side, are told apart from an agent that
 });
 
 test('an agent that is gone is told at once, however often it is asked, and one that is back as well', async () => {
-  const first = await serve(HANDLERS);
+  // One that nobody is given meanwhile.
+  const first = await serve(HANDLERS, always(agent), await freePort());
   const caller = client(first.port, controlPlane);
   await caller.describe({});
   await first.close(0);
@@ -208,6 +214,7 @@ test('renewed credentials are used from the next call on, without a restart', as
 });
 
 test('a caller that gives up gets its reason, and the agent sees it go', async () => {
+  const asked = Promise.withResolvers<undefined>();
   const seen = Promise.withResolvers<unknown>();
   const { port: at } = await serve({
     describe: (_request, { signal }) =>
@@ -216,17 +223,21 @@ test('a caller that gives up gets its reason, and the agent sees it go', async (
           seen.resolve(signal.reason);
           reject(new Error('left'));
         });
+        asked.resolve(undefined);
       }),
   });
-  const leaving = new AbortController();
-  const asked = client(at, controlPlane).describe({}, { signal: leaving.signal });
-  setImmediate(() => {
-    leaving.abort(new Error('enough'));
-  });
-  await assert.rejects(asked, /enough/);
+  const ask = (when: Promise<unknown>): Promise<unknown> => {
+    const leaving = new AbortController();
+    void when.then(() => {
+      leaving.abort(new Error('enough'));
+    });
+    return client(at, controlPlane).describe({}, { signal: leaving.signal, timeoutMs: 120_000 });
+  };
+  await assert.rejects(ask(new Promise((resolve) => setImmediate(resolve))), /enough/);
+  await assert.rejects(ask(asked.promise), /enough/);
+  assert.match(String(await seen.promise), /hung up/);
   await assert.rejects(client(at, controlPlane).describe({}, { timeoutMs: 1_500 }), {
     code: 'agent.deadline',
     retryable: true,
   });
-  assert.match(String(await seen.promise), /hung up/);
 });
