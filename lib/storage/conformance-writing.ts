@@ -10,7 +10,7 @@ const PART = 8 * MIB;
 const PAST = new Date('2020-01-01T00:00:00Z');
 const FUTURE = new Date('2100-01-01T00:00:00Z');
 const RACERS = 20;
-const SWEEPS_MS = 60_000;
+const SWEEPS_MS = 180_000;
 
 export const writingRules: Rules = {
   'objects of every size around a part keep every byte': async (store) => {

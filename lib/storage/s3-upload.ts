@@ -9,7 +9,7 @@ import type { S3Connection, SendOptions } from './s3-client.ts';
 import type { S3Settings } from './s3-settings.ts';
 
 const COMPLETE_TIMEOUT_MS = 15 * 60_000;
-const ABANDON_TIMEOUT_MS = 10_000;
+const ABANDON_TIMEOUT_MS = 30_000;
 /** Smaller ones are sent before a refusal arrives. */
 const LARGE_BODY_BYTES = 1 << 16;
 const REFUSALS: ReadonlySet<string> = new Set(['store.denied', 'store.missing', 'store.settings']);
