@@ -134,11 +134,11 @@ test('a slow road is no broken one', needs('etcd 3.6.16', 'toxiproxy-server'), a
   await using etcd = await startEtcd({ tls: { authority, clientCertAuth: true } });
   await using toxiproxy = await startToxiproxy();
   const proxy = await toxiproxy.createProxy(etcd.address);
-  await proxy.addToxic({ type: 'latency', latencyMs: 700 });
+  await proxy.addToxic({ type: 'latency', latencyMs: 1_500 });
   const tls = identity(authority, await authority.issue({ uses: ['client'] }));
   const endpoint = `https://${proxy.address}`;
-  // TCP is up at once; TLS and HTTP/2 need two turns of 700 ms, past the half of the limit.
-  await using client = connectEtcd({ endpoints: [endpoint], tls, connectTimeoutMs: 2_600 });
+  // TCP is up at once; TLS and HTTP/2 need two turns of 1.5 s, past the half of the limit.
+  await using client = connectEtcd({ endpoints: [endpoint], tls, connectTimeoutMs: 5_800 });
   assert.equal((await client.status(endpoint)).isLeader, true);
 });
 
