@@ -52,7 +52,7 @@ test('bytes that the disk changed are noticed', async () => {
   await using folder = await temporaryFolder();
   await using file = await openEphemeralFile(folder.path);
   const [first, second] = [await file.append(randomBytes(100)), await file.append(randomBytes(100))];
-  await overwriteUnnamedFile(folder.path, 150, Buffer.alloc(1, 7));
+  await flipInUnnamedFile(folder.path, 150);
   assert.equal((await file.read(first, 100)).length, 100);
   await assert.rejects(file.read(second, 100), { code: 'spool.corrupt' });
 });
@@ -100,7 +100,11 @@ async function contentOfUnnamedFile(folder: string): Promise<Buffer> {
   return await handle.readFile();
 }
 
-async function overwriteUnnamedFile(folder: string, offset: number, bytes: Buffer): Promise<void> {
+/** What is there is random: only a flipped bit is another byte for sure. */
+async function flipInUnnamedFile(folder: string, offset: number): Promise<void> {
   await using handle = await open(await unnamedFile(folder), 'r+');
-  await handle.write(bytes, 0, bytes.length, offset);
+  const byte = Buffer.alloc(1);
+  await handle.read(byte, 0, 1, offset);
+  byte.writeUInt8(byte.readUInt8() ^ 1);
+  await handle.write(byte, 0, 1, offset);
 }
