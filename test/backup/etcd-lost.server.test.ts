@@ -55,8 +55,9 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
     repository: Repository,
     endpoints: Iterable<string>,
     onMiddle: (endpoint: string) => unknown,
+    silenceMs?: number,
   ): Promise<{ done: FullBackup; events: BackupEvent[] }> => {
-    await using client = hasty([...endpoints], onMiddle);
+    await using client = halting([...endpoints], onMiddle, silenceMs);
     const events: BackupEvent[] = [];
     const onEvent = (event: BackupEvent): void => {
       events.push(event);
@@ -115,9 +116,9 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
   test('by falling silent is left for another member', async () => {
     const ways = await waysToMembers();
     const repository = await openStore('silent');
-    const { done, events } = await backUp(repository, ways.keys(), (endpoint) =>
-      ways.get(endpoint)?.addToxic({ type: 'timeout', afterMs: 0 }),
-    );
+    const fallSilent = (endpoint: string): unknown =>
+      ways.get(endpoint)?.addToxic({ type: 'timeout', afterMs: 0 });
+    const { done, events } = await backUp(repository, ways.keys(), fallSilent, 5_000);
     const failed = events.find((event) => event.kind === 'attempt-failed');
     assert.equal(codeOf(failed?.error), 'etcd.snapshot-idle');
     assert.notEqual(done.source.endpoint, failed?.endpoint);
@@ -147,6 +148,7 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
     const repository = await openStore('healed');
     await using client = connectEtcd({ endpoints: [`http://${way.address}`] });
     let failures = 0;
+    let healing: Promise<void> | undefined;
     const { backup } = await fullBackup(
       { cluster: 'prod', proof: { mode: 'off', budgetBytes: 0 }, streamLimitMs: 60_000, attempts: 3 },
       {
@@ -154,25 +156,30 @@ describe('an etcd that goes away while it streams', needs('etcd 3.6.16', 'toxipr
         onEvent: (event) => {
           if (event.kind !== 'attempt-failed') return;
           failures += 1;
-          void heal();
+          healing ??= heal();
         },
       },
     );
+    await healing;
     // On a slow machine the way may be healed only after the second try.
     assert.ok(failures === 1 || failures === 2, `${failures} failures`);
     assert.equal((await repository.listBackups('prod'))[0]?.id, backup.id);
   });
 });
 
-/** A client that is sure after 3 s that nothing comes, instead of 20. */
-function hasty(endpoints: readonly string[], onMiddle: (endpoint: string) => unknown): EtcdClient {
-  const client = connectEtcd({ endpoints, requestTimeoutMs: 3_000 });
+/** A client whose first snapshot waits in the middle; it is sure after `silenceMs` that nothing comes. */
+function halting(
+  endpoints: readonly string[],
+  onMiddle: (endpoint: string) => unknown,
+  silenceMs: number | undefined,
+): EtcdClient {
+  const client = connectEtcd({ endpoints, requestTimeoutMs: silenceMs });
   const snapshot = client.snapshot.bind(client);
   let waiting = true;
   client.snapshot = (endpoint, options) => {
-    const stream = snapshot(endpoint, { ...options, idleTimeoutMs: 3_000 });
+    const stream = snapshot(endpoint, { ...options, idleTimeoutMs: silenceMs });
     const pieces = stream[Symbol.asyncIterator].bind(stream);
-    const halting = async function* (): AsyncGenerator<Uint8Array, void> {
+    const waits = async function* (): AsyncGenerator<Uint8Array, void> {
       for await (const piece of { [Symbol.asyncIterator]: pieces }) {
         yield piece;
         if (!waiting || stream.receivedBytes < 4 * MIB) continue;
@@ -180,7 +187,7 @@ function hasty(endpoints: readonly string[], onMiddle: (endpoint: string) => unk
         await onMiddle(endpoint);
       }
     };
-    return Object.assign(stream, { [Symbol.asyncIterator]: halting });
+    return Object.assign(stream, { [Symbol.asyncIterator]: waits });
   };
   return client;
 }
