@@ -61,11 +61,12 @@ describe('a capture', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     const current = (await etcd.status()).revision;
     await storedUpTo('seen', current);
 
-    const metrics = await (await fetch(`${url}/metrics`)).text();
-    assert.match(
-      metrics,
-      new RegExp(`^etcdguardian_capture_stored_revision\\{cluster="prod"\\} ${current}$`, 'm'),
-    );
+    // A segment can be seen in the store before the capture is told that it is there.
+    const stored = new RegExp(`^etcdguardian_capture_stored_revision\\{cluster="prod"\\} ${current}$`, 'm');
+    const metrics = await eventually('the capture tells what it stored', async () => {
+      const told = await (await fetch(`${url}/metrics`)).text();
+      return stored.test(told) && told;
+    });
     assert.match(metrics, /^etcdguardian_capture_up\{cluster="prod"\} 1$/m);
     assert.match(metrics, /^etcdguardian_capture_bases_total\{cluster="prod"\} 1$/m);
     assert.match(metrics, /^etcdguardian_capture_gaps_total\{cluster="prod"\} 0$/m);
