@@ -4,7 +4,6 @@ import { openRepository } from '../../lib/repository/open-repository.ts';
 import { synthesizeBase } from '../../lib/repository/synthesize-base.ts';
 import { LocalStore } from '../../lib/storage/local-store.ts';
 import { assertCaptured } from '../harness/captured-entries.ts';
-import { callGateway } from '../harness/etcd-gateway.ts';
 import { startEtcd } from '../harness/etcd.ts';
 import { startLiveCapture } from '../harness/live-capture.ts';
 import { RandomWorkload } from '../harness/random-workload.ts';
@@ -49,7 +48,7 @@ for (const version of sample([...ETCD_VERSIONS], 1, 'random workload under captu
         await capture.stored((await etcd.status()).revision);
       }
       // Nothing is to expire while it is judged.
-      await callGateway(etcd, 'lease/revoke', { ID: workload.keptAlive });
+      await workload.endKept();
       await capture.reached('rebased');
       const { revision } = await etcd.status();
       await capture.stored(revision);

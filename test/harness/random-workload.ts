@@ -65,9 +65,25 @@ export class RandomWorkload {
     return [{ hash, revision: at, compactRevision, memberId: header.memberId }];
   }
 
-  private async begin(): Promise<void> {
+  /** Grants the kept lease anew, with its key, when the machine stood still for so long that it was lost. */
+  async keep(): Promise<void> {
+    const { result } = (await this.keepAlive()) as { result?: { TTL?: string } };
+    if (result?.TTL === undefined) await this.grantKept();
+  }
+
+  /** Ends the kept lease, and its key with it. */
+  async endKept(): Promise<void> {
+    await this.keep();
+    await this.call('lease/revoke', { ID: this.keptAlive });
+  }
+
+  private async grantKept(): Promise<void> {
     this.keptAlive = await this.grant(RandomWorkload.KEPT_ALIVE_TTL);
     await this.call('kv/put', { key: base64('/kept-alive'), value: base64('x'), lease: this.keptAlive });
+  }
+
+  private async begin(): Promise<void> {
+    await this.grantKept();
     for (let number = 0; number < 3; number++) this.leases.push(await this.grant(LONG_TTL + number));
     // Also while the test does something else, however long that takes.
     const keeping = setInterval(() => {
@@ -123,8 +139,8 @@ export class RandomWorkload {
     return String((await this.call('lease/grant', { TTL: ttl })).ID);
   }
 
-  private async keepAlive(): Promise<void> {
-    await this.call('lease/keepalive', { ID: this.keptAlive });
+  private async keepAlive(): ReturnType<typeof callGateway> {
+    return this.call('lease/keepalive', { ID: this.keptAlive });
   }
 
   private async call(path: string, request: object): ReturnType<typeof callGateway> {
