@@ -119,6 +119,8 @@ async function pass(
   incoming.once('close', () => {
     if (!incoming.complete) outgoing.destroy();
   });
+  // An upstream that answers before it has read everything may break the connection off behind its answer.
+  outgoing.on('error', () => undefined);
   const [upstream] = (await once(outgoing, 'response')) as [IncomingMessage];
   if (action.kind === 'lose-answer') {
     await read(upstream);

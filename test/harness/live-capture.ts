@@ -47,7 +47,7 @@ export const CLUSTER = 'prod';
 
 export async function startLiveCapture(options: LiveCaptureOptions): Promise<LiveCapture> {
   const { endpoints, store, request, tools, settings } = options;
-  const client = connectEtcd({ endpoints, connectTimeoutMs: options.connectTimeoutMs ?? 1_000 });
+  const client = connectEtcd({ endpoints, connectTimeoutMs: options.connectTimeoutMs ?? 30_000 });
   const repository = await openRepository(repositorySettings(store, settings));
   const [stopping, aborting] = [new AbortController(), new AbortController()];
   const clock = settings?.clock ?? ((): Date => new Date());
