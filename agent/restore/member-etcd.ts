@@ -13,7 +13,7 @@ export async function untilServing(etcd: EtcdOfNode, deadline: Deadline): Promis
   let last: unknown = new Error('it was not asked');
   const serves = await waitUntil(async () => {
     try {
-      await withMember(etcd, async (client, endpoint) => {
+      await withMember(etcd, ASK_MS, async (client, endpoint) => {
         const status = await client.status(endpoint, { signal: deadline.signal, timeoutMs: ASK_MS });
         if (status.leader === undefined) throw new Error('it has no leader');
       });
@@ -48,7 +48,9 @@ export async function verifyMember(
   staged: NonNullable<JournalEntry['staged']>,
   deadline: Deadline,
 ): Promise<void> {
-  await withMember(etcd, async (client, endpoint) => {
+  // It has served a moment ago: if it is slow to answer now, that is no reason to take everything back.
+  const patienceMs = Math.max(ASK_MS, Math.min(MOST_PATIENCE_MS, deadline.leftMs()));
+  await withMember(etcd, patienceMs, async (client, endpoint) => {
     const hashAt = (at: bigint): Promise<HashKV> =>
       client.hashKV(endpoint, at, {
         signal: deadline.signal,
@@ -147,15 +149,17 @@ function leasesEnded(changes: bigint): GuardianError {
 }
 
 const ASK_MS = 2_000;
+const MOST_PATIENCE_MS = 60_000;
 
 async function withMember(
   { endpoints, tls }: EtcdOfNode,
+  connectTimeoutMs: number,
   ask: (client: EtcdClient, endpoint: string) => Promise<void>,
 ): Promise<void> {
   await using client = connectEtcd({
     endpoints,
     ...(tls === undefined ? {} : { tls }),
-    connectTimeoutMs: ASK_MS,
+    connectTimeoutMs,
   });
   await ask(client, client.endpoints[0] ?? '');
 }
