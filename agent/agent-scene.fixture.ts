@@ -16,6 +16,7 @@ import {
 import type { Credentials } from '../lib/pki/credentials.ts';
 import { type Authority, createAuthority } from '../test/harness/certificates.ts';
 import { type Etcd, startEtcd } from '../test/harness/etcd.ts';
+import { DEADLINE_MS } from '../test/harness/eventually.ts';
 import { type S3Server, startS3Server } from '../test/harness/s3.ts';
 import { type TemporaryFolder, temporaryFolder } from '../test/harness/temporary-folder.ts';
 import { type AgentTools, agentSettings, runAgent } from './main.ts';
@@ -105,7 +106,7 @@ export async function startAgentScene(options: AgentSceneOptions = {}): Promise<
     client(port, credentials = controlPlane) {
       const made = connectAgent({
         address: `127.0.0.1:${port}`,
-        ...{ node: 'node-1', credentials, clock: systemClock },
+        ...{ node: 'node-1', credentials, clock: systemClock, connectTimeoutMs: DEADLINE_MS },
       });
       stack.defer(() => {
         made.close();

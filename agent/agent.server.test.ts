@@ -208,7 +208,7 @@ describe('an agent beside its etcd', needs('etcd 3.6.16', 'versitygw'), () => {
     await on.takeTerm({ holder: 'test' });
     let [stdout, stderr] = ['', ''];
     let end: { exitCode: number; timedOut: boolean } | undefined;
-    for await (const update of on.runHook({ ...hook, timeoutSeconds: 5 })) {
+    for await (const update of on.runHook({ ...hook, timeoutSeconds: 60 })) {
       stdout += Buffer.from(update.stdout).toString();
       stderr += Buffer.from(update.stderr).toString();
       if (update.ended) end = update;

@@ -102,6 +102,11 @@ test('the base of a capture has them, and so has one that is merged out of it', 
     ['node-1'],
   );
   for (let at = 0; at < 5; at++) await scene.etcd.etcdctl('put', `/after/${at}`, 'x');
+  const { revision } = await scene.etcd.status();
+  await eventually('all of it is stored', async () => {
+    const { captures } = await client.describe({});
+    return captures.some(({ storedRevision }) => storedRevision >= revision);
+  });
   await client.stopCapture({ fence });
   const point = await repository.points.find(base.cluster, { kind: 'latest' });
   assert.ok(point.revision > base.manifest.snapshot.currentRevision);

@@ -51,7 +51,7 @@ test(
     );
     const began = performance.now();
     await agent.stop();
-    assert.ok(performance.now() - began < 15_000);
+    assert.ok(performance.now() - began < 60_000);
     await again;
   },
 );

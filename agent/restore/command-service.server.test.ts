@@ -64,7 +64,13 @@ esac
   });
 
   test('whose processes stay is not stopped', async () => {
-    const service = systemdService('etcd.service', () => Promise.resolve(false), onNode);
-    await assert.rejects(service.stop(deadlineIn(500, signal)), { code: 'restore.not-stopped' });
+    let nowMs = 0;
+    const looked = (): Promise<boolean> => {
+      nowMs += 20_000;
+      return Promise.resolve(false);
+    };
+    const service = systemdService('etcd.service', looked, onNode);
+    const deadline = deadlineIn(60_000, signal, () => nowMs);
+    await assert.rejects(service.stop(deadline), { code: 'restore.not-stopped' });
   });
 });

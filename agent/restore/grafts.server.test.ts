@@ -63,7 +63,7 @@ describe('a restore with objects put on top of the data', needs('etcd 3.6.16', '
     const { signal } = new AbortController();
     const wish = { holder: 'restore/test', atLeast: 0n, operation: order.operation };
     const term = await participant.takeTerm(wish, signal);
-    const call = { fence: { operation: order.operation, term }, budgetMs: 60_000 };
+    const call = { fence: { operation: order.operation, term }, budgetMs: 600_000 };
     const staged = async (value: string): Promise<number> => {
       const grafts = [{ key: MINE, value: Buffer.from(value) }];
       const { hashKv } = await participant.stage({ ...order.stage, grafts }, call, () => undefined, signal);

@@ -22,7 +22,7 @@ describe('an etcd that can’t tell the hash before a lease ended', needs('etcd 
     const participant = scene.participant();
     const { signal } = new AbortController();
     const term = await participant.takeTerm({ holder: 'restore/test', atLeast: 0n, operation }, signal);
-    const call = { fence: { operation, term }, budgetMs: 120_000 };
+    const call = { fence: { operation, term }, budgetMs: 600_000 };
     await participant.stage(order.stage, call, () => undefined, signal);
     for (const step of ['quiesce', 'swap', 'startEtcd'] as const) await participant.step(step, call, signal);
     const entry = (await openJournal(dirname(scene.journal(operation)))).find(operation);

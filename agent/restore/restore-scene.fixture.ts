@@ -111,6 +111,7 @@ export async function startRestoreScene(options: RestoreSceneOptions = {}): Prom
   };
   const agent = connectAgent({
     ...{ address: `127.0.0.1:${agentPort}`, node: 'node-1', credentials: controlPlane, clock: systemClock },
+    connectTimeoutMs: DEADLINE_MS,
   });
   starting.defer(() => {
     agent.close();

@@ -117,8 +117,8 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const term = await participant.takeTerm(wish, new AbortController().signal);
     const fence = { operation: order.operation, term };
     const { signal } = new AbortController();
-    await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
-    await participant.step('quiesce', { fence, budgetMs: 60_000 }, signal);
+    await participant.stage(order.stage, { fence, budgetMs: 600_000 }, () => undefined, signal);
+    await participant.step('quiesce', { fence, budgetMs: 600_000 }, signal);
     await participant.step('swap', { fence, budgetMs: 1_000 }, signal);
     await eventually(
       'it went back',
@@ -145,7 +145,7 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const participant = scene.participant();
     const { signal } = new AbortController();
     const term = await participant.takeTerm({ holder: 'restore/test', atLeast: 0n, operation }, signal);
-    const call = { fence: { operation, term }, budgetMs: 60_000 };
+    const call = { fence: { operation, term }, budgetMs: 600_000 };
     await participant.stage(order.stage, call, () => undefined, signal);
     for (const step of ['quiesce', 'swap', 'startEtcd'] as const) await participant.step(step, call, signal);
     assert.equal(await scene.get('/leased/b'), 'x');
@@ -165,7 +165,7 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
         { requestPut: { key: base64('/registry/written'), value: base64('by something') } },
       ],
     });
-    await assert.rejects(verifyMember(etcd, staged, deadlineIn(20_000, signal)), {
+    await assert.rejects(verifyMember(etcd, staged, deadlineIn(120_000, signal)), {
       code: 'restore.written',
       message: /\/registry\/written/,
     });
@@ -182,9 +182,9 @@ describe('a restore of one member by its agent', needs('etcd 3.6.16', 'versitygw
     const wish = { holder: 'restore/test', atLeast: 0n, operation: order.operation };
     const term = await participant.takeTerm(wish, signal);
     const fence = { operation: order.operation, term };
-    await participant.stage(order.stage, { fence, budgetMs: 60_000 }, () => undefined, signal);
+    await participant.stage(order.stage, { fence, budgetMs: 600_000 }, () => undefined, signal);
     for (const step of ['quiesce', 'swap', 'startEtcd', 'verify'] as const)
-      await participant.step(step, { fence, budgetMs: 120_000 }, signal);
+      await participant.step(step, { fence, budgetMs: 600_000 }, signal);
     await participant.step('commit', { fence, budgetMs: 1_000 }, signal);
     await eventually(
       'it went on',
