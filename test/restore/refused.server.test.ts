@@ -161,7 +161,7 @@ describe('a restore', needs('etcd 3.6.16', 'etcdctl 3.6.16'), () => {
     const create = ['backup', 'create', '--endpoints', etcd.endpoint, '--cluster', 'prod'];
     await cli.json(backupAnswer, [...create, ...s3StoreOptions(s3, `backups/${name}`)]);
     const way = await toxiproxy.createProxy(s3.address);
-    await way.addToxic({ type: 'bandwidth', kilobytesPerSecond: 500 });
+    await way.addToxic({ type: 'bandwidth', kilobytesPerSecond: 50 });
     const dataDir = folder.join(name);
     const store = s3StoreOptions(s3, `backups/${name}`, `http://${way.address}`);
     const restore = stack.use(await cli.start(['restore', ...store, '--data-dir', dataDir]));

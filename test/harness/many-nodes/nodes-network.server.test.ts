@@ -66,7 +66,7 @@ async function listening(host: string): Promise<AsyncDisposable & { readonly por
 }
 
 async function reaches({ within }: NodePlace, host: string, port: number): Promise<boolean> {
-  const script = `timeout 5 bash -c 'exec 3<>/dev/tcp/${host}/${port}'`;
+  const script = `timeout 60 bash -c 'exec 3<>/dev/tcp/${host}/${port}'`;
   const [program = '', ...args] = within;
   return await runProgram(program, [...args, 'bash', '-c', script]).then(
     () => true,
