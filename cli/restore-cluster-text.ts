@@ -2,6 +2,7 @@ import type { RestoreState } from '../lib/agent-api/restore-messages.ts';
 import { GuardianError, reasonOf } from '../lib/guardian-error.ts';
 import type { ClusterPlan } from '../lib/restore/cluster/cluster-plan.ts';
 import type { CoordinatorProgress, RestoreOutcome } from '../lib/restore/cluster/coordinate-restore.ts';
+import { wayBackText } from '../lib/restore/cluster/way-back.ts';
 import { EXIT_CODES, exitCodeOf } from './exit-code.ts';
 import { fields, print } from './output.ts';
 import type { ProgressLine } from './progress-line.ts';
@@ -96,7 +97,7 @@ function outcomeText(operation: string, outcome: RestoreOutcome, own: KeptOwn): 
     case 'restored':
       return `restored.\n${outcome.trouble === undefined ? '' : `still to come: ${reasonOf(outcome.trouble)}; the nodes go on by themselves\n`}${own.line}\n${keptText(outcome.states)}Look at it: kubectl get nodes; backups begin a new timeline, take a full one now.\nWhen all is well: etcdguardian restore clean-up ${operation} --agent … frees the old data's room.\n`;
     case 'rolled-back':
-      return `NOT restored: everything is as it was before.\n${problemText(outcome.failure)}`;
+      return `NOT restored: ${wayBackText(outcome.states)}.\n${problemText(outcome.failure)}`;
     case 'going-back':
       return `NOT restored: it goes back, and not all nodes are through: ${reasonOf(outcome.trouble)}.\n${problemText(outcome.failure)}The nodes go on with it by themselves. ${wayOutText(outcome.trouble)}See: etcdguardian restore status --agent …\n`;
     case 'unknown':

@@ -3,6 +3,7 @@ import type { Problem } from '../../lib/agent-api/request-parts.ts';
 import { GuardianError, hasCode } from '../../lib/guardian-error.ts';
 import type { Journal, JournalEntry } from '../../lib/restore/cluster/journal.ts';
 import { fateOf, hasReached, stageOf } from '../../lib/restore/cluster/restore-states.ts';
+import { AS_BEFORE, NOTHING_STOPPED } from '../../lib/restore/cluster/way-back.ts';
 import { problemOf } from '../errors-on-wire.ts';
 import { dirsOf, type MemberData } from './member-data.ts';
 import { type Deadline, deadlineIn } from './node-service.ts';
@@ -123,7 +124,7 @@ export class MemberRestore {
     const going = await this.write({ ...entry, state: 'RollingBack', problem: entry.problem ?? why });
     if (!hasReached(going.furthest, 'Quiescing')) {
       await this.tools.data.remove(going);
-      return await this.write({ ...going, state: 'RolledBack', message: 'nothing had been stopped' });
+      return await this.write({ ...going, state: 'RolledBack', message: NOTHING_STOPPED });
     }
     let back = going;
     try {
@@ -141,7 +142,7 @@ export class MemberRestore {
       throw error;
     }
     await this.tools.data.remove(back).catch(() => undefined);
-    return await this.write({ ...back, state: 'RolledBack', message: 'everything is as it was before' });
+    return await this.write({ ...back, state: 'RolledBack', message: AS_BEFORE });
   }
 
   /** Removes what is left: after a restore, the data before it. */

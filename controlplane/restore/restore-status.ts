@@ -5,6 +5,7 @@ import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { EtcdRestore } from '../../lib/kubernetes/api/etcd-restore.ts';
 import type { EtcdRestoreStatus, RestoredMember } from '../../lib/kubernetes/api/etcd-restore-status.ts';
 import { setCondition } from '../../lib/kubernetes/set-condition.ts';
+import { wayBackText } from '../../lib/restore/cluster/way-back.ts';
 import { visibleText } from '../../lib/visible-text.ts';
 import { failureOf } from '../backup/backup-status.ts';
 import type { NamespaceRestoreOutcome } from '../namespace-restore/run-namespace-restore.ts';
@@ -108,7 +109,7 @@ function ended(end: RestoreEnd, report: RestoreReport): ToldStatus {
       return failed(end.failure, report, [
         report.states.size === 0
           ? ['RolledBack', 'True', 'NothingChanged', 'nothing was stopped or changed']
-          : ['RolledBack', 'True', 'RolledBack', 'everything is as it was before'],
+          : ['RolledBack', 'True', 'RolledBack', limited(wayBackText(report.states))],
       ]);
     case 'going-back':
       return failed(end.failure, report, [
