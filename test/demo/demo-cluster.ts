@@ -45,7 +45,7 @@ async function demo(): Promise<void> {
   ]);
 
   narrator.chapter('The mistake, and its end: a namespace is deleted, and comes back');
-  await admin(cluster, 'delete', 'namespace', 'shop', '--timeout=60s');
+  await admin(cluster, 'delete', 'namespace', 'shop', '--timeout=180s');
   await admin(
     cluster,
     ...['etcdguardian', 'restore', 'create', 'shop-is-back', '-n', 'team-a'],
