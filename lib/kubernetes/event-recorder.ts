@@ -84,15 +84,15 @@ export function eventRecorder(options: EventRecorderOptions): EventRecorder {
     if (one.waiting || queue.length >= MOST_WAITING) return;
     one.waiting = true;
     queue.push(one);
-    working ??= work().finally(() => {
-      working = undefined;
-    });
+    working ??= work();
   };
   const work = async (): Promise<void> => {
     for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
       one.waiting = false;
       await write(one).catch(trouble);
     }
+    // In the moment in which nothing is left: what comes next begins anew.
+    working = undefined;
   };
   const write = async (one: Series): Promise<void> => {
     const { count, written } = one;
