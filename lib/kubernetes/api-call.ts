@@ -1,6 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { GuardianError, reasonOf } from '../guardian-error.ts';
-import { type Answer, AnswerTooLarge, type Exchange, type Exchanger, NoAnswer } from './http-exchange.ts';
+import {
+  type Answer,
+  AnswerTooLarge,
+  type Exchange,
+  type Exchanger,
+  neverLeft,
+  NoAnswer,
+} from './http-exchange.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { pause } from './pause.ts';
 import type { RequestRate } from './request-rate.ts';
@@ -179,10 +186,6 @@ function codeOf(failure: unknown): string {
 
 function isDistrust(failure: unknown): boolean {
   return /^(CERT_|ERR_TLS_CERT|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(codeOf(failure));
-}
-
-function neverLeft(failure: unknown): boolean {
-  return ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'].includes(codeOf(failure));
 }
 
 function isSuccess(status: number): boolean {

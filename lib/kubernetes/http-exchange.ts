@@ -43,6 +43,13 @@ export class AnswerTooLarge extends Error {}
 /** No connection within the time, or no answer. */
 export class NoAnswer extends Error {}
 
+/** Whether a failed exchange ended before anything of it was sent: whatever it asks for, it may be tried again. */
+export function neverLeft(failure: unknown): boolean {
+  return typeof failure === 'object' && failure !== null && unsent.has(failure);
+}
+
+const unsent = new WeakSet<object>();
+
 const CONNECT_MS = 10_000;
 /** Node's own, with a second between the probes: who doesn't answer is found gone after about 40 s. */
 const KEEP_ALIVE_MS = 30_000;
@@ -88,6 +95,7 @@ export function createExchanger(server: string): Exchanger {
       agent,
     };
     const sent = isPlain ? plainRequest(options) : request(options);
+    const way = { hasLeft: false };
     const fail = (error: Error): void => {
       sent.destroy(error);
       reject(error);
@@ -112,6 +120,7 @@ export function createExchanger(server: string): Exchanger {
         fail(error instanceof Error ? error : new Error(String(error)));
         return;
       }
+      way.hasLeft = true;
       sent.end(body);
     });
     try {
@@ -121,6 +130,7 @@ export function createExchanger(server: string): Exchanger {
     } catch (error) {
       done();
       signal?.throwIfAborted();
+      if (!way.hasLeft && typeof error === 'object' && error !== null) unsent.add(error);
       throw error;
     }
   };
