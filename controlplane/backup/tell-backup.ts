@@ -23,7 +23,8 @@ export function tellRetry(
 ): void {
   const { reason, message } = failureOf(error);
   const text = `${message} Trying again in ${Math.round(pauseMs / 1000)} s.`;
-  events.warning(target(backup), 'BackupRetried', text);
+  // Without the time, so that one Event counts all of the same cause.
+  events.warning(target(backup), 'BackupRetried', `${message} It is tried again.`);
   log.write('warning', 'backup-retried', `${keyOf(backup)}: ${text} [${reason}]`, {
     ...fieldsOf(backup),
     code: reason,
