@@ -1,5 +1,6 @@
 import { base64, callGateway } from './etcd-gateway.ts';
 import { type Etcd, startEtcd } from './etcd.ts';
+import { eventually } from './eventually.ts';
 import { testRandom } from './sampling.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import type { TemporaryFolder } from './temporary-folder.ts';
@@ -102,6 +103,15 @@ export async function liveHash(etcd: Etcd): Promise<LiveHash> {
 export async function putOne(etcd: Etcd, key: string, value: string): Promise<bigint> {
   const answer = await callGateway(etcd, 'kv/put', { key: base64(key), value: base64(value) });
   return BigInt(answer.header?.revision ?? 0);
+}
+
+/** Puts a key that isn't there yet, in one revision, whatever becomes of the leader meanwhile: nothing is put twice. */
+export async function putOnce(etcd: Etcd, key: string, value: string): Promise<void> {
+  const request = {
+    compare: [{ key: base64(key), target: 'VERSION', result: 'EQUAL', version: '0' }],
+    success: [{ request_put: { key: base64(key), value: base64(value) } }],
+  };
+  await eventually(`${key} is written`, async () => callGateway(etcd, 'kv/txn', request));
 }
 
 /** Compacts at that revision; resolves when the compaction is through. */
