@@ -14,7 +14,8 @@ export interface KeyQueueLimits {
 
 export const KEY_QUEUE_LIMITS: KeyQueueLimits = {
   retryMs: 500,
-  longestRetryMs: 300_000,
+  // Whoever gave what was missing, a right or a Secret, waits for no more than that.
+  longestRetryMs: 60_000,
   perSecond: 50,
   burst: 200,
 };
