@@ -98,7 +98,12 @@ async function verifyAmongOthers(
   staged: NonNullable<JournalEntry['staged']>,
   deadline: Deadline,
 ): Promise<void> {
-  await using client = connectEtcd({ endpoints, ...(tls === undefined ? {} : { tls }) });
+  await using client = connectEtcd({
+    endpoints,
+    ...(tls === undefined ? {} : { tls }),
+    // It has served a moment ago.
+    connectTimeoutMs: Math.max(1, Math.min(PATIENCE_MS, deadline.leftMs())),
+  });
   const endpoint = client.endpoints[0] ?? '';
   const call = { signal: deadline.signal, timeoutMs: Math.max(1, Math.floor(deadline.leftMs())) };
   const { header } = await client.status(endpoint, call);
@@ -119,6 +124,8 @@ async function verifyAmongOthers(
     { hint: 'The disk is bad, or another restore was made on this node. Go back: --roll-back.' },
   );
 }
+
+const PATIENCE_MS = 60_000;
 
 /** The agent's restores and these must not meet. */
 async function requireAgentIdle(folder: string): Promise<void> {
