@@ -16,7 +16,12 @@ describe('an agent beside its etcd', needs('etcd 3.6.16', 'versitygw'), () => {
 
   test('finds etcd by its manifest, on the node, and tells all of it', async () => {
     const agent = await scene.start('described');
-    const told = await scene.client(agent.port).describe({});
+    const client = scene.client(agent.port);
+    // It is given some seconds only: a machine that stands still for so long says nothing of it.
+    const told = await eventually('etcd answers in time', async () => {
+      const description = await client.describe({});
+      return description.etcd?.unreachable === undefined && description;
+    });
     assert.deepEqual(told.problems, []);
     const { clusterId, memberId, revision } = await scene.etcd.status();
     const { etcd } = told;
@@ -28,9 +33,11 @@ describe('an agent beside its etcd', needs('etcd 3.6.16', 'versitygw'), () => {
     assert.ok(etcd.dataDiskFree > 0 && told.certificateEndsMs > Date.now());
     const pages = `http://127.0.0.1:${agent.pagesPort}`;
     assert.equal((await fetch(`${pages}/readyz`)).status, 200);
-    const metrics = await (await fetch(`${pages}/metrics`)).text();
+    const metrics = await eventually('etcd is measured', async () => {
+      const text = await (await fetch(`${pages}/metrics`)).text();
+      return text.includes('etcdguardian_agent_etcd_up 1') && text;
+    });
     assert.match(metrics, /etcdguardian_etcd_revision\{endpoint="https:/);
-    assert.match(metrics, /etcdguardian_agent_etcd_up 1/);
     await agent.stop();
   });
 
