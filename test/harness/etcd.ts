@@ -64,7 +64,7 @@ export interface Etcd extends AsyncDisposable {
   status(): Promise<EtcdStatus>;
   /** SIGKILL unless told otherwise; SIGKILL and SIGTERM wait for the end, SIGSTOP and SIGCONT pause and resume it. */
   kill(signal?: NodeJS.Signals): Promise<void>;
-  /** Ends it politely. The data dir stays. */
+  /** Ends it politely, however long that takes: its log is in its database then. The data dir stays. */
   stop(): Promise<void>;
   /** Starts it again (ending it politely before, when it runs) on the same ports and data dir. */
   restart(changes?: { version?: EtcdVersion; args?: readonly string[] }): Promise<void>;
@@ -127,7 +127,7 @@ export async function startMember(options: EtcdOptions, clientPort: number, peer
     }
   };
   const stop = async (): Promise<void> => {
-    await server?.stop();
+    await server?.stop(deadlineMs);
   };
   const dispose = async (): Promise<void> => {
     await server?.kill();

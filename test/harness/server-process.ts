@@ -19,8 +19,8 @@ export interface ServerProcess extends AsyncDisposable {
   line(pattern: RegExp, deadlineMs?: number): Promise<string>;
   /** Sends the signal; nothing happens when it has ended. */
   signal(signal: NodeJS.Signals): void;
-  /** Ends it politely (SIGTERM), after 10 s or when paused by force, and waits for its end. */
-  stop(): Promise<void>;
+  /** Ends it politely (SIGTERM, and SIGCONT where it is paused), by force after `politeMs`, default 10 s; waits for its end. */
+  stop(politeMs?: number): Promise<void>;
   /** Ends it with SIGKILL, and waits for its end. */
   kill(): Promise<void>;
 }
@@ -69,8 +69,8 @@ export async function startProcess(
     signal('SIGKILL');
     await exited;
   };
-  const stop = async (): Promise<void> => {
-    const force = setTimeout(signal, POLITE_MS, 'SIGKILL');
+  const stop = async (politeMs = POLITE_MS): Promise<void> => {
+    const force = setTimeout(signal, politeMs, 'SIGKILL');
     signal('SIGTERM');
     signal('SIGCONT');
     await exited;
@@ -107,7 +107,7 @@ export async function startProcess(
     signal,
     stop,
     kill,
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: () => stop(),
   };
 }
 
