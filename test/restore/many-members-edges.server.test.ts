@@ -64,8 +64,11 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
       assert.equal(end.kind, 'restored', end.text);
       await untilOver(scene.nodes, order.operation);
       const restored = { ...known, before: 'of a later moment', restored: known.before };
-      for (const { etcd } of scene.nodes) assert.equal(await etcd.get(known.key), restored.restored);
-      const proofs = await Promise.all(scene.nodes.map(({ etcd }) => etcd.proof()));
+      for (const { name, etcd } of scene.nodes)
+        await eventually(`${name} has it`, async () => (await etcd.get(known.key)) === restored.restored);
+      const proofs = await Promise.all(
+        scene.nodes.map(({ etcd }) => eventually('etcd tells its hash', () => etcd.proof())),
+      );
       for (const proof of proofs) assert.deepEqual(proof, proofs[0]);
       assert.notEqual(proofs[0]?.clusterId, known.clusterId);
       await cleanUp(scene.nodes, order.operation);

@@ -135,10 +135,10 @@ function timesLonger(patience: number): Budgets {
 export async function writeNewer(scene: Pick<ManyNodes, 'nodes'>, value: string): Promise<KnownData> {
   const [first] = scene.nodes;
   assert.ok(first !== undefined);
-  await eventually('etcd takes a write', () => first.etcd.put(KEY, value));
+  await first.etcd.put(KEY, value);
   const lostKey = `/registry/newer/${randomUUID()}`;
   await first.etcd.put(lostKey, value);
-  const { clusterId, revision } = await first.etcd.proof();
+  const { clusterId, revision } = await eventually('etcd tells its hash', () => first.etcd.proof());
   return { key: KEY, before: value, restored: 'of the backup', lostKey, clusterId, revision };
 }
 

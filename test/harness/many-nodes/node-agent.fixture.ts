@@ -15,7 +15,7 @@ files.rename = async (from, to) => {
   if (!/\/restores\/[^/]+\.json$/.test(String(to)) || !existsSync(haltFile)) return;
   const [state, token = ''] = readFileSync(haltFile, 'utf8').split(' ');
   if ((JSON.parse(readFileSync(String(to), 'utf8')) as { state: string }).state !== state) return;
-  rmSync(haltFile);
+  rmSync(haltFile, { force: true });
   writeSync(1, `halted ${token}\n`);
   process.kill(process.pid, 'SIGSTOP');
 };

@@ -59,18 +59,25 @@ export function nodeAgent(options: NodeAgentOptions): NodeAgent {
       const said = new RegExp(`^halted ${token}$`);
       await writeFile(haltFile, `${state} ${token}`);
       const { promise, resolve } = Promise.withResolvers<undefined>();
+      let released = false;
+      const goOn = (): void => {
+        at?.signal('SIGCONT');
+      };
       const halted = async (): Promise<void> => {
         await at?.line(said, NEVER_MS);
         // It says so just before; a signal that comes too early is no use.
         await eventually(`the agent of ${node} stands still`, () => standsStill(at?.pid ?? 0));
         resolve(undefined);
+        // It had read the file before that was taken away.
+        if (released) goOn();
       };
       halted().catch(() => undefined);
       return {
         halted: promise,
         async release() {
           await rm(haltFile, { force: true });
-          at?.signal('SIGCONT');
+          released = true;
+          goOn();
         },
       };
     },
