@@ -50,6 +50,8 @@ export async function operator(
   const machine = {
     ...process.env,
     ...{ HOME: home.path, XDG_STATE_HOME: home.join('state') },
+    // On a loaded machine etcdctl's own 2 s and 5 s may be too short.
+    ...{ ETCDCTL_DIAL_TIMEOUT: '60s', ETCDCTL_COMMAND_TIMEOUT: '60s' },
     PATH: [...programs, process.env.PATH ?? ''].join(delimiter),
     ...env,
   };
