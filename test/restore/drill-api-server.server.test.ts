@@ -4,6 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
 import type { Etcd } from '../harness/etcd.ts';
+import { eventually } from '../harness/eventually.ts';
 import { backupAnswer, drillAnswer } from '../harness/guardian-answers.ts';
 import { type GuardianCli, guardianCli } from '../harness/guardian-cli.ts';
 import { localStoreOptions } from '../harness/guardian-store.ts';
@@ -125,8 +126,9 @@ async function backUpCluster(folder: TemporaryFolder, cli: GuardianCli): Promise
   await kube.kubectl('create', 'secret', 'generic', 'password', '-n', 'shop', '--from-literal=word=x');
   await kube.kubectl('create', 'configmap', 'web', '-n', 'shop', '--from-literal=a.conf=open');
   await apply(folder, kube, WIDGETS);
-  await kube.kubectl('wait', '--for=condition=Established', 'crd/widgets.example.com', '--timeout=60s');
-  await apply(folder, kube, WIDGET);
+  await kube.kubectl('wait', '--for=condition=Established', 'crd/widgets.example.com', '--timeout=180s');
+  // It is established a moment before it is served.
+  await eventually('widgets are served', () => apply(folder, kube, WIDGET).then(() => true));
   await apply(folder, kube, FAR_API);
   // Last, as it lets nothing through.
   await apply(folder, kube, WEBHOOK);
