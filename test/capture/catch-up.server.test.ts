@@ -138,7 +138,7 @@ test('an etcd that goes away meanwhile is waited for, but not for ever', ETCD, a
   const store = new LocalStore(folder.join('store'));
   await caughtUp(etcd, store);
   await putOne(etcd, '/a', '1');
-  await using client = connectEtcd({ endpoints: [etcd.endpoint], connectTimeoutMs: 100 });
+  await using client = connectEtcd({ endpoints: [etcd.endpoint] });
   // Gone once it has told its revision.
   const range: EtcdClient['range'] = async (key, options) => {
     const reply = await client.range(key, options);
@@ -148,7 +148,7 @@ test('an etcd that goes away meanwhile is waited for, but not for ever', ETCD, a
   const vanishing = Object.assign(Object.create(client) as EtcdClient, { range });
   const events: CatchUpEvent[] = [];
   await assert.rejects(
-    caughtUpBy(vanishing, store, (event) => events.push(event), { patienceMs: 500 }),
+    caughtUpBy(vanishing, store, (event) => events.push(event), { patienceMs: 3_000 }),
     {
       code: /^etcd\./,
       retryable: true,

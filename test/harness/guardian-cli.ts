@@ -57,7 +57,7 @@ export function guardianCli(
       const stdout = new Written();
       const stderr = new Written();
       const terminal = { stdout, stderr, env: { ...machine, ...env }, signal };
-      const status = await run(args, terminal, clock);
+      const status = await run(patient(args), terminal, clock);
       return { status, stdout: stdout.text, stderr: stderr.text };
     },
     async json(schema, args, options) {
@@ -73,12 +73,17 @@ export function guardianCli(
       return outcome.stderr;
     },
     start(args, { env = {}, within = [] } = {}) {
-      const [command = '', ...rest] = [...within, process.execPath, PROGRAM, ...args];
+      const [command = '', ...rest] = [...within, process.execPath, PROGRAM, ...patient(args)];
       const caches = { XDG_CACHE_HOME: CACHE_HOME };
       return startProcess(command, rest, { env: { ...process.env, ...caches, ...machine, ...env } });
     },
   };
   return cli;
+}
+
+/** On a loaded machine the program's own 5 s for a connection to etcd may be too short. */
+function patient(args: readonly string[]): readonly string[] {
+  return args.includes('--endpoints') ? [...args, '--connect-timeout', '60s'] : args;
 }
 
 class Written {
