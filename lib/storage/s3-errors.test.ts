@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { test } from 'node:test';
 import { type ProxyAction, s3ErrorBody, startHttpProxy } from '../../test/harness/http-proxy.ts';
 import { GuardianError } from '../guardian-error.ts';
@@ -193,7 +194,7 @@ test('a success whose body says that it failed has failed', async () => {
   assert.equal(completes.length, impatient.attempts);
 });
 
-test('nobody there, an unknown name, not HTTP: each says what to check', async () => {
+test('nobody there, an unknown name, not HTTP: each says what to check', async (t) => {
   await using proxy = await startHttpProxy('http://127.0.0.1:9', () => ({ kind: 'break' }));
   const plain = proxy.endpoint.replace('http:', 'https:');
   const refused = await thrownBy(storeAt('http://127.0.0.1:1').stat('x'));
@@ -203,6 +204,11 @@ test('nobody there, an unknown name, not HTTP: each says what to check', async (
   assert.equal(tls.code, 'store.unreachable');
   assert.equal(tls.retryable, false);
   assert.match(tls.hint ?? '', /http or https/);
+  // As a name server answers that is neither slow nor away.
+  t.mock.method(dns, 'lookup', ((name: string, _options: object, answer: (error: Error) => void) => {
+    const message = `getaddrinfo ENOTFOUND ${name}`;
+    answer(Object.assign(new Error(message), { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: name }));
+  }) as unknown as typeof dns.lookup);
   const unknown = await thrownBy(storeAt('http://no-such-host.invalid', { pathStyle: false }).stat('x'));
   assert.equal(unknown.code, 'store.unreachable');
   assert.match(`${unknown.message} ${unknown.hint ?? ''}`, /bucket\.no-such-host\.invalid.*virtual-host/);

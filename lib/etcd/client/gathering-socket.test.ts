@@ -39,12 +39,15 @@ describe('a gathering socket', () => {
     const pieces: Buffer[] = [];
     ours.on('data', (piece: Buffer) => pieces.push(piece));
     const lines = Array.from({ length: 200 }, (_, index) => `line ${index}\n`);
+    const begun = performance.now();
     for (const line of lines) {
       theirs.write(line);
       await delay(1);
     }
     await eventually('all is there', () => Buffer.concat(pieces).toString() === lines.join(''));
-    assert.ok(pieces.length < lines.length / 4, `${pieces.length} pieces`);
+    // One at once, then one each 300 ms; timers may be a millisecond early.
+    const most = 2 + (performance.now() - begun) / 299;
+    assert.ok(pieces.length <= most, `${pieces.length} pieces`);
   });
 
   test('does not pause while much comes fast', async () => {
@@ -55,8 +58,8 @@ describe('a gathering socket', () => {
     let length = 0;
     for await (const piece of ours as AsyncIterable<Buffer>) length += piece.length;
     assert.equal(length, 64 << 20);
-    // The kernel gathers 6 MB at most, and mostly 64 KiB.
-    assert.ok(performance.now() - begun < 20_000);
+    // The kernel gathers 6 MB at most, and mostly 64 KiB: a pause after each would take a thousand seconds.
+    assert.ok(performance.now() - begun < 120_000);
   });
 
   test('holds the other side back while it is not read, and loses nothing', async () => {
