@@ -78,10 +78,10 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<Etcd> {
   });
 }
 
-/** A cluster of one elects itself at once, whatever the machine's load; in others a slow member is no dead one. */
+/** A cluster of one elects itself at once, whatever the machine's load; in others a slow member is no dead one for a second. */
 export function electionArgs(members: number): string[] {
-  const heartbeatMs = members === 1 ? 10 : 50;
-  return [`--heartbeat-interval=${heartbeatMs}`, `--election-timeout=${10 * heartbeatMs}`];
+  const [heartbeatMs, electionMs] = members === 1 ? [10, 100] : [50, 1_000];
+  return [`--heartbeat-interval=${heartbeatMs}`, `--election-timeout=${electionMs}`];
 }
 
 /** One member on these very ports. For a test's cluster use `startEtcdCluster`. */
