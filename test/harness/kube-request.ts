@@ -38,6 +38,9 @@ export async function requestApi(
 
   const sent = request(new URL(path, url), { method, ca, headers, agent: false }, (response) => {
     const status = response.statusCode ?? 0;
+    response.once('close', () => {
+      if (!response.complete) reject(new Error('the answer was broken off'));
+    });
     const isJson = response.headers['content-type']?.startsWith('application/json') === true;
     if (!isJson) {
       response.resume().once('end', () => {
