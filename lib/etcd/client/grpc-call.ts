@@ -32,7 +32,10 @@ export async function openSession(
 ): Promise<ClientHttp2Session> {
   const inTime = AbortSignal.timeout(limits.connectTimeoutMs);
   const until = signal === undefined ? inTime : AbortSignal.any([signal, inTime]);
-  const socket = await openSocket(route, limits.gatherMs, until);
+  const socket = await openSocket(route, limits.gatherMs, until).catch((error: unknown) => {
+    if (!inTime.aborted) throw error;
+    throw new Error(`no connection within ${limits.connectTimeoutMs} ms`, { cause: error });
+  });
   const session = http2(route.endpoint.url, {
     createConnection: () => socket,
     settings: { enablePush: false, initialWindowSize: limits.flowControlWindow },

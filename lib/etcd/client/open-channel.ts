@@ -41,7 +41,8 @@ export async function openChannel(
   broken?: Channel,
 ): Promise<Channel> {
   signal.throwIfAborted();
-  const deadline = Date.now() + settings.connectTimeoutMs;
+  // Not by the clock of the day, which may be set meanwhile.
+  const deadline = performance.now() + settings.connectTimeoutMs;
   let channel = broken ?? newChannel(route, settings);
   const giveUp = (): void => {
     channel.destroy();
@@ -51,7 +52,7 @@ export async function openChannel(
     const first = await settled(channel, deadline - settings.connectTimeoutMs / 2);
     if (first === 'ready') return channel;
     signal.throwIfAborted();
-    const explained = explain(route, settings, deadline - Date.now(), signal);
+    const explained = explain(route, settings, deadline - performance.now(), signal);
     // A slow handshake may still succeed meanwhile.
     const second =
       first === 'failed' ? await explained : await Promise.race([settled(channel, deadline), explained]);
@@ -134,7 +135,7 @@ const KEEPALIVE: ChannelOptions = { 'grpc.keepalive_time_ms': 6_000, 'grpc.keepa
 
 type Settled = 'ready' | 'failed' | 'pending';
 
-/** Waits until the channel connects or fails to, at most until `deadline`; a closed one has failed. */
+/** Waits until the channel connects or fails to, at most until `deadline` (of `performance.now`); a closed one has failed. */
 function settled({ client }: Channel, deadline: number): Promise<Settled> {
   const channel = client.getChannel();
   return new Promise((resolve) => {
@@ -146,7 +147,7 @@ function settled({ client }: Channel, deadline: number): Promise<Settled> {
       else if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN)
         resolve('failed');
       else if (timeUp !== undefined) resolve('pending');
-      else channel.watchConnectivityState(state, deadline, look);
+      else channel.watchConnectivityState(state, Date.now() + deadline - performance.now(), look);
     };
     look();
   });
