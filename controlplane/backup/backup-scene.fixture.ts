@@ -10,6 +10,8 @@ import type { Clock } from '../../lib/clock.ts';
 import { OPERATION_LABEL } from '../../lib/backup/task/run-backup-task.ts';
 import { TOOL } from '../../lib/program-version.ts';
 import { openRepository } from '../../lib/repository/open-repository.ts';
+import type { Repository } from '../../lib/repository/repository.ts';
+import type { SoundBackup } from '../../lib/repository/backup-entry.ts';
 import { openStore } from '../../lib/storage/open-store.ts';
 import { type ControllerFactory, CONTROLLERS } from '../controllers.ts';
 import { SECRETS } from '../core-resources.ts';
@@ -48,6 +50,8 @@ export interface BackupScene extends AsyncDisposable {
   putSecret(name: string, data: Readonly<Record<string, string>>): Promise<void>;
   /** Operations of the backups below that prefix that aren't removed. */
   manifests(prefix: string): Promise<(string | undefined)[]>;
+  /** Marks what that operation has stored below the prefix as removed. */
+  remove(prefix: string, operation: string | undefined): Promise<void>;
   /** Where backups of `create` go. */
   location(prefix?: string): object;
 }
@@ -82,7 +86,7 @@ export async function startBackupScene(): Promise<BackupScene> {
   });
   const get: BackupScene['get'] = (name) =>
     kube.get<EtcdBackup>({ resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name });
-  const manifests: BackupScene['manifests'] = async (prefix) => {
+  const stored = async (prefix: string): Promise<readonly [Repository, SoundBackup[]]> => {
     const { endpoint, region, accessKeyId, secretAccessKey } = s3;
     const store = await openStore({
       ...{ kind: 's3', bucket: 'backups', prefix, endpoint, region },
@@ -90,15 +94,23 @@ export async function startBackupScene(): Promise<BackupScene> {
     });
     const clock = (): Date => new Date();
     const repository = await openRepository({ store, clock, randomBytes, tool: TOOL });
-    const found: (string | undefined)[] = [];
+    const found: SoundBackup[] = [];
     for (const cluster of await repository.listClusters())
       for (const entry of await repository.listBackups(cluster))
-        if (entry.state === 'sound') found.push(entry.manifest.labels?.[OPERATION_LABEL]);
-    return found;
+        if (entry.state === 'sound') found.push(entry);
+    return [repository, found];
+  };
+  const operationOf = ({ manifest }: SoundBackup): string | undefined => manifest.labels?.[OPERATION_LABEL];
+  const manifests: BackupScene['manifests'] = async (prefix) => (await stored(prefix))[1].map(operationOf);
+  const remove: BackupScene['remove'] = async (prefix, operation) => {
+    const [repository, found] = await stored(prefix);
+    const one = found.find((entry) => operationOf(entry) === operation);
+    assert.ok(one !== undefined);
+    await repository.removeBackup(one, { by: 'test', reason: 'as a leader that died' });
   };
   const moved = stack.move();
   return {
-    ...{ installation, etcd, s3, folder, putSecret, get, location, manifests },
+    ...{ installation, etcd, s3, folder, putSecret, get, location, manifests, remove },
     start({ controllers = CONTROLLERS, flags = {}, clock = () => new Date() } = {}) {
       const { log, lines } = recordedLog();
       const ending = new AbortController();

@@ -1,6 +1,9 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
+import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
+import type { BackupPlace } from '../../lib/repository/backup-entry.ts';
 import type { RetentionPolicy, Repository, RetentionPlan } from '../../lib/repository/repository.ts';
+import type { TrimState } from '../../lib/repository/trim-state.ts';
 import { retentionScope, SCOPE_LABEL } from '../backup/backup-labels.ts';
 import { durationMs } from './duration.ts';
 
@@ -8,9 +11,14 @@ import { durationMs } from './duration.ts';
 export interface Applied {
   /** Ids of backups that are removed now. */
   readonly removed: ReadonlySet<string>;
-  /** Whether the point of a chain at that revision can't be had any more. */
-  readonly isLost: (chain: string, revision: bigint) => boolean;
+  /**
+   * Whether a point of the same cluster was removed, now or before, by trusted word alone: of what is only missing the
+   * resource that names it is the last witness.
+   */
+  readonly isRemoved: (made: Made) => Promise<boolean>;
 }
+
+type Made = Pick<EtcdBackupStatus, 'restorePoint' | 'effectiveMode'>;
 
 export const RETENTION_BY = 'etcdguardian retention';
 
@@ -30,17 +38,13 @@ export async function applyPolicy(
   const own = { ...limits, labels: { [SCOPE_LABEL]: scope } };
   const request = { by: RETENTION_BY, reason: `retentionPolicy of ${scope}` };
   if (newest.status?.namespaces !== undefined) {
-    const { remove } = await repository.namespaces.applyRetention(cluster, own, request, { signal });
-    return applied(remove.map(({ backup }) => backup.id));
+    const { remove, keep } = await repository.namespaces.applyRetention(cluster, own, request, { signal });
+    return applied(repository, { cluster, remove, keep, signal });
   }
   const whole = await repository.planRetention(cluster, limits, { signal });
   const policy = isAllOurs(whole, scope) ? limits : own;
   const plan = await repository.applyRetention(cluster, policy, request, { signal });
-  const trims = plan.segments.filter(({ action }) => action === 'trim');
-  return applied(
-    plan.remove.map(({ backup }) => backup.id),
-    (chain, revision) => trims.some((trim) => trim.chain.id === chain && trim.from < revision),
-  );
+  return applied(repository, { cluster, ...plan, signal });
 }
 
 function limitsOf({ spec }: EtcdBackup): Pick<RetentionPolicy, 'maxBackups' | 'maxAgeMs'> {
@@ -62,10 +66,35 @@ function isAllOurs({ keep, remove }: RetentionPlan, scope: string): boolean {
   });
 }
 
-function applied(
-  removed: readonly string[],
-  isTrimmed: (chain: string, revision: bigint) => boolean = () => false,
-): Applied {
-  const ids = new Set(removed);
-  return { removed: ids, isLost: (chain, revision) => ids.has(chain) || isTrimmed(chain, revision) };
+interface Decided {
+  readonly cluster: string;
+  readonly remove: readonly { readonly backup: BackupPlace }[];
+  readonly keep: readonly { readonly backup: BackupPlace }[];
+  readonly signal: AbortSignal;
+}
+
+function applied(repository: Repository, { cluster, remove, keep, signal }: Decided): Applied {
+  const removed = new Set(remove.map(({ backup }) => backup.id));
+  const kept = new Set(keep.map(({ backup }) => backup.id));
+  const isBaseRemoved = async (place: BackupPlace): Promise<boolean> =>
+    removed.has(place.id) ||
+    (!kept.has(place.id) && (await repository.removalOf(place, { signal })) !== undefined);
+  const trims = new Map<string, Promise<TrimState>>();
+  const trimsOf = (place: BackupPlace): Promise<TrimState> => {
+    const asked = trims.get(place.id) ?? repository.points.trims(place, { signal });
+    trims.set(place.id, asked);
+    return asked;
+  };
+  return {
+    removed,
+    isRemoved: async ({ restorePoint, effectiveMode }) => {
+      const { timeline, chain, revision } = restorePoint ?? {};
+      if (timeline === undefined || chain === undefined || revision === undefined) return false;
+      const place = { cluster, timeline, id: chain };
+      if (await isBaseRemoved(place)) return true;
+      if (effectiveMode !== 'Incremental') return false;
+      const { trimmed } = await trimsOf(place);
+      return trimmed.some(({ from }) => from < BigInt(revision));
+    },
+  };
 }

@@ -110,20 +110,22 @@ export function retention(tools: ControlPlaneTools): Controller {
   };
 }
 
-/** Runs of schedules stand for their data: without it they go too. Single backups are whoever's made them. */
+/**
+ * Runs of schedules stand for their data: without it they go too, also where whoever removed it came no further. Single
+ * backups are whoever's made them.
+ */
 async function pruneRuns(
   { kube }: ControlPlaneTools,
   backups: readonly EtcdBackup[],
   group: string,
-  { isLost }: Applied,
+  { isRemoved }: Applied,
   before: Date,
   signal: AbortSignal,
 ): Promise<void> {
   for (const backup of backups) {
-    const { chain, revision } = backup.status?.restorePoint ?? {};
     if (retentionGroup(backup) !== group || parentOf(backup) === undefined) continue;
-    if (chain === undefined || revision === undefined || !isLost(chain, BigInt(revision))) continue;
-    if (new Date(backup.status?.completionTime ?? '') >= before) continue;
+    const { completionTime = '' } = backup.status ?? {};
+    if (new Date(completionTime) >= before || !(await isRemoved(backup.status ?? {}))) continue;
     const { namespace, name, uid } = backup.metadata;
     try {
       await kube.delete({ resource: ETCD_BACKUP_RESOURCE, namespace, name }, { uid, signal });

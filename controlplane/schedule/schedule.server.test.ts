@@ -162,6 +162,25 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
     assert.match(status.forecast?.fallback ?? '', /the schedule holds/);
   });
 
+  // Early: once the clock is twelve hours ahead, a daily run is due as soon as the schedule is made.
+  test('of an EtcdBackup is that of its own runs', async () => {
+    await scene.create('nightly', {
+      schedule: dailyFarFrom(now()),
+      storageLocation: scene.location('nightly'),
+    });
+    await eventually('it is scheduled', async () => (await scene.get('nightly')).status?.phase === 'Pending');
+    aheadMs += 24 * HOUR_MS;
+    const touch = { resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name: 'nightly' };
+    await scene.installation.kube.mergePatch(touch, { metadata: { annotations: { looked: 'yes' } } });
+    const [run] = await completed('nightly', 1);
+    assert.match(run?.metadata.name ?? '', /^nightly-\d{8}$/);
+    const { status } = await eventually('it tells', async () => {
+      const seen = await scene.get('nightly');
+      return seen.status?.phase === 'Completed' ? seen : undefined;
+    });
+    assert.equal(status?.lastSuccessfulBackup, run?.metadata.name);
+  });
+
   test('runs nothing while suspended, and makes nothing up for after', async () => {
     await create('paused', { suspend: true });
     await eventually('it says so', async () =>
@@ -205,6 +224,15 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
     });
     const expected = [...left, hand].map(({ metadata }) => metadata.uid);
     assert.deepEqual((await scene.manifests('shared')).sort(), expected.sort());
+
+    // As by a leader that died between the data and the resources.
+    const [gone] = left;
+    await scene.remove('shared', gone?.metadata.uid);
+    await later('kept', HOUR_MS);
+    await eventually('the run without data has gone', async () => {
+      const all = await runs('kept');
+      return all.length === 2 && all.every(({ metadata }) => metadata.uid !== gone?.metadata.uid);
+    });
   });
 
   test('runs with the rights that whoever asked for it has by then', async () => {
@@ -245,24 +273,6 @@ describe('a schedule', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
     );
     assert.equal(refused.status?.reason, 'admission.forbidden');
     assert.match(refused.status.message ?? '', /user "alice" may not backup etcdclusters/);
-  });
-
-  test('of an EtcdBackup is that of its own runs', async () => {
-    await scene.create('nightly', {
-      schedule: dailyFarFrom(now()),
-      storageLocation: scene.location('nightly'),
-    });
-    await eventually('it is scheduled', async () => (await scene.get('nightly')).status?.phase === 'Pending');
-    aheadMs += 24 * HOUR_MS;
-    const touch = { resource: ETCD_BACKUP_RESOURCE, namespace: NAMESPACE, name: 'nightly' };
-    await scene.installation.kube.mergePatch(touch, { metadata: { annotations: { looked: 'yes' } } });
-    const [run] = await completed('nightly', 1);
-    assert.match(run?.metadata.name ?? '', /^nightly-\d{8}$/);
-    const { status } = await eventually('it tells', async () => {
-      const seen = await scene.get('nightly');
-      return seen.status?.phase === 'Completed' ? seen : undefined;
-    });
-    assert.equal(status?.lastSuccessfulBackup, run?.metadata.name);
   });
 
   test('tells that its runs are refused, in one Event for all, and goes on when they may be made again', async () => {
