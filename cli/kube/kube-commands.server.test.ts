@@ -176,10 +176,12 @@ spec: { backupMode: Full, storageLocation: { provider: S3, bucket: backups, regi
 
   test('a restore is followed through the API server’s absence, and its own', async () => {
     const create = ['kube', 'restore', 'create', 'r1', '-n', 'team-a', '--backup', 'b1', '--wait'];
-    const running = cli.run(create);
+    await using running = await cli.start(create);
     await exists('etcdrestores', 'r1');
     await writeStatus('etcdrestores', 'r1', { phase: 'Quiescing', step: 'Quiescing' });
+    await running.line(/Quiescing/);
     await kube.kill();
+    await running.line(/the API server doesn't answer .*trying on$/);
     await kube.restart();
     const { body } = await kube.request('GET', path('etcdrestores', 'r1'));
     await kube.request('DELETE', path('etcdrestores', 'r1'));
@@ -192,10 +194,9 @@ spec: { backupMode: Full, storageLocation: { provider: S3, bucket: backups, regi
     };
     await kube.request('POST', path('etcdrestores', '').replace(/\/$/, ''), { body: again });
     await writeStatus('etcdrestores', 'r1', { phase: 'Completed', restoredRevision: 7, restoredKeys: 12 });
-    const { status, stdout, stderr } = await running;
-    assert.equal(status, 0, stderr);
-    assert.match(stderr, /the API server doesn't answer .*trying on\n[^]*the API server answers again/);
-    assert.match(stdout, /restore team-a\/r1: Completed\n[^]*restored: +12 keys/);
+    assert.equal(await running.exited, 0, running.output());
+    assert.match(running.output(), /trying on\n[^]*the API server answers again/);
+    assert.match(running.output(), /restore team-a\/r1: Completed\n[^]*restored: +12 keys/);
   });
 
   test('an API server that is away ends with 6', async () => {
