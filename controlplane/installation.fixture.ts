@@ -19,6 +19,8 @@ export interface Installation extends AsyncDisposable {
   readonly cluster: string;
   readonly daemonSetUid: string;
   settings(flags?: Partial<Record<SettingName, string>>): ControlPlaneSettings;
+  /** What Events tell of objects of that name in our namespace: `REASON: NOTE`. */
+  events(name: string): Promise<string[]>;
   /** A pod of the DaemonSet on that node, with that address. */
   addAgentPod(options: AgentPodOptions): Promise<Pod & { metadata: { uid: string } }>;
   /** A token as kubelet projects it. */
@@ -35,6 +37,13 @@ export interface AgentPodOptions {
   /** Instead of the DaemonSet; undefined: nobody. */
   readonly owner?: { kind?: string; name?: string; uid?: string; controller?: boolean } | 'nobody';
 }
+
+const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' };
+type KubeEvent = KubeObject & {
+  readonly regarding?: { readonly name: string };
+  readonly reason: string;
+  readonly note: string;
+};
 
 export async function startInstallation(): Promise<Installation> {
   await using stack = new AsyncDisposableStack();
@@ -57,6 +66,12 @@ export async function startInstallation(): Promise<Installation> {
           ...{ podName: 'controlplane-a', ...flags },
         },
       ),
+    async events(name) {
+      const { items } = await kube.list<KubeEvent>(EVENTS, { namespace: NAMESPACE });
+      return items.flatMap(({ regarding, reason, note }) =>
+        regarding?.name === name ? [`${reason}: ${note}`] : [],
+      );
+    },
     addAgentPod: (options) => addAgentPod(kube, daemonSetUid, options),
     async tokenOf({ metadata }, { audience = AUDIENCE, serviceAccount = 'etcdguardian-agent' } = {}) {
       const path = `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${serviceAccount}/token`;

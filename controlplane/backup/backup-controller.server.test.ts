@@ -7,7 +7,7 @@ import { testRandom } from '../../test/harness/sampling.ts';
 import { needs } from '../../test/harness/tools.ts';
 import { type EtcdBackup, ETCD_BACKUP_RESOURCE } from '../../lib/kubernetes/api/etcd-backup.ts';
 import { hasCode } from '../../lib/guardian-error.ts';
-import { NAMESPACES } from '../core-resources.ts';
+import { NAMESPACES, SECRETS } from '../core-resources.ts';
 import { NAMESPACE } from '../installation.fixture.ts';
 import { type BackupScene, type Replica, startBackupScene } from './backup-scene.fixture.ts';
 
@@ -193,5 +193,25 @@ describe('an EtcdBackup', needs(...KUBE_PROGRAMS, 'versitygw'), () => {
     await gone('to-delete');
     await gone('to-retain');
     assert.deepEqual(await scene.manifests('deleted'), [kept.metadata.uid]);
+  });
+
+  test('whose data can’t be removed yet says so, and goes once it can', async () => {
+    const { kube } = scene.installation;
+    const { accessKeyId, secretAccessKey } = scene.s3;
+    const keys = { 'access-key-id': accessKeyId, 'secret-access-key': secretAccessKey };
+    await scene.putSecret('lent', keys);
+    const storageLocation = { ...scene.location('held'), credentialsSecret: 'lent' };
+    await scene.create('held', { storageLocation, deletionPolicy: 'Delete' });
+    assert.equal((await scene.ended('held')).status?.phase, 'Completed');
+    await kube.delete({ resource: SECRETS, namespace: NAMESPACE, name: 'lent' });
+    await remove('held');
+    const event = await eventually('it is told', async () => {
+      const told = await scene.installation.events('held');
+      return told.find((text) => text.startsWith('DataNotRemoved'));
+    });
+    assert.match(event, /can't be removed yet: .*lent/);
+    await scene.putSecret('lent', keys);
+    await gone('held');
+    assert.deepEqual(await scene.manifests('held'), []);
   });
 });

@@ -11,7 +11,7 @@ import {
 } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
 import { ETCD_RESTORE_RESOURCE } from '../../lib/kubernetes/api/etcd-restore.ts';
 import { eventRecorder } from '../../lib/kubernetes/event-recorder.ts';
-import type { KubeClient, KubeObject } from '../../lib/kubernetes/kube-client.ts';
+import type { KubeClient } from '../../lib/kubernetes/kube-client.ts';
 import { type DrillSummary, formatDrillSummary } from '../../lib/restore/drill/drill-summary.ts';
 import { PODS, type Secret, SECRETS } from '../core-resources.ts';
 import {
@@ -75,7 +75,6 @@ export interface DrillingReplica extends AsyncDisposable {
 }
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events' };
 
 export async function startDrillScene(): Promise<DrillScene> {
   await using stack = new AsyncDisposableStack();
@@ -261,14 +260,7 @@ export async function startDrillScene(): Promise<DrillScene> {
             { metadata: { finalizers: null } },
           );
     },
-    async events(name) {
-      const { items } = await kube.list<
-        KubeObject & { regarding?: { name: string }; reason: string; note: string }
-      >(EVENTS, { namespace: NAMESPACE });
-      return items
-        .filter(({ regarding }) => regarding?.name === name)
-        .map(({ reason, note }) => `${reason}: ${note}`);
-    },
+    events: (name) => installation.events(name),
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 }

@@ -45,10 +45,17 @@ export function storedData(tools: ControlPlaneTools): Controller {
       } catch (error) {
         if (hasCode(error, 'kubernetes.conflict')) return { afterMs: CONFLICT_MS };
         if (hasCode(error, 'kubernetes.not-found')) return undefined;
+        if (!signal.aborted) tellWaiting(backup, error, tools);
         throw error;
       }
     },
   };
+}
+
+/** Whoever waits for `kubectl delete` asks with `kubectl describe` what holds it up. */
+function tellWaiting(backup: EtcdBackup, error: unknown, tools: ControlPlaneTools): void {
+  const text = `what it has stored can't be removed yet: ${errorText(error)}. It is tried again; 24 h after the deletion it stays where it is`;
+  tools.events.warning(target(backup), 'DataNotRemoved', text);
 }
 
 function isWaiting(backup: EtcdBackup | undefined): backup is EtcdBackup {
