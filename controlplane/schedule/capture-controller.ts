@@ -73,13 +73,24 @@ export function captures(tools: ControlPlaneTools): Controller {
     return { node, state };
   };
 
+  /** Where it doesn't succeed, the next look finds it running still; other captures don't wait for that. */
   const stop = async (node: string, operation: string, why: string, signal: AbortSignal): Promise<void> => {
-    await tools.agents.withTerm(
-      node,
-      operation,
-      (agent, fence) => agent.stopCapture({ fence }, { signal, timeoutMs: CALL_MS }),
-      signal,
-    );
+    try {
+      await tools.agents.withTerm(
+        node,
+        operation,
+        (agent, fence) => agent.stopCapture({ fence }, { signal, timeoutMs: CALL_MS }),
+        signal,
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      const text = `capture by the agent of ${node} can't be stopped yet (${why}): ${errorText(error)}`;
+      tools.log.write('warning', 'capture-not-stopped', text, {
+        ...{ operation, node },
+        ...errorFields(error),
+      });
+      return;
+    }
     renewed.delete(operation);
     tools.log.write('info', 'capture-stopped', `capture by the agent of ${node} was stopped: ${why}`, {
       ...{ operation, node },
