@@ -1,10 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { EtcdClient, WatchEvent } from '../../lib/etcd/client/etcd-client.ts';
 import { encodeTombstone } from '../../lib/etcd/mvcc/key-value.ts';
+import { GuardianError } from '../../lib/guardian-error.ts';
 import type { ChainTail, SegmentLog } from '../../lib/repository/chain.ts';
 import type { KeptHash } from '../../lib/repository/read-segments.ts';
 import { startSegment } from '../../lib/repository/start-segment.ts';
 import { eventually } from './eventually.ts';
 import { CAPTURE } from './segments.ts';
+
+const AGAIN_AFTER_MS = 100;
 
 /** Writes down what an etcd does, as a capture would: every change by a watch, and now and then the leases. */
 export class RecordedEtcd implements AsyncDisposable {
@@ -21,7 +25,7 @@ export class RecordedEtcd implements AsyncDisposable {
   constructor(client: EtcdClient, startRevision: bigint) {
     this.client = client;
     this.seen = startRevision - 1n;
-    this.watching = this.watch(startRevision);
+    this.watching = this.watch();
   }
 
   /** Puts everything up to `to` into segments behind the tail, which end at these revisions. */
@@ -64,15 +68,21 @@ export class RecordedEtcd implements AsyncDisposable {
     return { complete, granted, gone };
   }
 
-  private async watch(startRevision: bigint): Promise<void> {
-    try {
-      const everything = { key: '\0', rangeEnd: '\0', startRevision, signal: this.ended.signal };
-      for await (const { events } of this.client.watch(everything)) {
-        this.events.push(...events);
-        this.seen = events.at(-1)?.kv.modRevision ?? this.seen;
+  /** Again behind what was seen where the connection is lost, as it is when the machine stands still for long. */
+  private async watch(): Promise<void> {
+    const { signal } = this.ended;
+    do {
+      try {
+        const everything = { key: '\0', rangeEnd: '\0', startRevision: this.seen + 1n, signal };
+        for await (const { events } of this.client.watch(everything)) {
+          this.events.push(...events);
+          this.seen = events.at(-1)?.kv.modRevision ?? this.seen;
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof GuardianError && error.retryable)) throw error;
+        await delay(AGAIN_AFTER_MS);
       }
-    } catch (error) {
-      if (!this.ended.signal.aborted) throw error;
-    }
+    } while (!signal.aborted);
   }
 }
