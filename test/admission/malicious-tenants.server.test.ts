@@ -8,6 +8,7 @@ import {
   resourcePath,
   startAdmissionScene,
   TENANT_BACKUP,
+  untilAllowed,
 } from '../harness/admission-scene.ts';
 import { eventually } from '../harness/eventually.ts';
 import { KUBE_PROGRAMS } from '../harness/kube-apiserver.ts';
@@ -100,6 +101,8 @@ describe('a malicious tenant', needs(...KUBE_PROGRAMS), () => {
       '--role=sweeper',
       '--user=sweeper',
     );
+    await untilAllowed(scene, 'restorer', 'create', 'team-a', 'etcdrestores');
+    await untilAllowed(scene, 'sweeper', 'delete', 'team-a', 'etcdbackupschedules');
     await created('alice', 'EtcdBackup', 'own', TENANT_BACKUP);
     await created('admin', 'EtcdBackup', 'admins', CLUSTER_BACKUP);
     await created('admin', 'EtcdBackupSchedule', 'admins', {

@@ -116,6 +116,8 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
   await writeFile(registration, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: configurations }));
   const as: AdmissionScene['as'] = (name, method, path, request = {}) =>
     kube.request(method, path, { token: kube.token(name), ...request });
+  for (const name of ['alice', 'bob', 'viewer'])
+    await untilAllowed({ as }, name, 'create', name === 'bob' ? 'team-b' : 'team-a', 'etcdbackups');
   if (options.policies !== false) {
     await kube.kubectl('apply', '-f', join(MANIFESTS, 'admission', 'policies.yaml'));
     await eventually('the policies hold', () => isGuarded(as));
@@ -134,6 +136,25 @@ export async function startAdmissionScene(options: SceneOptions = {}): Promise<A
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** API servers learn of roles and bindings a moment after they are made. */
+export async function untilAllowed(
+  scene: Pick<AdmissionScene, 'as'>,
+  name: string,
+  verb: string,
+  namespace: string,
+  resource: string,
+): Promise<void> {
+  const body = {
+    ...{ apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview' },
+    spec: { resourceAttributes: { verb, namespace, group: 'etcdguardian.io', resource } },
+  };
+  await eventually(`${name} may ${verb} ${resource}`, async () => {
+    const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+    const answer = await scene.as(name, 'POST', path, { body });
+    return answer.status === 201 && (answer.body as { status: { allowed: boolean } }).status.allowed;
+  });
 }
 
 /** Whether stamps are written: a dry run of a backup has one. Undefined: it fails, since nobody answers. */
