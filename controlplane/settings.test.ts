@@ -46,6 +46,16 @@ test('drills are held every week, every so often, or never; their pods are told 
     );
 });
 
+test('times in which no drill could begin or end are refused', () => {
+  for (const name of ['ETCDGUARDIAN_DRILLS_START_LIMIT', 'ETCDGUARDIAN_DRILLS_DEADLINE']) {
+    assert.throws(
+      () => controlPlaneSettings({ [name]: '0s' }),
+      (error) => hasCode(error, 'controlplane.settings') && error.message.includes(name),
+    );
+    controlPlaneSettings({ [name]: '1s' });
+  }
+});
+
 test('a leader that would stop after its Lease has gone is refused', () => {
   assert.throws(
     () => controlPlaneSettings({ ETCDGUARDIAN_RENEW_DEADLINE: '20s' }),

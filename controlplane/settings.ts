@@ -15,6 +15,12 @@ import { drillPodSettings } from './drill/drill-pod-settings.ts';
 
 const path = z.string().min(1);
 
+/** No drill begins or ends in less, so that all of them would be given up. */
+const drillTime = durationMs.refine(
+  (ms) => ms >= 1_000,
+  'must be a second at least: drills are turned off by their period, 0',
+);
+
 /** Everything that can be set. Whoever adds a controller adds what it needs here. */
 export const CONTROL_PLANE_SETTINGS = {
   namespace: setting(
@@ -230,13 +236,13 @@ export const CONTROL_PLANE_SETTINGS = {
     'ETCDGUARDIAN_DRILLS_DEADLINE',
     '--drills-deadline <duration>',
     'after it such a drill is ended',
-    durationMs.default(6 * 3_600_000),
+    drillTime.default(6 * 3_600_000),
   ),
   drillsStartLimitMs: setting(
     'ETCDGUARDIAN_DRILLS_START_LIMIT',
     '--drills-start-limit <duration>',
     'a drill that has not begun so long after it was ordered is given up',
-    durationMs.default(900_000),
+    drillTime.default(900_000),
   ),
   drillsEtcdImage: setting(
     'ETCDGUARDIAN_DRILLS_ETCD_IMAGE',
