@@ -1,8 +1,10 @@
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import type { EtcdBackupStatus } from '../../lib/kubernetes/api/etcd-backup-status.ts';
-import type { BackupPlace } from '../../lib/repository/backup-entry.ts';
+import type { BackupPlace, SoundBackup } from '../../lib/repository/backup-entry.ts';
+import { revisionOf } from '../../lib/repository/point-spans.ts';
 import type { RetentionPolicy, Repository, RetentionPlan } from '../../lib/repository/repository.ts';
+import { isGoodBase } from '../../lib/repository/timeline-content.ts';
 import type { TrimState } from '../../lib/repository/trim-state.ts';
 import { retentionScope, SCOPE_LABEL } from '../backup/backup-labels.ts';
 import { durationMs } from './duration.ts';
@@ -13,7 +15,8 @@ export interface Applied {
   readonly removed: ReadonlySet<string>;
   /**
    * Whether a point of the same cluster was removed, now or before, by trusted word alone: of what is only missing the
-   * resource that names it is the last witness.
+   * resource that names it is the last witness. Changes outlive the base that their chain began with, and a later base
+   * may stand under an increment.
    */
   readonly isRemoved: (made: Made) => Promise<boolean>;
 }
@@ -39,12 +42,16 @@ export async function applyPolicy(
   const request = { by: RETENTION_BY, reason: `retentionPolicy of ${scope}` };
   if (newest.status?.namespaces !== undefined) {
     const { remove, keep } = await repository.namespaces.applyRetention(cluster, own, request, { signal });
-    return applied(repository, { cluster, remove, keep, signal });
+    return applied(repository, { cluster, remove, keep, bases: [], signal });
   }
   const whole = await repository.planRetention(cluster, limits, { signal });
   const policy = isAllOurs(whole, scope) ? limits : own;
   const plan = await repository.applyRetention(cluster, policy, request, { signal });
-  return applied(repository, { cluster, ...plan, signal });
+  const gone = new Set(plan.remove.map(({ backup }) => backup.id));
+  const standing = [...whole.keep, ...whole.remove].flatMap(({ backup }) =>
+    gone.has(backup.id) ? [] : [backup],
+  );
+  return applied(repository, { cluster, ...plan, bases: standing.filter(isGoodBase), signal });
 }
 
 function limitsOf({ spec }: EtcdBackup): Pick<RetentionPolicy, 'maxBackups' | 'maxAgeMs'> {
@@ -70,31 +77,51 @@ interface Decided {
   readonly cluster: string;
   readonly remove: readonly { readonly backup: BackupPlace }[];
   readonly keep: readonly { readonly backup: BackupPlace }[];
+  /** What stands under increments from now on, whoever's it is. */
+  readonly bases: readonly SoundBackup[];
   readonly signal: AbortSignal;
 }
 
-function applied(repository: Repository, { cluster, remove, keep, signal }: Decided): Applied {
+function applied(repository: Repository, { cluster, remove, keep, bases, signal }: Decided): Applied {
   const removed = new Set(remove.map(({ backup }) => backup.id));
-  const kept = new Set(keep.map(({ backup }) => backup.id));
-  const isBaseRemoved = async (place: BackupPlace): Promise<boolean> =>
-    removed.has(place.id) ||
-    (!kept.has(place.id) && (await repository.removalOf(place, { signal })) !== undefined);
-  const trims = new Map<string, Promise<TrimState>>();
-  const trimsOf = (place: BackupPlace): Promise<TrimState> => {
-    const asked = trims.get(place.id) ?? repository.points.trims(place, { signal });
-    trims.set(place.id, asked);
-    return asked;
+  const stands = new Set([...keep.map(({ backup }) => backup), ...bases].map(({ id }) => id));
+  const removals = new Map<string, boolean>();
+  const isBackupRemoved = async (place: BackupPlace): Promise<boolean> => {
+    if (removed.has(place.id) || stands.has(place.id)) return removed.has(place.id);
+    const known = removals.get(place.id);
+    if (known !== undefined) return known;
+    const isRemoved = (await repository.removalOf(place, { signal })) !== undefined;
+    removals.set(place.id, isRemoved);
+    return isRemoved;
   };
+  const trims = new Map<string, TrimState>();
+  const trimsOf = async (place: BackupPlace): Promise<TrimState> => {
+    const state = trims.get(place.id) ?? (await repository.points.trims(place, { signal }));
+    trims.set(place.id, state);
+    return state;
+  };
+  /** Revision of the newest base that an increment up to `revision` can begin with. */
+  const baseUnder = (timeline: string, revision: bigint): bigint | undefined =>
+    bases
+      .filter((base) => base.timeline === timeline && revisionOf(base) <= revision)
+      .map(revisionOf)
+      .reduce<bigint | undefined>(
+        (newest, one) => (newest === undefined || one > newest ? one : newest),
+        undefined,
+      );
   return {
     removed,
     isRemoved: async ({ restorePoint, effectiveMode }) => {
       const { timeline, chain, revision } = restorePoint ?? {};
       if (timeline === undefined || chain === undefined || revision === undefined) return false;
       const place = { cluster, timeline, id: chain };
-      if (await isBaseRemoved(place)) return true;
-      if (effectiveMode !== 'Incremental') return false;
+      if (effectiveMode !== 'Incremental') return await isBackupRemoved(place);
+      const upTo = BigInt(revision);
+      const base = baseUnder(timeline, upTo);
+      if (base === undefined && (await isBackupRemoved(place))) return true;
+      const after = base ?? 0n;
       const { trimmed } = await trimsOf(place);
-      return trimmed.some(({ from }) => from < BigInt(revision));
+      return after < upTo && trimmed.some(({ from, to }) => from < upTo && to > after);
     },
   };
 }
