@@ -87,7 +87,9 @@ export class ScheduleReconciler {
     await this.#pruneFailed(runs, signal);
 
     // 3. Tell.
-    const scheduled = begun?.refused ?? (decision.kind === 'suspended' ? no('Suspended', SUSPENDED) : YES);
+    // A refusal stands until a run begins, also when it has become too late for its slot.
+    const refused = begun === undefined ? refusalOf(source) : begun.refused;
+    const scheduled = decision.kind === 'suspended' ? no('Suspended', SUSPENDED) : (refused ?? YES);
     const next = decision.kind === 'suspended' ? undefined : decision.next;
     const all =
       began === undefined
@@ -134,12 +136,11 @@ export class ScheduleReconciler {
     const { namespace = '', name: parent, uid } = source.metadata;
     const name = runName(parent, slot, slots, source.timeZone);
     const about = target(source);
-    if (missed > 0)
-      events.warning(
-        about,
-        'RunsMissed',
-        `${missed} runs could not begin in time; ${name} stands for all of them`,
-      );
+    const tellMissed = (): void => {
+      if (missed === 0) return;
+      const text = `${missed} runs could not begin in time; ${name} stands for all of them`;
+      events.warning(about, 'RunsMissed', text);
+    };
     for (const old of replace) await this.#cancel(namespace, old, name, signal);
     const reference = { resource: ETCD_BACKUP_RESOURCE, namespace, name };
     try {
@@ -151,6 +152,7 @@ export class ScheduleReconciler {
           signal,
         },
       );
+      tellMissed();
       events.normal(about, 'RunBegun', `${name} was begun`);
       log.write('info', 'run-begun', `${source.kind} ${namespace}/${parent}: ${name} was begun`, { slot });
       return { run };
@@ -159,7 +161,10 @@ export class ScheduleReconciler {
         return this.#refused(source, name, error);
       if (!hasCode(error, 'kubernetes.exists')) throw error;
       const there = await kube.get<EtcdBackup>(reference, { signal });
-      if (isRunOf(there, uid)) return { run: there };
+      if (isRunOf(there, uid)) {
+        tellMissed();
+        return { run: there };
+      }
       events.warning(
         about,
         'NameTaken',
@@ -177,10 +182,12 @@ export class ScheduleReconciler {
     // Without the time in it, so that what is refused each minute is one Event that counts.
     const why = failureOf(error).message.replaceAll(name, `${parent}-…`);
     const message = `runs can't be created: ${why}`;
-    events.warning(target(source), 'RunRefused', message);
+    events.warning(target(source), REFUSAL, message);
+    // The status and the Event go on telling it.
+    if (refusalOf(source) !== undefined) return { refused: no(REFUSAL, message) };
     const text = `${source.kind} ${namespace}/${parent}: ${name} can't be created`;
     log.write('warning', 'run-refused', text, errorFields(error));
-    return { refused: no('RunRefused', message) };
+    return { refused: no(REFUSAL, message) };
   }
 
   async #cancel(namespace: string, name: string, by: string, signal: AbortSignal): Promise<void> {
@@ -231,11 +238,19 @@ const REFUSED: ReadonlySet<string> = new Set([
   'kubernetes.refused',
 ]);
 
+const REFUSAL = 'RunRefused';
 const SUSPENDED = 'suspended: no run begins until spec.suspend is false';
 const YES = { status: 'True', reason: 'Scheduled', message: 'runs begin by the schedule' } as const;
 
 function no(reason: string, message: string): ScheduleNews['scheduled'] {
   return { status: 'False', reason, message };
+}
+
+/** What its status tells of the last try; nothing once it asks for something else. */
+function refusalOf({ metadata, status }: ScheduleSource): ScheduleNews['scheduled'] | undefined {
+  const told = status.conditions?.find(({ type }) => type === 'Scheduled');
+  const isNews = told?.observedGeneration !== metadata.generation;
+  return told?.reason === REFUSAL && !isNews ? no(REFUSAL, told.message) : undefined;
 }
 
 function target({ apiVersion, kind, metadata }: ScheduleSource): EventTarget {
