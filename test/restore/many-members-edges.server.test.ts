@@ -65,7 +65,7 @@ for (const version of WHOLE_MATRIX ? VERSIONS : [testRandom('edges of many membe
       await untilOver(scene.nodes, order.operation);
       const restored = { ...known, before: 'of a later moment', restored: known.before };
       for (const { name, etcd } of scene.nodes)
-        await eventually(`${name} has it`, async () => (await etcd.get(known.key)) === restored.restored);
+        assert.equal(await eventually(`${name} answers`, () => etcd.get(known.key)), restored.restored);
       const proofs = await Promise.all(
         scene.nodes.map(({ etcd }) => eventually('etcd tells its hash', () => etcd.proof())),
       );
