@@ -16,7 +16,7 @@ test(
     await using cluster = await startEtcdCluster();
     const [well, , lost] = cluster.members;
     assert.ok(well !== undefined && lost !== undefined);
-    await well.etcdctl('put', '/a', 'as it was');
+    await eventually('it takes a write', () => well.etcdctl('put', '/a', 'as it was'));
     const person = await operator(folder, [
       ['https://127.0.0.1:2379', well.endpoint],
       [/^export ETCDCTL_C.*\n/gm, ''],
