@@ -49,7 +49,7 @@ export async function verifyMember(
   deadline: Deadline,
 ): Promise<void> {
   // It has served a moment ago: if it is slow to answer now, that is no reason to take everything back.
-  const patienceMs = Math.max(ASK_MS, Math.min(MOST_PATIENCE_MS, deadline.leftMs()));
+  const patienceMs = Math.max(ASK_MS, Math.min(MOST_PATIENCE_MS, Math.floor(deadline.leftMs())));
   await withMember(etcd, patienceMs, async (client, endpoint) => {
     const hashAt = (at: bigint): Promise<HashKV> =>
       client.hashKV(endpoint, at, {
@@ -101,7 +101,7 @@ async function requireLeasesOnly(
   deadline: Deadline,
 ): Promise<void> {
   const everything = { key: '\0', rangeEnd: '\0' };
-  const late = AbortSignal.timeout(Math.max(1, Math.floor(deadline.leftMs())));
+  const late = AbortSignal.timeout(Math.max(1, deadline.leftMs()));
   const watch = client.watch({
     ...{ ...everything, startRevision: revision + 1n, prevKv: true, endpoint },
     signal: AbortSignal.any([deadline.signal, late]),

@@ -102,7 +102,7 @@ async function verifyAmongOthers(
     endpoints,
     ...(tls === undefined ? {} : { tls }),
     // It has served a moment ago.
-    connectTimeoutMs: Math.max(1, Math.min(PATIENCE_MS, deadline.leftMs())),
+    connectTimeoutMs: Math.max(1, Math.min(PATIENCE_MS, Math.floor(deadline.leftMs()))),
   });
   const endpoint = client.endpoints[0] ?? '';
   const call = { signal: deadline.signal, timeoutMs: Math.max(1, Math.floor(deadline.leftMs())) };
