@@ -101,7 +101,7 @@ async function requireLeasesOnly(
   deadline: Deadline,
 ): Promise<void> {
   const everything = { key: '\0', rangeEnd: '\0' };
-  const late = AbortSignal.timeout(Math.max(1, deadline.leftMs()));
+  const late = AbortSignal.timeout(Math.max(1, Math.floor(deadline.leftMs())));
   const watch = client.watch({
     ...{ ...everything, startRevision: revision + 1n, prevKv: true, endpoint },
     signal: AbortSignal.any([deadline.signal, late]),
