@@ -25,3 +25,19 @@ test('what came of it is told by the status, also where nobody reads any more', 
   child.stderr.destroy();
   assert.deepEqual(await once(child, 'exit'), [2, null]);
 });
+
+test('a disk that is full for the log ends nothing, and is told', async () => {
+  const [program, main] = PROGRAM;
+  const run = async (where: string, ...args: string[]): Promise<readonly [string, number | null]> => {
+    const script = `exec "$0" "$@" ${where}`;
+    const child = spawn('bash', ['-c', script, program, main, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const [out, err, end] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+    return [out + err, end[0] as number | null];
+  };
+  const [told, status] = await run('>/dev/full', '--help');
+  assert.match(told, /^etcdguardian: the output could not be written: .*ENOSPC.*\n$/);
+  assert.equal(status, 1);
+  assert.deepEqual(await run('2>/dev/full', 'no-such-command'), ['', 2]);
+});

@@ -8,7 +8,8 @@ yieldToEtcd(args);
 keepCompiledCode(process.env);
 
 const interrupted = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
+const STOPS = ['SIGINT', 'SIGTERM'] as const;
+for (const name of STOPS) {
   process.once(name, () => {
     interrupted.abort(name);
     // A second one ends the process at once, as everywhere else.
@@ -16,11 +17,14 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 // Whoever reads our output may have seen enough: `backup list | head`. What only tells ends by this; a restore must not
-// stand still half-way because of it, nor its status be lost.
-for (const stream of [process.stdout, process.stderr]) {
+// stand still half-way because of it, nor its status be lost. A log that can't be written, as its disk is full, ends nothing.
+const OUTPUTS = { output: process.stdout, messages: process.stderr };
+let unwritten: string | undefined;
+for (const [what, stream] of Object.entries(OUTPUTS)) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    interrupted.abort('SIGPIPE');
+    if (error.code === 'EPIPE') interrupted.abort('SIGPIPE');
+    else if (error.code !== 'ERR_STREAM_DESTROYED')
+      unwritten ??= `the ${what} could not be written: ${error.message}`;
   });
 }
 
@@ -36,18 +40,24 @@ process.once('exit', (status) => {
 
 const LINGERING_MS = 500;
 const { run } = await import('./run.ts');
-process.exitCode = await run(
+const status = await run(
   args,
   { stdout: process.stdout, stderr: process.stderr, env: process.env, signal: interrupted.signal },
   systemClock,
 );
+for (const name of STOPS) process.removeAllListeners(name);
 // A pipe takes 64 KiB; whoever reads may take their time for the rest, as a person with a pager does.
-for (const stream of [process.stdout, process.stderr]) {
+for (const stream of Object.values(OUTPUTS)) {
   await new Promise<void>((resolve) => {
     stream.write('', () => {
       resolve();
     });
   });
+}
+process.exitCode = status;
+if (unwritten !== undefined) {
+  if (status === EXIT_CODES.ok) process.exitCode = EXIT_CODES.failed;
+  process.stderr.write(`etcdguardian: ${unwritten}\n`);
 }
 // What still waits has nothing to tell: gRPC, for one, goes on for minutes to connect to a host that doesn't answer.
 setTimeout(() => process.exit(), LINGERING_MS).unref();
