@@ -5,6 +5,7 @@ import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-sc
 import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import { ScheduleReconciler } from './schedule-reconciler.ts';
+import { runObject } from './run-object.ts';
 import { sourceOfSchedule } from './schedule-source.ts';
 
 const MINUTE_MS = 60_000;
@@ -67,4 +68,40 @@ test('a refusal stands until a run begins, is logged once, and says nothing of m
   now = new Date('2026-11-23T11:00:30Z');
   assert.equal((await look())?.reason, 'Scheduled');
   assert.deepEqual(logged, ['run-refused', 'run-begun']);
+});
+
+test('with Replace a run that is refused takes the place of none that goes on', async () => {
+  const calls: string[] = [];
+  let refused = true;
+  const tools = {
+    clock: () => new Date('2026-11-23T10:00:30Z'),
+    kube: {
+      create(_resource: unknown, _namespace: string, run: object, { dryRun }: { dryRun: boolean }) {
+        calls.push(dryRun ? 'try' : 'create');
+        if (!refused) return Promise.resolve(run);
+        return Promise.reject(new GuardianError('kubernetes.forbidden', 'no runs today'));
+      },
+      mergePatch: ({ name }: { name: string }) => Promise.resolve(calls.push(`cancel ${name}`)),
+    },
+    events: { normal: () => undefined, warning: () => undefined },
+    log: { write: () => undefined },
+  } as unknown as ControlPlaneTools;
+  const source = sourceOfSchedule({
+    metadata: { name: 'hourly', namespace: 'team', uid: 'u', creationTimestamp: '2026-11-23T07:30:00Z' },
+    spec: {
+      ...{ schedule: '0 * * * *', suspend: false, concurrencyPolicy: 'Replace' },
+      ...{ aiOptimization: { enabled: false }, backupTemplate: { spec: {} } },
+    },
+  } as unknown as EtcdBackupSchedule);
+  const running = {
+    ...runObject(source, 'hourly-9', new Date('2026-11-23T09:00:00Z')),
+    status: { phase: 'Running' as const },
+  };
+  const look = (): Promise<unknown> =>
+    new ScheduleReconciler(tools).reconcile('team/hourly', source, [running], new AbortController().signal);
+  await look();
+  assert.deepEqual(calls.splice(0), ['try']);
+  refused = false;
+  await look();
+  assert.deepEqual(calls, ['try', 'cancel hourly-9', 'create']);
 });

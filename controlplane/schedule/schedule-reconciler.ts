@@ -141,17 +141,15 @@ export class ScheduleReconciler {
       const text = `${missed} runs could not begin in time; ${name} stands for all of them`;
       events.warning(about, 'RunsMissed', text);
     };
-    for (const old of replace) await this.#cancel(namespace, old, name, signal);
     const reference = { resource: ETCD_BACKUP_RESOURCE, namespace, name };
+    const object = runObject(source, name, slot);
+    const create = (dryRun: boolean): Promise<EtcdBackup> =>
+      kube.create<EtcdBackup>(ETCD_BACKUP_RESOURCE, namespace, object, { dryRun, signal });
     try {
-      const run = await kube.create<EtcdBackup>(
-        ETCD_BACKUP_RESOURCE,
-        namespace,
-        runObject(source, name, slot),
-        {
-          signal,
-        },
-      );
+      // A run that is refused takes nobody's place.
+      if (replace.length > 0) await create(true);
+      for (const old of replace) await this.#cancel(namespace, old, name, signal);
+      const run = await create(false);
       tellMissed();
       events.normal(about, 'RunBegun', `${name} was begun`);
       log.write('info', 'run-begun', `${source.kind} ${namespace}/${parent}: ${name} was begun`, { slot });
