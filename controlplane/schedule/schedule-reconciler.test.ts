@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GuardianError } from '../../lib/guardian-error.ts';
 import type { EtcdBackupSchedule } from '../../lib/kubernetes/api/etcd-backup-schedule.ts';
+import type { EtcdBackup } from '../../lib/kubernetes/api/etcd-backup.ts';
 import type { Condition } from '../../lib/kubernetes/api/etcd-backup-status.ts';
 import type { ControlPlaneTools } from '../tools.ts';
 import { ScheduleReconciler } from './schedule-reconciler.ts';
@@ -14,14 +15,17 @@ const MINUTE_MS = 60_000;
 test('a refusal stands until a run begins, is logged once, and says nothing of missed runs that nobody stands for', async () => {
   let now = new Date('2026-11-23T10:00:30Z');
   let refused = true;
+  const begun: EtcdBackup[] = [];
   const events: string[] = [];
   const logged: string[] = [];
   const tools = {
     clock: () => now,
     kube: {
       create(_resource: unknown, _namespace: string, run: object) {
-        if (!refused) return Promise.resolve({ ...run, kind: 'EtcdBackup' });
-        return Promise.reject(new GuardianError('kubernetes.forbidden', 'no runs today'));
+        if (refused) return Promise.reject(new GuardianError('kubernetes.forbidden', 'no runs today'));
+        const made = { ...run, kind: 'EtcdBackup' } as EtcdBackup;
+        begun.push(made);
+        return Promise.resolve(made);
       },
     },
     events: {
@@ -32,6 +36,7 @@ test('a refusal stands until a run begins, is logged once, and says nothing of m
   } as unknown as ControlPlaneTools;
   const reconciler = new ScheduleReconciler(tools);
   let status: object = {};
+  let runs: EtcdBackup[] = [];
   const look = async (generation = 1): Promise<Condition | undefined> => {
     const source = sourceOfSchedule({
       metadata: {
@@ -49,7 +54,7 @@ test('a refusal stands until a run begins, is logged once, and says nothing of m
       },
       status,
     } as unknown as EtcdBackupSchedule);
-    const step = await reconciler.reconcile('team/hourly', source, [], new AbortController().signal);
+    const step = await reconciler.reconcile('team/hourly', source, runs, new AbortController().signal);
     status = step.status;
     return (status as { conditions: Condition[] }).conditions.find(({ type }) => type === 'Scheduled');
   };
@@ -66,6 +71,12 @@ test('a refusal stands until a run begins, is logged once, and says nothing of m
   status = before;
   refused = false;
   now = new Date('2026-11-23T11:00:30Z');
+  assert.equal((await look())?.reason, 'Scheduled');
+  assert.deepEqual(logged, ['run-refused', 'run-begun']);
+
+  // Somebody changed the schedule, so that this status could not be written; the run is there.
+  status = before;
+  runs = begun;
   assert.equal((await look())?.reason, 'Scheduled');
   assert.deepEqual(logged, ['run-refused', 'run-begun']);
 });

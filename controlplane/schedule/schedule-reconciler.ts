@@ -87,8 +87,9 @@ export class ScheduleReconciler {
     await this.#pruneFailed(runs, signal);
 
     // 3. Tell.
-    // A refusal stands until a run begins, also when it has become too late for its slot.
-    const refused = begun === undefined ? refusalOf(source) : begun.refused;
+    // A refusal stands until a run begins, also when it has become too late for its slot. That it began may have been
+    // done by a look whose status could not be written.
+    const refused = begun === undefined && !isRun(runs, slots.upTo(now)) ? refusalOf(source) : begun?.refused;
     const scheduled = decision.kind === 'suspended' ? no('Suspended', SUSPENDED) : (refused ?? YES);
     const next = decision.kind === 'suspended' ? undefined : decision.next;
     const all =
@@ -249,6 +250,10 @@ function refusalOf({ metadata, status }: ScheduleSource): ScheduleNews['schedule
   const told = status.conditions?.find(({ type }) => type === 'Scheduled');
   const isNews = told?.observedGeneration !== metadata.generation;
   return told?.reason === REFUSAL && !isNews ? no(REFUSAL, told.message) : undefined;
+}
+
+function isRun(runs: readonly EtcdBackup[], slot: Date | undefined): boolean {
+  return slot !== undefined && runs.some((run) => (slotOf(run)?.getTime() ?? -Infinity) >= slot.getTime());
 }
 
 function target({ apiVersion, kind, metadata }: ScheduleSource): EventTarget {
