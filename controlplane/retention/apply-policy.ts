@@ -47,11 +47,8 @@ export async function applyPolicy(
   const whole = await repository.planRetention(cluster, limits, { signal });
   const policy = isAllOurs(whole, scope) ? limits : own;
   const plan = await repository.applyRetention(cluster, policy, request, { signal });
-  const gone = new Set(plan.remove.map(({ backup }) => backup.id));
-  const standing = [...whole.keep, ...whole.remove].flatMap(({ backup }) =>
-    gone.has(backup.id) ? [] : [backup],
-  );
-  return applied(repository, { cluster, ...plan, bases: standing.filter(isGoodBase), signal });
+  const all = [...whole.keep, ...whole.remove].map(({ backup }) => backup);
+  return applied(repository, { cluster, ...plan, bases: all.filter(isGoodBase), signal });
 }
 
 function limitsOf({ spec }: EtcdBackup): Pick<RetentionPolicy, 'maxBackups' | 'maxAgeMs'> {
@@ -77,14 +74,17 @@ interface Decided {
   readonly cluster: string;
   readonly remove: readonly { readonly backup: BackupPlace }[];
   readonly keep: readonly { readonly backup: BackupPlace }[];
-  /** What stands under increments from now on, whoever's it is. */
+  /** What can stand under increments, whoever's it is, before anything was removed. */
   readonly bases: readonly SoundBackup[];
   readonly signal: AbortSignal;
 }
 
 function applied(repository: Repository, { cluster, remove, keep, bases, signal }: Decided): Applied {
   const removed = new Set(remove.map(({ backup }) => backup.id));
-  const stands = new Set([...keep.map(({ backup }) => backup), ...bases].map(({ id }) => id));
+  const standing = bases
+    .filter(({ id }) => !removed.has(id))
+    .sort((a, b) => (revisionOf(a) < revisionOf(b) ? -1 : 1));
+  const stands = new Set([...keep.map(({ backup }) => backup), ...standing].map(({ id }) => id));
   const removals = new Map<string, boolean>();
   const isBackupRemoved = async (place: BackupPlace): Promise<boolean> => {
     if (removed.has(place.id) || stands.has(place.id)) return removed.has(place.id);
@@ -100,15 +100,6 @@ function applied(repository: Repository, { cluster, remove, keep, bases, signal 
     trims.set(place.id, state);
     return state;
   };
-  /** Revision of the newest base that an increment up to `revision` can begin with. */
-  const baseUnder = (timeline: string, revision: bigint): bigint | undefined =>
-    bases
-      .filter((base) => base.timeline === timeline && revisionOf(base) <= revision)
-      .map(revisionOf)
-      .reduce<bigint | undefined>(
-        (newest, one) => (newest === undefined || one > newest ? one : newest),
-        undefined,
-      );
   return {
     removed,
     isRemoved: async ({ restorePoint, effectiveMode }) => {
@@ -117,9 +108,9 @@ function applied(repository: Repository, { cluster, remove, keep, bases, signal 
       const place = { cluster, timeline, id: chain };
       if (effectiveMode !== 'Incremental') return await isBackupRemoved(place);
       const upTo = BigInt(revision);
-      const base = baseUnder(timeline, upTo);
+      const base = standing.findLast((one) => one.timeline === timeline && revisionOf(one) <= upTo);
       if (base === undefined && (await isBackupRemoved(place))) return true;
-      const after = base ?? 0n;
+      const after = base === undefined ? 0n : revisionOf(base);
       const { trimmed } = await trimsOf(place);
       return after < upTo && trimmed.some(({ from, to }) => from < upTo && to > after);
     },

@@ -182,10 +182,11 @@ export class ScheduleReconciler {
     const why = failureOf(error).message.replaceAll(name, `${parent}-…`);
     const message = `runs can't be created: ${why}`;
     events.warning(target(source), REFUSAL, message);
-    // The status and the Event go on telling it.
-    if (refusalOf(source) !== undefined) return { refused: no(REFUSAL, message) };
-    const text = `${source.kind} ${namespace}/${parent}: ${name} can't be created`;
-    log.write('warning', 'run-refused', text, errorFields(error));
+    // Once: the status and the Event go on telling it.
+    if (refusalOf(source) === undefined) {
+      const text = `${source.kind} ${namespace}/${parent}: ${name} can't be created`;
+      log.write('warning', 'run-refused', text, errorFields(error));
+    }
     return { refused: no(REFUSAL, message) };
   }
 
